@@ -1,0 +1,171 @@
+"""The seams between the layers, as Protocols: what a part needs from its neighbours, and nothing more.
+
+Owns no behaviour. A lower layer types against these names so that it never imports a higher one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+
+class Clock(Protocol):
+    """Monotonic seconds for decisions, Unix seconds for records."""
+
+    def monotonic(self) -> float: ...
+    def time(self) -> float: ...
+
+
+class ProcessLike(Protocol):
+    """A live process as commands and hooks see it."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def wid(self) -> int: ...
+    @property
+    def started(self) -> float: ...
+    @property
+    def generation(self) -> int: ...
+    def send_signal(self, signum: int) -> None: ...
+    def children(self, recursive: bool = False) -> list[int]: ...
+
+
+class WatcherLike(Protocol):
+    """A watcher as commands and hooks see it.
+
+    The coroutines queue behind what the watcher is doing; they raise `Overtaken` when a stop or quit overtook them.
+    What they return is the `info` of the wire: pids as lists of int.
+    """
+
+    name: str
+    res_name: str
+
+    @property
+    def processes(self) -> Mapping[int, ProcessLike]: ...
+    @property
+    def numprocesses(self) -> int: ...
+    @property
+    def singleton(self) -> bool: ...
+    @property
+    def autostart(self) -> bool: ...
+    def status(self) -> str: ...
+    def is_stopped(self) -> bool: ...
+    def options(self) -> dict[str, Any]: ...
+    def get_active_pids(self) -> list[int]: ...
+    def start(self) -> Awaitable[dict[str, list[int]]]: ...
+    def stop(self) -> Awaitable[None]: ...
+    def restart(self) -> Awaitable[dict[str, list[int]]]: ...
+    def reload(self, graceful: bool = True, sequential: bool = False) -> Awaitable[dict[str, list[int]]]: ...
+    def incr(self, nb: int = 1) -> Awaitable[int]: ...
+    def decr(self, nb: int = 1) -> Awaitable[int]: ...
+    def kill(
+        self, pid: int | None = None, signum: int | None = None, graceful_timeout: float | None = None
+    ) -> Awaitable[None]: ...
+    def send_signal(self, pid: int, signum: int) -> None: ...
+
+
+class SocketLike(Protocol):
+    """A socket that Circus owns, as `listsockets` shows it."""
+
+    name: str
+    host: str
+    port: int
+    path: str | None
+    backlog: int
+
+    def fileno(self) -> int: ...
+
+
+class StatsLike(Protocol):
+    """The sampler as commands see it: info dicts of circus 0.19 by pid."""
+
+    def infos(self, watcher: str, extended: bool = False) -> Awaitable[dict[int, dict[str, Any]]]:
+        """The info of each live process of a watcher; samples first when nothing fresh is known."""
+        ...
+
+    def all_infos(self) -> Awaitable[dict[str, dict[int, dict[str, Any]]]]: ...
+    def daemon_info(self) -> Awaitable[dict[str, Any]]: ...
+
+
+class JournalLike(Protocol):
+    """The bounded journal of lifecycle records (encoded)."""
+
+    boot: str
+
+    def replay(
+        self, since: int = 0, limit: int | None = None, watcher: str | None = None, record: str | None = None
+    ) -> tuple[list[bytes], int, int]:
+        """(encoded records with seq > since, oldest seq kept, seq to ask for next)."""
+        ...
+
+
+class ArbiterLike(Protocol):
+    """The arbiter as the controller, commands and hooks see it."""
+
+    endpoint: str
+    pubsub_endpoint: str
+    stats_endpoint: str
+    multicast_endpoint: str
+    check_delay: float
+    endpoint_owner: str | None
+
+    @property
+    def sockets(self) -> Mapping[str, SocketLike]: ...
+    @property
+    def stats(self) -> StatsLike: ...
+    @property
+    def journal(self) -> JournalLike: ...
+    def iter_watchers(self, reverse: bool = True) -> Iterable[WatcherLike]: ...
+    def get_watcher(self, name: str) -> WatcherLike:
+        """The watcher of that name (compared in lower case); KeyError when there is none."""
+        ...
+
+    def numprocesses(self) -> int: ...
+    def numwatchers(self) -> int: ...
+    def statuses(self) -> dict[str, str]: ...
+    def start_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> Awaitable[None]:
+        """Start these watchers, or all with autostart, by priority with the warm-up delay between them."""
+        ...
+
+    def stop_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> Awaitable[None]: ...
+    def restart_watchers(self, watchers: Sequence[WatcherLike]) -> Awaitable[None]: ...
+    def reload(self, graceful: bool = True, sequential: bool = False) -> Awaitable[None]: ...
+    def restart(self) -> Awaitable[None]:
+        """Stop everything, build anew from the configuration file in this process, start."""
+        ...
+
+    def quit(self) -> Awaitable[None]:
+        """Stop all watchers, overtaking what they do, then end the daemon; done when all is stopped."""
+        ...
+
+    def telemetry(self, watchers: str | None = None, detail: bool = True) -> Any:
+        """A `wire.snapshot.Telemetry`, of the watchers that match the glob."""
+        ...
+
+
+class Sink(Protocol):
+    """Where encoded messages go: `send` is told topic and body, and drops rather than blocks."""
+
+    def wants(self, topic: bytes) -> bool: ...
+    def send(self, topic: bytes, body: bytes) -> None: ...
+
+
+@runtime_checkable
+class OutputStream(Protocol):
+    """What a stream class of circus 0.19 is: called with `{'data', 'pid', 'name'}` for each chunk read."""
+
+    def __call__(self, data: Mapping[str, Any]) -> None: ...
+
+
+class ProcessReader(Protocol):
+    """The fast tier for one process; `None` from `read` means that the process is gone."""
+
+    def read(self) -> tuple[str, float, float, int, int, int, int, int] | None:
+        """(state, user s, system s, resident, virtual, threads, minor faults, major faults)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+HookCallable = Callable[..., Any]

@@ -1,0 +1,168 @@
+"""The answer of `telemetry`: everything cumulative that the daemon knows, in one document.
+
+Exporters read totals from here and never count messages. Every value of a closed enum is present, at 0 from the
+start, so that the first failure is visible as an increase.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from circus.wire.samples import Histogram
+
+
+class LastExit(msgspec.Struct, frozen=True, kw_only=True):
+    """How the last process of a slot ended. `exit_code` is None when a signal (a name such as `SIGKILL`) did it."""
+
+    time: float
+    pid: int
+    generation: int
+    reason: str
+    initiator: str
+    outcome: str
+    exit_code: int | None
+    signal: str | None
+    lifetime_seconds: float | None
+
+
+class SlotSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """One slot of a watcher; `state` is one of PROCESS_STATES, `started` Unix time or None while nothing lives."""
+
+    wid: int
+    pid: int | None
+    state: str
+    started: float | None
+    ready: bool
+    generation: int
+    backoff_seconds: float
+    consecutive_failures: int
+    last_exit: LastExit | None
+
+
+class Exits(msgspec.Struct, frozen=True):
+    """The number of exits of one kind."""
+
+    initiator: str
+    outcome: str
+    n: int
+
+
+class WatcherCounters(msgspec.Struct, kw_only=True):
+    """Cumulative counts of one watcher since the daemon's boot."""
+
+    starts: dict[str, int]
+    restarts: dict[str, int]
+    exits: list[Exits]
+    signal_exits: dict[str, int]
+    spawn_failures: dict[str, int]
+    hook_failures: dict[str, int]
+    reloads: int
+    reload_failures: int
+    stream_bytes: dict[str, int]
+    stream_lines: dict[str, int]
+    stream_drops: dict[str, int]
+    cpu_user_seconds: float
+    cpu_system_seconds: float
+
+
+class WatcherHistograms(msgspec.Struct, kw_only=True):
+    """Durations of one watcher in seconds."""
+
+    start_seconds: Histogram
+    stop_seconds: Histogram
+    lifetime_seconds: Histogram
+    reload_seconds: Histogram
+
+
+class WatcherSnapshot(msgspec.Struct, kw_only=True):
+    """One watcher. `processes` counts slots by PROCESS_STATES; `counters.cpu_*` is of ended processes only, the live
+    ones are in the samples.
+    """
+
+    name: str
+    state: str
+    want: str
+    desired: int
+    ready: int
+    processes: dict[str, int]
+    generation: int
+    role: str
+    singleton: bool
+    executable: str
+    user: str | None
+    stop_signal: str
+    labels: dict[str, str]
+    limits: dict[str, float | None]
+    backoff_seconds: float
+    consecutive_failures: int
+    reload_started: float | None
+    last_exit: LastExit | None
+    counters: WatcherCounters
+    histograms: WatcherHistograms
+    slots: list[SlotSnapshot]
+
+
+class SocketSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A socket that Circus owns; the accept queue is None where the system cannot tell."""
+
+    name: str
+    fd: int
+    address: str
+    accept_queue: int | None
+    accept_limit: int | None
+
+
+class ConfigSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Which configuration is in force, and what of it had to be left out (one sentence each)."""
+
+    hash: str
+    file: str | None
+    applied_time: float
+    ok: bool
+    omitted: list[str]
+    warnings: list[str]
+
+
+class ArbiterSnapshot(msgspec.Struct, kw_only=True):
+    """The daemon itself. `commands` and `command_errors` are counts by command name."""
+
+    pid: int
+    started: float
+    state: str
+    python_version: str
+    zmq_version: str
+    endpoint: str
+    pubsub_endpoint: str
+    stats_endpoint: str
+    check_delay: float
+    commands: dict[str, int]
+    command_errors: dict[str, int]
+    commands_in_flight: int
+    command_seconds: dict[str, Histogram]
+    events_published: dict[str, int]
+    events_dropped: dict[str, int]
+    illegal_transitions: int
+    strangers_reaped: int
+
+
+class Telemetry(msgspec.Struct, kw_only=True):
+    """The whole snapshot; `seq` is the last lifecycle record given out before it was taken."""
+
+    status: str = "ok"
+    boot: str
+    seq: int
+    time: float
+    version: str
+    config: ConfigSnapshot
+    arbiter: ArbiterSnapshot
+    sockets: list[SocketSnapshot]
+    watchers: list[WatcherSnapshot]
+
+
+class EventsAnswer(msgspec.Struct, kw_only=True):
+    """The answer of `events`: records oldest first. `first` is the oldest seq kept, `next` the one to ask for next."""
+
+    boot: str
+    records: list[msgspec.Raw]
+    first: int
+    next: int

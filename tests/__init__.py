@@ -1,0 +1,1 @@
+"""The tests of Circus; `docs/design/` says what lives where."""

@@ -1,0 +1,1 @@
+"""What the tests share: the real circusd, its channels, and how to wait without guessing."""

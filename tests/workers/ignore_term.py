@@ -1,0 +1,21 @@
+"""Ignores SIGTERM (or the signals named on its command line) and lives on, so that only SIGKILL ends it.
+
+Says `ready` on standard output once the signals are ignored, and one line for each signal that came.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+
+def main() -> None:
+    for name in sys.argv[1:] or ["SIGTERM"]:
+        signal.signal(signal.Signals[name], lambda signum, _frame: print(signal.Signals(signum).name, flush=True))
+    print("ready", flush=True)
+    while True:
+        signal.pause()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,360 @@
+"""The whole decision about one watcher: stimulus in, effects out.
+
+Owns the queue of commands and draws the conclusions; the slots are the crew's, the way up and down the passage's. No
+clock, no loop, no I/O: `handle` is told the monotonic time and returns what to do. Invariant: every operation that is
+submitted is answered or refused exactly once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from circus.core import effects as do
+from circus.core import stimuli as told
+from circus.core.origin import Origin
+from circus.core.passage import Passage
+from circus.core.process_fsm import ProcessEvent
+from circus.core.reloading import Reloading
+from circus.core.stimuli import Operation, Stimulus
+from circus.core.watcher_fsm import Want, WatcherEvent, WatcherState
+from circus.spec.watcher import WatcherSpec
+
+_S, _E = WatcherState, WatcherEvent
+
+
+class Lifecycle(Passage):
+    """One watcher's brain."""
+
+    def __init__(self, spec: WatcherSpec, *, random: Callable[[], float], signal_names: Mapping[int, str]) -> None:
+        super().__init__(spec, random=random, signal_names=signal_names)
+        self.queue: deque[Operation] = deque()
+        self.current: Operation | None = None
+        self.reloading: Reloading | None = None
+        self._dispatch: dict[type, Callable[[Any], None]] = {
+            told.Submitted: self._submitted,
+            told.KillAsked: self._kill_asked,
+            told.SignalSent: self._signal_sent,
+            told.Hastened: self._hastened,
+            told.Spawned: self._spawned,
+            told.SpawnFailed: self._spawn_failed,
+            told.HookAnswered: self._hook_answered,
+            told.Reaped: self._reaped,
+            told.Vanished: self._vanished,
+            told.TimerFired: self._timer_fired,
+            told.SocketReady: self._socket_ready,
+        }
+        self._conclusions: dict[WatcherState, Callable[[], None]] = {
+            _S.STOPPED: self._is_down,
+            _S.WAITING: self._is_down,
+            _S.STARTING: self._conclude_starting,
+            _S.BACKOFF: self._conclude_backoff,
+            _S.ACTIVE: self._conclude_active,
+            _S.RELOADING: self._conclude_reloading,
+            _S.STOPPING: self._conclude_stopping,
+        }
+
+    # -- the one entrance -----------------------------------------------------------------------------------------
+
+    def handle(self, now: float, stimulus: Stimulus) -> list[do.Effect]:
+        """Take a stimulus in at monotonic time `now`; what comes back is to be performed in order."""
+        crew = self.crew
+        crew.now, crew.effects = now, []
+        self.story.append(stimulus)
+        self._dispatch[type(stimulus)](stimulus)
+        self._settle()
+        return crew.effects
+
+    # -- commands -------------------------------------------------------------------------------------------------
+
+    def _submitted(self, stimulus: told.Submitted) -> None:
+        operation = stimulus.operation
+        operation.submitted = self.crew.now
+        if operation.kind == "stop":
+            self._overtake()
+        self.queue.append(operation)
+
+    def _overtake(self) -> None:
+        waiting = [op for op in self.queue if op.kind != "stop"]
+        if self.current is not None and self.current.kind != "stop":
+            waiting.insert(0, self.current)
+            self.current = None
+            self._abandon_reload("stop overtook it")
+            # Whatever it waited for answers to nobody now; the stop begins at once, in any state.
+            if self._phase in ("before_start", "after_start"):
+                self._phase = None
+        for op in waiting:
+            self._refuse(op, f"cancelled: stop overtook {op.kind} of '{self.spec.name}'")
+        self.queue = deque(op for op in self.queue if op.kind == "stop")
+        if self.state is _S.STOPPING:
+            self.want = Want.DOWN
+
+    def _refuse(self, op: Operation, reason: str) -> None:
+        self.crew.effects.append(do.Refuse(op.id, reason))
+
+    def _answer(self, info: Any = None) -> None:
+        if self.current is not None:
+            self.crew.effects.append(do.Answer(self.current.id, info))
+            self.current = None
+
+    def _begin(self, op: Operation) -> None:
+        self.current = op
+        self._origin = op.origin
+        op.after_generation = self.crew.generation
+        self._start_cause, self._replaces = op.start_cause, op.kind == "restart"
+        getattr(self, f"_begin_{op.kind}")(op)
+
+    def _begin_start(self, op: Operation) -> None:
+        crew = self.crew
+        if self.state in (_S.STOPPED, _S.WAITING):
+            if self.spec.on_demand and not op.by_socket:
+                self._to(_E.ARM)
+                crew.effects.append(do.WatchSockets(True))
+                self._answer({"started": [], "kept": []})
+                return
+            self._come_up(_E.SOCKET_READY if self.state is _S.WAITING else _E.START)
+            return
+        op.kept.extend(slot.pid for slot in crew.slots.values() if slot.alive and not slot.ending and slot.pid)
+        if self.state is _S.BACKOFF:
+            self._to(_E.START)
+            for slot in list(crew.slots.values()):
+                slot.origin = op.origin
+                crew.retry(slot)
+        self._reconcile(op.start_cause, op.origin)
+
+    def _begin_stop(self, op: Operation) -> None:
+        if self.state is _S.STOPPED:
+            self._answer()
+        elif self.state is _S.WAITING:
+            self.want = Want.DOWN
+            self._to(_E.STOP)
+            self.crew.effects.append(do.WatchSockets(False))
+            self._answer()
+        else:
+            self._go_down(_E.STOP, Want.DOWN, op.origin)
+
+    def _begin_restart(self, op: Operation) -> None:
+        if self.state in (_S.STOPPED, _S.WAITING):
+            self._begin_start(op)
+        else:
+            self._go_down(_E.RESTART, Want.UP, op.origin)
+
+    def _begin_reload(self, op: Operation) -> None:
+        if self.state is not _S.ACTIVE:
+            self._begin_start(op)
+            return
+        self._to(_E.RELOAD)
+        self.reloading = Reloading(self.crew, op)
+        self.reloading.begin()
+
+    def _begin_resize(self, op: Operation) -> None:
+        target = op.target if op.target is not None else self.target + op.delta
+        self.crew.target = max(0, target)
+        if self.state not in (_S.STOPPED, _S.WAITING):
+            self._reconcile("scale", op.origin)
+
+    # -- what follows from where things stand -----------------------------------------------------------------------
+
+    def _settle(self) -> None:
+        """Draw every conclusion that the counts allow, then begin the next command, until nothing moves."""
+        while True:
+            before = (self.state, self._phase, self.current, len(self.queue))
+            if self._phase is None:
+                self._conclusions[self.state]()
+            if self.current is None and self.queue and self._phase is None and self._may_begin(self.queue[0]):
+                self._begin(self.queue.popleft())
+            if (self.state, self._phase, self.current, len(self.queue)) == before:
+                return
+
+    def _may_begin(self, op: Operation) -> bool:
+        # A stop begins in any state; everything else waits until the watcher is down or up.
+        return op.kind == "stop" or self.state is not _S.STOPPING
+
+    def _conclude_starting(self) -> None:
+        crew = self.crew
+        if crew.unsettled:
+            return
+        if crew.running:
+            if self.been_active or not self._ask("after_start"):
+                self._active()
+        elif crew.alive:
+            return
+        elif crew.waiting:
+            self._wait_or_give_up()
+        else:
+            self._go_down(_E.EMPTIED, Want.DOWN, self._origin)
+
+    def _conclude_backoff(self) -> None:
+        if not self.crew.slots:
+            self._go_down(_E.EMPTIED, Want.DOWN, self._origin)
+        elif self.crew.unsettled:
+            self._to(_E.HOLD_OVER)
+        elif self.current is not None:
+            self._finish()
+
+    def _conclude_active(self) -> None:
+        crew = self.crew
+        if crew.unsettled or crew.running:
+            if self.current is not None and not crew.unsettled and not (self.current.kind == "resize" and crew.ending):
+                self._finish()
+        elif crew.alive:
+            return
+        elif crew.waiting:
+            self._wait_or_give_up()
+        elif crew.target > 0:
+            self._go_down(_E.EMPTIED, Want.DOWN, self._origin)
+        elif self.current is not None:
+            self._finish()
+
+    def _conclude_reloading(self) -> None:
+        reloading = self.reloading
+        assert reloading is not None
+        if reloading.advance():
+            self.reloading = None
+            self._to(_E.RELOADED)
+            reloading.finish()
+            if not reloading.ok:
+                self._reconcile("reload", reloading.operation.origin, replaces=True)
+
+    def _conclude_stopping(self) -> None:
+        if not self.crew.alive:
+            self._drained()
+
+    def _wait_or_give_up(self) -> None:
+        spent = [slot for slot in self.crew.slots.values() if slot.state is None and self.crew.spent(slot)]
+        if spent:
+            attempts, origin = spent[0].spawn_failures, spent[0].origin or self._origin
+            self.crew.effects.append(
+                do.Log("error", f"'{self.spec.name}' gives up after {attempts} failed attempts to start a process")
+            )
+            self._go_down(_E.BUDGET_SPENT, Want.DOWN, origin, fatal=True)
+            return
+        self._to(_E.RETRY)
+
+    def _is_down(self) -> None:
+        if self.current is not None:
+            self._finish()
+
+    def _outcome(self, op: Operation) -> dict[str, list[int]]:
+        info = {"started": op.started, "kept": op.kept}
+        return info if op.kind == "start" else {"stopped": op.stopped, **info}
+
+    def _finish(self) -> None:
+        op = self.current
+        assert op is not None
+        if op.kind == "stop":
+            self._answer()
+        else:
+            self._answer(self.target if op.kind == "resize" else self._outcome(op))
+
+    def _abandon_reload(self, reason: str) -> None:
+        if self.reloading is not None:
+            self.reloading.abandon(reason)
+            self.reloading = None
+
+    # -- facts ----------------------------------------------------------------------------------------------------
+
+    def _spawned(self, stimulus: told.Spawned) -> None:
+        slot = self.crew.find(stimulus.wid, stimulus.generation)
+        if slot is None:
+            return
+        if self.current is not None and slot.generation > self.current.after_generation:
+            self.current.started.append(stimulus.pid)
+        self.crew.spawned(slot, stimulus.pid, stimulus.seconds)
+
+    def _spawn_failed(self, stimulus: told.SpawnFailed) -> None:
+        slot = self.crew.find(stimulus.wid, stimulus.generation)
+        if slot is not None:
+            self.crew.effects.append(do.Log("warning", f"error in '{self.spec.name}': {stimulus.message}"))
+            self.crew.spawn_failed(slot, stimulus.stage, stimulus.errno, stimulus.message)
+
+    def _reaped(self, stimulus: told.Reaped) -> None:
+        slot = self.crew.find(stimulus.wid, stimulus.generation)
+        if slot is None or slot.pid is None:
+            return
+        op = self.current
+        if op is not None and slot.asked is not None and slot.generation <= op.after_generation:
+            op.stopped.append(slot.pid)
+        self.crew.reaped(slot, stimulus.status)
+
+    def _vanished(self, stimulus: told.Vanished) -> None:
+        slot = self.crew.find(stimulus.wid, stimulus.generation)
+        if slot is not None:
+            self.crew.vanished(slot, stimulus.why)
+
+    def _socket_ready(self, _: told.SocketReady) -> None:
+        if self.state is _S.WAITING and self.current is None:
+            self._origin = Origin(kind="signal", name="socket")
+            self._come_up(_E.SOCKET_READY)
+
+    def _kill_asked(self, stimulus: told.KillAsked) -> None:
+        for slot in list(self.crew.slots.values()):
+            if slot.alive and stimulus.pid in (None, slot.pid):
+                self.crew.stop(slot, "stopped", "command", stimulus.origin, signum=stimulus.signum,
+                               grace=stimulus.graceful_timeout,
+                               respawn_as="manual" if self.spec.respawn else None)  # fmt: skip
+
+    def _signal_sent(self, stimulus: told.SignalSent) -> None:
+        slot = self.crew.slots.get(stimulus.wid)
+        if slot is not None and slot.alive:
+            slot.commanded.add(stimulus.signum)
+
+    def _hastened(self, stimulus: told.Hastened) -> None:
+        if self._phase == "before_stop":
+            self._phase = None
+            self._end_all()
+        for slot in list(self.crew.slots.values()):
+            self.crew.kill(slot, "stop", stimulus.origin, escalated=True)
+
+    def _hook_answered(self, stimulus: told.HookAnswered) -> None:
+        crew = self.crew
+        crew.tell("hook.finished", self._origin, hook=stimulus.hook, ok=stimulus.ok, veto=not stimulus.ok,
+                  seconds=stimulus.seconds, error=stimulus.error)  # fmt: skip
+        about = crew.hook_tokens.pop(stimulus.token, None)
+        if about is not None:
+            self._process_hook_answered(about, stimulus)
+        elif self._phase is not None and stimulus.token == self._awaited:
+            phase, self._phase = self._phase, None
+            self._watcher_hook_answered(phase, ok=stimulus.ok)
+
+    def _process_hook_answered(self, about: tuple[str, int, int], stimulus: told.HookAnswered) -> None:
+        hook, wid, generation = about
+        crew = self.crew
+        slot = crew.find(wid, generation)
+        if slot is None:
+            return
+        if hook == "before_spawn" and slot.pid is None:
+            if stimulus.ok:
+                crew.effects.append(do.Spawn(wid, generation))
+                return
+            assert slot.origin is not None
+            crew.tell("process.spawn_failed", slot.origin, slot, stage="hook", errno=None,
+                      message=stimulus.error or "before_spawn said no", attempt=1)  # fmt: skip
+            self._go_down(_E.VETOED, Want.DOWN, slot.origin)
+        elif hook == "after_spawn" and slot.alive and not slot.ending:
+            if stimulus.ok:
+                crew.came_up(slot)
+                return
+            assert slot.spawned_by is not None
+            self._go_down(_E.VETOED, Want.DOWN, slot.spawned_by)
+
+    def _timer_fired(self, stimulus: told.TimerFired) -> None:
+        crew, name = self.crew, stimulus.name
+        if not crew.fresh(name, stimulus.wid, stimulus.epoch):
+            return
+        if name == "warmup":
+            crew.warmup_over()
+            return
+        slot = crew.slots.get(stimulus.wid or 0)
+        if slot is None:
+            return
+        if name == "retry":
+            crew.retry(slot)
+        elif name == "grace":
+            assert slot.origin is not None
+            crew.kill(slot, "stop", slot.origin, escalated=True)
+        elif name == "reap":
+            crew.vanished(slot, "SIGKILL did not end it", ProcessEvent.REAP_OVER)
+        elif name == "max_age" and slot.alive and not slot.ending:
+            crew.stop(slot, "max_age", "limit", Origin(kind="timer", name="max_age"), respawn_as="max_age")

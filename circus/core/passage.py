@@ -1,0 +1,198 @@
+"""How a watcher comes up and goes down: its state, what is wanted, and the hooks on the way.
+
+The lifecycle below it adds the queue of commands and the facts about processes. Invariant: `_to` is the only place that
+assigns the state, and it tells.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from circus.core import effects as do
+from circus.core.crew import Crew
+from circus.core.origin import Origin
+from circus.core.reconcile import plan
+from circus.core.watcher_fsm import Want, WatcherEvent, WatcherState, step, wire_status
+from circus.spec.watcher import WatcherSpec
+
+STORY: Final = 16
+"""How many stimuli an IllegalTransition tells."""
+
+_S, _E = WatcherState, WatcherEvent
+
+_LIVELY = frozenset({_S.STARTING, _S.BACKOFF, _S.ACTIVE, _S.RELOADING})
+
+
+class Passage(ABC):
+    """A watcher's state and the two ways between down and up.
+
+    Args:
+        spec: what to run; `replace_spec` changes it live.
+        random: numbers in [0, 1) for jitter and the bonus of max_age.
+        signal_names: number -> name on this system.
+    """
+
+    def __init__(self, spec: WatcherSpec, *, random: Callable[[], float], signal_names: Mapping[int, str]) -> None:
+        self.spec = spec
+        self.crew = Crew(spec, random=random, signal_names=signal_names)
+        self.state = _S.STOPPED
+        self.want = Want.DOWN
+        self.fatal = False
+        self.been_active = False
+        self.story: deque[object] = deque(maxlen=STORY)
+        self._origin = Origin(kind="boot")
+        self._start_cause = "boot"
+        self._replaces = False
+        self._phase: str | None = None
+        """The hook whose answer the watcher waits for."""
+        self._awaited = 0
+        self._opened = False
+        """Whether there is something to close again: streams, and the hooks around a stop."""
+
+    @abstractmethod
+    def _is_down(self) -> None:
+        """The watcher has come to rest."""
+
+    @abstractmethod
+    def _abandon_reload(self, reason: str) -> None:
+        """Forget a reload that runs."""
+
+    # -- what others read -----------------------------------------------------------------------------------------
+
+    @property
+    def status(self) -> str:
+        """One of circus 0.19's four words."""
+        return wire_status(self.state, been_active=self.been_active)
+
+    @property
+    def public_state(self) -> str:
+        """The full state, `fatal` for a watcher that gave up."""
+        return "fatal" if self.fatal and self.state is _S.STOPPED else self.state.value
+
+    @property
+    def target(self) -> int:
+        """How many processes are wanted."""
+        return self.crew.target
+
+    @property
+    def idle(self) -> bool:
+        """Nothing runs and nothing is left to do."""
+        return self.state in (_S.STOPPED, _S.WAITING) and self._phase is None
+
+    def replace_spec(self, spec: WatcherSpec) -> None:
+        """Use other options from here on; the target is changed by a resize only."""
+        self.spec = self.crew.spec = spec
+
+    def _to(self, event: WatcherEvent) -> None:
+        before = self.public_state
+        self.state = step(self.state, event, subject=self.spec.name, story=self.story)
+        self.crew.respawning = self.state in _LIVELY
+        if self.public_state != before:
+            waits = (
+                [slot for slot in self.crew.slots.values() if slot.state is None] if self.state is _S.BACKOFF else []
+            )
+            data = {
+                "from": before,
+                "to": self.public_state,
+                "want": self.want.value,
+                "desired": self.target,
+                "backoff_seconds": max((slot.backoff_seconds for slot in waits), default=0.0),
+                "consecutive_failures": max((slot.failures for slot in waits), default=0),
+            }
+            self.crew.effects.append(do.Tell("watcher.state", self._origin, data))
+
+    # -- up -------------------------------------------------------------------------------------------------------
+
+    def _come_up(self, event: WatcherEvent) -> None:
+        self.want, self.fatal, self.been_active = Want.UP, False, False
+        if event is _E.SOCKET_READY:
+            self.crew.effects.append(do.WatchSockets(False))
+        self._to(event)
+        if not self._ask("before_start"):
+            self._bring_up()
+
+    def _bring_up(self) -> None:
+        self._opened = True
+        self.crew.effects.append(do.OpenStreams())
+        self._reconcile(self._start_cause, self._origin, replaces=self._replaces)
+
+    def _reconcile(self, cause: str, origin: Origin, *, replaces: bool = False) -> None:
+        crew = self.crew
+        todo = plan(crew.slots.values(), crew.target)
+        for wid in todo.surplus:
+            crew.stop(crew.slots[wid], "stopped", "command", origin)
+        if self.spec.respawn or not self.been_active or cause != "scale":
+            for _ in range(todo.missing):
+                crew.open(cause, origin, replaces=replaces)
+
+    def _active(self) -> None:
+        self._to(_E.TARGET_MET)
+        if not self.been_active:
+            self.been_active = True
+            self.crew.effects.append(do.Publish("start"))
+            self.crew.effects.append(do.Log("info", f"{self.spec.name} started"))
+
+    def _ask(self, hook: str) -> bool:
+        if hook not in self.spec.hooks:
+            return False
+        self._phase, self._awaited = hook, self.crew.call_hook(hook)
+        return True
+
+    # -- down -----------------------------------------------------------------------------------------------------
+
+    def _go_down(self, event: WatcherEvent, want: Want, origin: Origin, *, fatal: bool = False) -> None:
+        if self.state is _S.STOPPING:
+            self.want = want
+            return
+        self._abandon_reload("the watcher was stopped")
+        self.want, self._origin, self.fatal = want, origin, fatal
+        self._to(event)
+        self._phase = None
+        crew = self.crew
+        for slot in list(crew.slots.values()):
+            if not slot.alive:
+                crew.drop(slot)
+        if not (self._opened and self._ask("before_stop")):
+            self._end_all()
+
+    def _end_all(self) -> None:
+        for slot in list(self.crew.slots.values()):
+            self.crew.stop(slot, "stopped", "stop", self._origin)
+
+    def _drained(self) -> None:
+        effects = self.crew.effects
+        if not self._opened:
+            self._down()
+            return
+        self._opened = False
+        effects.append(do.CloseStreams())
+        effects.append(do.Publish("stop"))
+        if self.want is Want.DOWN:
+            self._to(_E.DRAINED_DOWN)
+        effects.append(do.Log("info", f"{self.spec.name} stopped"))
+        if not self._ask("after_stop"):
+            self._down()
+
+    def _down(self) -> None:
+        self._phase = None
+        if self.want is Want.UP and self.state is _S.STOPPING:
+            self._come_up(_E.DRAINED_UP)
+            return
+        if self.state is _S.STOPPING:
+            self._to(_E.DRAINED_DOWN)
+        self._is_down()
+
+    def _watcher_hook_answered(self, phase: str, *, ok: bool) -> None:
+        if phase == "before_stop":
+            self._end_all()
+        elif phase == "after_stop":
+            self._down()
+        elif not ok:
+            self._go_down(_E.VETOED, Want.DOWN, self._origin)
+        elif phase == "before_start":
+            self._bring_up()
+        else:
+            self._active()

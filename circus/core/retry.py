@@ -1,0 +1,25 @@
+"""How long a slot waits before its next process: immediate at first, then doubling up to a limit.
+
+The first three restarts after a death are immediate; after them `backoff` doubles to `backoff_max`, each with
+`backoff_jitter` of randomness. A life of `stable_after` seconds clears the count. Pure: randomness is handed in.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+IMMEDIATE: Final = 3
+
+
+def delay(failures: int, *, backoff: float, backoff_max: float, jitter: float, random: float) -> float:
+    """Seconds to wait after the `failures`-th failure in a row; `random` in [0, 1)."""
+    if failures <= IMMEDIATE or backoff <= 0:
+        return 0.0
+    # 2 ** 30 half-seconds is beyond any backoff_max; the cap keeps a count of millions from overflowing a float.
+    wait = min(backoff * 2.0 ** min(failures - IMMEDIATE - 1, 30), max(backoff_max, backoff))
+    return wait * (1 + jitter * (2 * random - 1))
+
+
+def spent(spawn_failures: int, max_retry: int) -> bool:
+    """True when a slot has used up its attempts to spawn; -1 never gives up."""
+    return max_retry >= 0 and spawn_failures >= max(max_retry, 1)

@@ -1,0 +1,98 @@
+"""The slots of a watcher: bounded, reused places (wid) in which one process after another lives.
+
+The wid is the identity that metrics use; the pid is data. Invariant: a wid is held by at most one slot, and a new slot
+takes the smallest free one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from circus.core.origin import Origin
+from circus.core.process_fsm import ALIVE, ENDING, ProcessState
+
+
+@dataclass(slots=True)
+class Slot:
+    """One slot. While `state` is None the slot holds no process and waits for its delay (backoff)."""
+
+    wid: int
+    state: ProcessState | None = None
+    pid: int | None = None
+    generation: int = 0
+    start_cause: str = "boot"
+    replaces: bool = False
+    spawned_at: float = 0.0
+    ready: bool = False
+    origin: Origin | None = None
+    """What the next record about this slot comes from."""
+    spawned_by: Origin | None = None
+    """Names the record of the spawn; a crash points back to it."""
+    asked: str | None = None
+    """Why we are ending the process: the reason of its exit record."""
+    respawn_as: str | None = None
+    """The cause of the start that follows an end we asked for; None drops the slot."""
+    stop_began: float = 0.0
+    escalated: bool = False
+    commanded: set[int] = field(default_factory=set)
+    failures: int = 0
+    spawn_failures: int = 0
+    backoff_seconds: float = 0.0
+    backoff_until: float = 0.0
+    old: bool = False
+    """Marked for replacement by the reload that runs."""
+    held: bool = False
+    """Pending, but the warm-up delay has not let it go to the spawner yet."""
+
+    @property
+    def alive(self) -> bool:
+        """A process exists."""
+        return self.state in ALIVE
+
+    @property
+    def ending(self) -> bool:
+        """Its end has been asked for."""
+        return self.state in ENDING
+
+    @property
+    def staying(self) -> bool:
+        """It has, or will at once have, a process that shall stay."""
+        return self.state is not None and self.state not in ENDING
+
+    @property
+    def public_state(self) -> str:
+        """The word of the metrics: starting, running, stopping or backoff."""
+        return _PUBLIC[self.state]
+
+
+_PUBLIC: dict[ProcessState | None, str] = {
+    None: "backoff",
+    ProcessState.PENDING: "starting",
+    ProcessState.STARTING: "starting",
+    ProcessState.RUNNING: "running",
+    ProcessState.STOPPING: "stopping",
+    ProcessState.KILLING: "stopping",
+}
+
+
+class SlotTable(dict[int, Slot]):
+    """wid -> Slot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._floor = 1
+
+    def open(self) -> Slot:
+        """A new slot in the smallest free wid."""
+        wid = self._floor
+        while wid in self:
+            wid += 1
+        # Everything below is taken now, so the search for the next one need not begin at 1.
+        self._floor = wid + 1
+        slot = self[wid] = Slot(wid)
+        return slot
+
+    def close(self, wid: int) -> None:
+        """Give a wid back."""
+        if self.pop(wid, None) is not None:
+            self._floor = min(self._floor, wid)

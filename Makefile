@@ -1,0 +1,77 @@
+# make demo    run the demo in the foreground; Ctrl-C stops it
+# make test    everything: style, types, layers, and all tests
+# make check   what to run before each commit, under a minute
+# make bench   the benchmarks, as a table of targets and what was measured
+# make clean   remove what this file made
+#
+# Needs python3 (3.11 or newer) and nothing else. PYTHON and VENV may be given: make test PYTHON=python3.13 VENV=.venv-3.13
+
+PYTHON ?= python3
+VENV ?= .venv
+COMPAT := $(VENV)-compat-0.19
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+SOURCES := circus exporters tests examples
+
+# A pip.conf that asks for --user must not reach into the environments.
+export PIP_USER := 0
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check lint bench clean format prometheus
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+demo: $(VENV)/.demo
+	@exec $(BIN)/python examples/demo/run.py
+
+test: lint $(COMPAT)/.ready prometheus
+	CIRCUS_COMPAT_VENV=$(abspath $(COMPAT)) $(BIN)/pytest $(PYTEST)
+
+check: lint
+	$(BIN)/pytest -q tests/unit tests/architecture
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check --quiet $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+prometheus:
+	@tools/need-prometheus.sh
+
+clean:
+	rm -rf $(VENV) $(COMPAT) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# What is installed, and what it depends on. A second run finds the stamps newer than pyproject.toml and does nothing.
+
+$(VENV)/.venv: tools/make-venv.sh
+	@tools/make-venv.sh $(VENV) $(PYTHON)
+	@touch $@
+
+$(VENV)/.demo: $(VENV)/.venv pyproject.toml
+	@echo "installing circus into $(VENV) ..."
+	@$(PIP) install --editable '.[demo]'
+	@touch $@
+
+# Not every pip reads [dependency-groups], so Python hands it the list.
+$(VENV)/.dev: $(VENV)/.demo pyproject.toml
+	@echo "installing what the tests need into $(VENV) ..."
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"], sep="\n")' >$(VENV)/dev.txt
+	@$(PIP) install --requirement $(VENV)/dev.txt
+	@touch $@
+
+$(COMPAT)/.ready: tools/make-venv.sh
+	@echo "installing circus 0.19.0, whose clients are tested against our daemon, into $(COMPAT) ..."
+	@tools/make-venv.sh $(COMPAT) $(PYTHON)
+	@$(COMPAT)/bin/python -m pip --quiet --disable-pip-version-check install 'circus==0.19.0'
+	@touch $@

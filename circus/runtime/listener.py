@@ -1,0 +1,320 @@
+"""Listening sockets that we make ourselves and lend to libzmq.
+
+Owns making, protecting and removing the sockets behind the channels; refuses to know what is said on them. libzmq's
+own bind takes over a live unix socket without a word and cannot set its mode in time; a socket of our own is refused
+by the system where somebody listens, keeps clients waiting in its backlog while libzmq is away, and outlives it.
+Invariant: nobody can connect to a unix socket before it has its mode and owner, and no path is removed that somebody
+listens on or that is not ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import zmq
+
+from circus.exc import EndpointError, EndpointInUse
+from circus.wire.endpoints import Endpoint, parse
+
+BACKLOG = 128
+_LOCK_SECONDS = 1.0
+
+
+class Listener:
+    """A socket that listens. `endpoint` is its real address, with the port that the system chose."""
+
+    def __init__(self, sock: socket.socket, endpoint: Endpoint, identity: tuple[int, int] | None) -> None:
+        self.endpoint = str(endpoint)
+        self._sock = sock
+        self._parsed = endpoint
+        self._identity = identity
+
+    @property
+    def path(self) -> str | None:
+        """The path of a unix socket that has one."""
+        path = self._parsed.path
+        return path if path and not path.startswith("@") else None
+
+    def fileno(self) -> int:
+        return self._sock.fileno()
+
+    def attach(self, zmq_socket: zmq.Socket[bytes]) -> None:
+        """Let a zmq socket accept on it. The zmq socket gets a duplicate and may be closed and replaced freely."""
+        if self._sock.family == socket.AF_INET6:
+            zmq_socket.setsockopt(zmq.IPV6, 1)
+        duplicate = os.dup(self._sock.fileno())
+        try:
+            zmq_socket.setsockopt(zmq.USE_FD, duplicate)
+            zmq_socket.bind(self.endpoint)
+        except zmq.ZMQError as error:
+            # Whether libzmq closed the duplicate is not told; a leak is better than closing somebody else's file.
+            raise EndpointError(f"{self.endpoint}: libzmq does not take the socket: {error}") from error
+        finally:
+            zmq_socket.setsockopt(zmq.USE_FD, -1)
+
+    def close(self) -> None:
+        """Stop listening and remove the path, if it still is ours. Closing twice is harmless."""
+        self._sock.close()
+        if self.path is not None and self._identity is not None and _identity(self.path) == self._identity:
+            with contextlib.suppress(FileNotFoundError):
+                Path(self.path).unlink()
+        self._identity = None
+
+
+def listen(endpoint: str, *, mode: int = 0o600, owner: str | None = None, option: str = "endpoint") -> Listener:
+    """Listen on an endpoint; `mode` and `owner` (a name or a uid) are those of a unix socket.
+
+    `option` names the setting in the text of an error. Raises EndpointInUse where somebody alive listens, otherwise
+    EndpointError.
+    """
+    parsed = parse(endpoint)
+    try:
+        if parsed.scheme == "tcp":
+            return _listen_tcp(parsed)
+        if parsed.path.startswith("@"):
+            return _listen_abstract(parsed)
+        return _listen_unix(parsed, mode, owner)
+    except EndpointError as error:
+        raise type(error)(f"{option} = {endpoint}: {error}") from error
+    except OSError as error:
+        raise _explained(error, option, endpoint) from error
+
+
+def private_directory(path: str, *, passable: bool = False) -> None:
+    """Make the directory of an instance (`<runtime>/circus/<instance>`) for us alone, and what it lies in if need be.
+
+    `passable` lets others through to a socket that they own, but not look. What exists must be ours and is closed to
+    others: the owner of a directory could put a socket of his own in the place of ours.
+    """
+    mode = 0o711 if passable else 0o700
+    instance = Path(path)
+    for directory in (instance.parent.parent, instance.parent, instance):
+        try:
+            directory.mkdir(mode)
+        except FileExistsError:
+            if directory == instance.parent.parent:
+                _check_above(directory)
+            else:
+                _check_ours(directory)
+                if directory == instance or passable or stat.S_IMODE(directory.stat().st_mode) & 0o066:
+                    directory.chmod(mode)
+        except OSError as error:
+            raise EndpointError(
+                f"{directory}: cannot make the directory for the sockets ({error.strerror}); {_OTHER_DIRECTORY}"
+            ) from error
+        else:
+            directory.chmod(mode)  # the umask may have taken something off
+
+
+def remove_private_directory(path: str) -> None:
+    """Remove the directory of an instance, if nothing is left in it; the one above may serve other daemons."""
+    with contextlib.suppress(OSError):
+        Path(path).rmdir()
+
+
+def is_alive(path: str) -> bool:
+    """True when somebody accepts connections on a unix socket (also when we are not let in)."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            # A full backlog (EAGAIN) or no permission: not free in any case.
+            return True
+    return True
+
+
+_OTHER_DIRECTORY = "set CIRCUS_RUNTIME_DIR to a directory of yours, or write the endpoints out"
+
+
+def _check_above(directory: Path) -> None:
+    """Whoever can rename things in the directory above could swap ours."""
+    found = directory.stat()
+    open_to_all = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
+    if found.st_uid not in {0, os.geteuid()} or open_to_all:
+        raise EndpointError(f"{directory} can be changed by others than uid {os.geteuid()}; {_OTHER_DIRECTORY}")
+
+
+def _check_ours(directory: Path) -> None:
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise EndpointError(f"{directory} is not a directory; remove it, or {_OTHER_DIRECTORY}")
+    if found.st_uid != os.geteuid():
+        raise EndpointError(
+            f"{directory} belongs to uid {found.st_uid}, circusd runs as uid {os.geteuid()}; remove it, or "
+            f"{_OTHER_DIRECTORY}"
+        )
+
+
+def _listen_tcp(wanted: Endpoint) -> Listener:
+    family, address = _tcp_address(wanted)
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # Connections that a daemon before us left in TIME_WAIT must not keep the port; a listener still does.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    host = wanted.host if wanted.host != "*" else "0.0.0.0"  # noqa: S104 - that is what the star asks for
+    return Listener(sock, Endpoint("tcp", host=host, port=sock.getsockname()[1]), None)
+
+
+def _tcp_address(wanted: Endpoint) -> tuple[int, tuple[str, int]]:
+    if wanted.host == "*":
+        return socket.AF_INET, ("0.0.0.0", wanted.port)  # noqa: S104 - that is what the star asks for
+    try:
+        found = socket.getaddrinfo(wanted.host, wanted.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        address = _interface_address(wanted.host)
+        if address is None:
+            raise EndpointError(
+                f"no address or network interface is called {wanted.host!r} ({error.strerror})"
+            ) from error
+        return socket.AF_INET, (address, wanted.port)
+    # libzmq prefers IPv4 too, and "localhost" must mean the same to clients and to us.
+    family, _, _, _, address_tuple = min(found, key=lambda row: row[0] != socket.AF_INET)
+    return family, (str(address_tuple[0]), wanted.port)
+
+
+def _interface_address(name: str) -> str | None:
+    import psutil  # rarely needed
+
+    addresses = psutil.net_if_addrs().get(name, ())
+    return next((row.address for row in addresses if row.family == socket.AF_INET), None)
+
+
+def _listen_abstract(wanted: Endpoint) -> Listener:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind("\0" + wanted.path[1:])
+        sock.listen(BACKLOG)
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return Listener(sock, wanted, None)
+
+
+def _listen_unix(wanted: Endpoint, mode: int, owner: str | None) -> Listener:
+    path = Path(wanted.path)
+    uid = None if owner is None else _uid(owner)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with _directory_lock(path.parent):
+            _remove_stale(path)
+            # Between bind and listen the path is there, but connecting to it is refused: the time to protect it.
+            sock.bind(wanted.path)
+            identity = _identity(wanted.path)
+            try:
+                path.chmod(mode)
+                if uid is not None:
+                    _give_to(path, uid)
+                sock.listen(BACKLOG)
+            except BaseException:
+                path.unlink()
+                raise
+        sock.setblocking(False)
+    except BaseException:
+        sock.close()
+        raise
+    return Listener(sock, wanted, identity)
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove what a dead daemon left at our path; anything else stays and is an error."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        raise EndpointError("a file that is not a socket is in the way; remove it or choose another path")
+    if is_alive(str(path)):
+        raise EndpointInUse(_IN_USE)
+    path.unlink()
+
+
+@contextlib.contextmanager
+def _directory_lock(directory: Path) -> Iterator[None]:
+    """Keep two daemons that start at once from both finding the same dead socket and removing each other's new one.
+
+    A lock on the directory leaves no file behind. Anybody may hold it for any reason, so we give up waiting soon.
+    """
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    break
+                time.sleep(0.01)
+            except OSError:
+                break  # a file system without locks
+            else:
+                break
+        yield
+    finally:
+        os.close(fd)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _uid(owner: str) -> int:
+    import pwd  # only with an owner
+
+    if owner.isdigit():
+        return int(owner)
+    try:
+        return pwd.getpwnam(owner).pw_uid
+    except KeyError:
+        raise EndpointError(f"there is no user {owner!r} to own it; set endpoint_owner to one that exists") from None
+
+
+def _give_to(path: Path, uid: int) -> None:
+    try:
+        os.chown(path, uid, -1, follow_symlinks=False)
+    except PermissionError:
+        raise EndpointError(
+            f"only root may give the socket to uid {uid}; run circusd as root or as that user"
+        ) from None
+
+
+_IN_USE = "somebody listens there already (another circusd?); stop it, or choose another address"
+
+
+def _explained(error: OSError, option: str, endpoint: str) -> EndpointError:
+    """One sentence for what the system refused: what, where, what to do."""
+    prefix = f"{option} = {endpoint}: "
+    match error.errno:
+        case errno.EADDRINUSE:
+            return EndpointInUse(prefix + _IN_USE)
+        case errno.EADDRNOTAVAIL:
+            return EndpointError(prefix + "this machine does not have that address; choose one of its own")
+        case errno.EACCES | errno.EPERM:
+            return EndpointError(
+                f"{prefix}uid {os.geteuid()} may not listen there; run as another user or choose another address"
+            )
+        case errno.ENOENT | errno.ENOTDIR:
+            return EndpointError(prefix + "the directory does not exist; make it or choose another path")
+        case _:
+            return EndpointError(f"{prefix}{error.strerror or error}; choose another address")

@@ -1,0 +1,77 @@
+"""Who imports whom: the contracts of pyproject.toml hold, and the daemon stays light."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import sys
+
+from tests.helpers.daemon import REPOSITORY, script
+
+# What the daemon never loads: these belong to exporters, to the terminal, or to nobody.
+NOT_IN_THE_DAEMON = (
+    "aiohttp",
+    "circus_exporters",
+    "opentelemetry",
+    "prometheus_client",
+    "rich",
+    "textual",
+    "tornado",
+    "zmq.asyncio",
+    "zmq.eventloop",
+)
+
+
+def modules_after(statement: str) -> set[str]:
+    """The names in sys.modules of a fresh interpreter that ran the statement."""
+    program = f"import sys, json\n{statement}\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def test_the_import_contracts_hold() -> None:
+    done = subprocess.run([script("lint-imports"), "--no-cache"], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_package_of_the_house_is_in_the_layers_or_would_fail_them(tmp_path: pathlib.Path) -> None:
+    """A contract that cannot fail is worth nothing: a planted module must break it."""
+    for package in ("circus", "exporters"):
+        (tmp_path / package).symlink_to(REPOSITORY / package)
+    (tmp_path / "circus").unlink()
+    (tmp_path / "circus").mkdir()
+    for entry in (REPOSITORY / "circus").iterdir():
+        (tmp_path / "circus" / entry.name).symlink_to(entry)
+    (tmp_path / "circus" / "stray.py").write_text("from circus import arbiter\n")
+    (tmp_path / "pyproject.toml").write_text((REPOSITORY / "pyproject.toml").read_text())
+    done = subprocess.run(
+        [script("lint-imports"), "--no-cache"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": f"{tmp_path}:{tmp_path / 'exporters'}", "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode != 0
+    assert "stray" in done.stdout + done.stderr
+
+
+def test_the_daemon_loads_nothing_that_belongs_to_exporters_or_to_the_terminal() -> None:
+    loaded = modules_after("import circus.circusd, circus.arbiter, circus.controller, circus.stats.sampler")
+    assert not loaded & set(NOT_IN_THE_DAEMON)
+
+
+def test_circusctl_starts_without_asyncio_msgspec_and_logging() -> None:
+    loaded = modules_after("import circus.circusctl")
+    assert not loaded & {"asyncio", "logging", "msgspec", "psutil", "importlib.metadata"}
+
+
+def test_circus_top_prints_once_without_the_terminal_library() -> None:
+    loaded = modules_after("import circus.stats.client, circus.stats.top")
+    assert not loaded & {"textual", "rich"}
+
+
+def test_importing_circus_configures_no_logging() -> None:
+    program = "import logging, circus; circus.logger; print(len(logging.getLogger().handlers))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0"

@@ -96,7 +96,7 @@ class Mistake(NamedTuple):
         if self.option:
             what = f"{what} {self.option}".strip()
         if self.value is not None:
-            what = f"{what} = {self.value!r}" if self.option else f"{what} {self.value!r}"
+            what = f"{what} = {self.value!r}" if self.option else f"{what} {self.value!r}".strip()
         return f"{where}: {what}: {self.expected}" if what else f"{where}: {self.expected}"
 
 

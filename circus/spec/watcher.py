@@ -28,6 +28,7 @@ HOOK_NAMES = (
 
 KillScope = Literal["main", "group", "tree"]
 Role = Literal["worker", "plugin", "exporter"]
+Origin = Literal["ini", "api"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,4 +94,5 @@ class WatcherSpec:
     metrics_memory: bool = False  # read USS, PSS and swap on the slow tier
     options: Mapping[str, str] = field(default_factory=dict)
     role: Role = "worker"
+    origin: Origin = "api"  # where it was written: a configuration file, or the API or the command `add`
     stdin_data: bytes | None = None  # given to each process on its standard input; internal watchers only

@@ -1,0 +1,178 @@
+"""From a configuration file to the spec of the whole daemon.
+
+Owns the order of reading and what becomes of what is found. Knows no process and no zmq. Invariant: either a spec that
+can be run, with everything that was left out in it, or one ConfigError with every mistake; no other exception.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from circus.config import includes, near, possible
+from circus.config.environ import Environment
+from circus.config.ini import Document, Entry, Section
+from circus.config.interpolate import Variables
+from circus.config.report import Report
+from circus.config.values import Expander, expander, fitting, read_known
+from circus.config.watchers import build_watchers
+from circus.exc import ConfigError, Mistake
+from circus.spec.arbiter import ArbiterSpec
+from circus.spec.exporters import ExporterSpec
+from circus.spec.fields import CIRCUS, SOCKET
+from circus.spec.plugins import PluginSpec
+from circus.spec.sockets import SocketSpec
+
+_ENDPOINTS = ("endpoint", "pubsub_endpoint", "stats_endpoint", "multicast_endpoint")
+_LEVELS = ("critical", "error", "warning", "info", "debug")
+_PREFIXES = ("watcher:", "socket:", "plugin:", "env:", "exporter:")
+
+
+def load(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None) -> ArbiterSpec:
+    """Read a configuration and all that it includes; ConfigError carries all mistakes at once.
+
+    `environ` is what `$NAME` and `$(circus.env.NAME)` see, os.environ unless given.
+    """
+    spec, report = _read(os.fspath(path), os.environ if environ is None else environ)
+    if report.mistakes:
+        raise ConfigError(_in_order(report.mistakes))
+    return spec
+
+
+def check(
+    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None
+) -> tuple[list[Mistake], list[Mistake]]:
+    """What is wrong with a configuration (mistakes, then sections that would be left out), and the warnings."""
+    _, report = _read(os.fspath(path), os.environ if environ is None else environ)
+    return _in_order(report.mistakes) + _in_order(report.omitted), _in_order(report.warnings)
+
+
+def _in_order(findings: list[Mistake]) -> list[Mistake]:
+    """As somebody who reads the files from top to bottom meets them."""
+    files = {file: number for number, file in enumerate(dict.fromkeys(finding.file for finding in findings))}
+    return sorted(findings, key=lambda finding: (files[finding.file], finding.line or 0))
+
+
+def _read(path: str, environ: Mapping[str, str]) -> tuple[ArbiterSpec, Report]:
+    source = includes.read(path, Variables(environ, prefix="env."))
+    document, report = source.document, Report()
+    report.mistakes += document.mistakes
+    report.warnings += document.warnings
+    environment = Environment(document, environ)
+    text = expander(environment.variables)
+    circus = _circus(document, text, report)
+    sockets = _sockets(document, text, report)
+    watchers = build_watchers(document, environment, sockets, report)
+    plugins = _plugins(document, text, report)
+    exporters = _exporters(document, text, report)
+    _warn_about_unread(document, report)
+    spec = ArbiterSpec(
+        **circus,
+        env=environment.shared,
+        sockets=tuple(sockets),
+        watchers=tuple(watchers),
+        plugins=tuple(plugins),
+        exporters=tuple(exporters),
+        omitted=tuple(_in_order(report.omitted)),
+        warnings=tuple(_in_order(report.warnings)),
+        config_file=str(Path(path).absolute()),
+        config_hash=source.hash,
+    )
+    return spec, report
+
+
+def _circus(document: Document, text: Expander, report: Report) -> dict[str, Any]:
+    entries = document.entries("circus")
+    section = document.sections.get("circus", Section(title="circus", file="", line=0))
+    values: dict[str, Any] = read_known(CIRCUS, section, entries, text, report)
+    for name, entry in section.entries.items():
+        if name not in CIRCUS:
+            report.warn(section, entry, near.circus_word(name))
+    if values["httpd"] and (word := near.httpd_word()) is not None:
+        report.warn(section, entries.get("httpd"), word)
+    if values["loglevel"] is not None and values["loglevel"].lower() not in _LEVELS:
+        report.warn(section, entries.get("loglevel"), f"expected one of {', '.join(_LEVELS)}; info is used")
+    values["asked"] = frozenset(name for name in _ENDPOINTS if name in entries)
+    values["statsd"] = values["statsd"] or "stats_endpoint" in values["asked"]
+    del values["include"], values["include_dir"]
+    return values
+
+
+def _sockets(document: Document, text: Expander, report: Report) -> list[SocketSpec]:
+    built: dict[str, SocketSpec] = {}
+    seen: dict[str, Section] = {}
+    for section, entries in _sections(document, "socket:", report):
+        name = section.title.removeprefix("socket:").strip().lower()
+        other = seen.setdefault(name, section)
+        if other is not section:
+            where = f"[{other.title}] at {other.file}:{other.line}"
+            report.wrong(section, None, f"is the same socket as {where}: names are compared without case")
+            continue
+        values: dict[str, Any] = read_known(SOCKET, section, entries, text, report)
+        for key, entry in section.entries.items():
+            if key not in SOCKET:
+                report.warn(section, entry, near.socket_word(key))
+        values["family"] = "AF_UNIX" if values["path"] is not None else values["family"].upper()
+        values["type"] = values["type"].upper()
+        spec = SocketSpec(name=name, **values)
+        if possible.check_socket(spec, section, entries, report):
+            built[name] = spec
+    return [built[name] for name in sorted(built)]
+
+
+def _plugins(document: Document, text: Expander, report: Report) -> list[PluginSpec]:
+    plugins = []
+    for section, entries in _sections(document, "plugin:", report):
+        use = entries.get("use")
+        if use is None or not use.value:
+            report.wrong(section, use, "a plugin needs use = the dotted name of its class")
+            continue
+        options = {name: text(entry.value) for name, entry in entries.items() if name != "use"}
+        priority = entries.get("priority")
+        if priority is not None:
+            try:
+                int(options["priority"])
+            except ValueError:
+                report.wrong(section, priority, fitting("a whole number", priority.value, options["priority"]))
+        plugins.append(PluginSpec(name=section.title, use=text(use.value), options=options))
+    return sorted(plugins, key=lambda plugin: plugin.name)
+
+
+def _exporters(document: Document, text: Expander, report: Report) -> list[ExporterSpec]:
+    # Unlike other sections an empty one counts: [exporter:prometheus] alone asks for the defaults.
+    return [
+        ExporterSpec(
+            name=section.title.removeprefix("exporter:").strip(),
+            options={name: text(entry.value) for name, entry in entries.items()},
+        )
+        for section, entries in _sections(document, "exporter:", report, empty=True)
+    ]
+
+
+def _sections(
+    document: Document, prefix: str, report: Report, *, empty: bool = False
+) -> list[tuple[Section, dict[str, Entry]]]:
+    """The sections of one kind with their entries; those without any only when `empty`."""
+    found = []
+    for title in document.titles():
+        if not title.startswith(prefix):
+            continue
+        section, entries = document.sections[title], document.entries(title)
+        if not title.removeprefix(prefix).strip():
+            report.wrong(section, None, f"a section [{prefix}NAME] needs a name")
+        elif not entries and not empty:
+            report.warn(section, None, "has no options, so there is no such thing")
+        else:
+            found.append((section, entries))
+    return found
+
+
+def _warn_about_unread(document: Document, report: Report) -> None:
+    """Warn about sections that nothing reads and that resemble one that is read."""
+    for title in document.titles():
+        if title in ("circus", "env") or title.startswith(_PREFIXES):
+            continue
+        if (word := near.section_word(title)) is not None:
+            report.warn(document.sections[title], None, word)

@@ -1,0 +1,50 @@
+"""Variables in texts: `$(circus.NAME)` and `((circus.NAME))`.
+
+Owns the two spellings and nothing else; which variables there are is the caller's business. Invariant: a name that is
+not known stays as it was written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+_VARIABLE = re.compile(r"\$\(circus\.([\w.\-]+)\)|\(\(circus\.([\w.\-]+)\)\)", re.IGNORECASE)
+
+
+class Variables(dict[str, str]):
+    """Variables by name in lower case, without the prefix `circus.`: `wid`, `sockets.web`, `env.home`.
+
+    Worth making once where many texts are expanded with the same variables.
+    """
+
+    def __init__(self, variables: Mapping[str, str] | Iterable[tuple[str, str]] = (), *, prefix: str = "") -> None:
+        items = variables.items() if isinstance(variables, Mapping) else variables
+        super().__init__({f"{prefix}{name}".lower().removeprefix("circus."): value for name, value in items})
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """Replace each variable of `text` by its value, once: values are not looked at again.
+
+    Keys may carry the prefix `circus.` or not; case does not matter on either side.
+    """
+    if not has_variables(text):
+        return text
+    known = variables if isinstance(variables, Variables) else Variables(variables)
+
+    def value(found: re.Match[str]) -> str:
+        return known.get((found[1] or found[2]).lower(), found[0])
+
+    return _VARIABLE.sub(value, text)
+
+
+def has_variables(text: str) -> bool:
+    """Whether there can be anything to expand; cheap, and right when it says no."""
+    return "$(" in text or "((" in text
+
+
+def names_in(text: str) -> list[str]:
+    """The variables that a text mentions, in lower case without `circus.`."""
+    if not has_variables(text):
+        return []
+    return [(found[1] or found[2]).lower() for found in _VARIABLE.finditer(text)]

@@ -1,0 +1,77 @@
+"""From a dotted name to the object it names: hooks, streams and plugins are written that way.
+
+Owns the import of other people's code. Invariant: whatever that code does while it is imported, the caller gets the
+object or an ImportError that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import site
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def resolve_name(dotted: str) -> Any:
+    """Import `package.module.name` or `package.module:name` and return what it names."""
+    dotted = dotted.strip()
+    module_path, colon, attribute_path = dotted.partition(":")
+    if colon:
+        if not attribute_path:
+            raise ImportError(f"{dotted!r} names nothing in the module {module_path!r}")
+        return _walk(_import(module_path, dotted), attribute_path.split("."), dotted)
+    parts = dotted.split(".")
+    if len(parts) < 2 or not all(parts):
+        raise ImportError(f"{dotted!r} is not a dotted name such as package.module.name")
+    # Modules as far as they go, attributes from there on.
+    module, rest = _import(parts[0], dotted), parts[1:]
+    while len(rest) > 1 or not hasattr(module, rest[0]):
+        deeper = f"{module.__name__}.{rest[0]}"
+        if not _is_module(deeper):
+            break
+        module, rest = _import(deeper, dotted), rest[1:]
+        if not rest:
+            return module
+    return _walk(module, rest, dotted)
+
+
+def add_import_paths(pythonpath: str) -> None:
+    """Make the directories of a watcher's PYTHONPATH importable here too, for its hooks; permanent, as in 0.19."""
+    for directory in pythonpath.split(":"):
+        if directory and directory not in sys.path and Path(directory).is_dir():
+            site.addsitedir(directory)
+            importlib.invalidate_caches()
+
+
+def _is_module(name: str) -> bool:
+    if name in sys.modules:
+        return True
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, AttributeError, ValueError):
+        return False
+
+
+def _import(name: str, dotted: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ImportError(f"cannot find {dotted!r}: there is no module {error.name!r}") from error
+        raise ImportError(f"cannot import {dotted!r}: {name!r} needs the module {error.name!r}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # other people's code, which may even call sys.exit at import
+        raise ImportError(f"cannot import {dotted!r}: {name!r} raised {type(error).__name__}: {error}") from error
+
+
+def _walk(found: Any, names: list[str], dotted: str) -> Any:
+    for name in names:
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            owner = getattr(found, "__name__", type(found).__name__)
+            raise ImportError(f"cannot find {dotted!r}: {owner!r} has no {name!r}") from None
+    return found

@@ -13,8 +13,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from circus.spec import convert
-from circus.spec.convert import Platform
+from circus.spec import scalars
+from circus.spec.scalars import Platform
 
 
 @cache
@@ -30,7 +30,7 @@ def this_platform() -> Platform:
 
 def to_signum(value: int | str) -> int:
     """Read a signal as this machine numbers it: 15, `15`, `TERM`, `SIGTERM`, `sigterm`, `SIGRTMIN+2`."""
-    return convert.to_signum(value, this_platform().signals)
+    return scalars.to_signum(value, this_platform().signals)
 
 
 def user_exists(user: int | str) -> bool:

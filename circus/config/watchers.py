@@ -17,10 +17,10 @@ from circus.config.ini import Document, Entry, Section
 from circus.config.platform import this_platform
 from circus.config.report import Report
 from circus.config.values import expander, fitting, read_one
-from circus.spec.convert import to_limit
 from circus.spec.fields import WATCHER, Family, family_of
 from circus.spec.hooks import parse_hook
 from circus.spec.kinds import ARGS, OPTIONAL_TEXT, TEXT, USER
+from circus.spec.scalars import to_limit
 from circus.spec.sockets import SocketSpec
 from circus.spec.streams import StreamSpec
 from circus.spec.watcher import HookSpec, WatcherSpec

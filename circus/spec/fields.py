@@ -16,7 +16,6 @@ from types import MappingProxyType
 from circus.spec import kinds
 from circus.spec.kinds import Kind
 from circus.spec.streams import StreamSpec
-from circus.spec.watcher import WatcherSpec
 
 
 class Effect(IntEnum):
@@ -231,21 +230,3 @@ def stream_conf(stream: StreamSpec | None, *, empty: object) -> object:
     if stream.stream is not None:
         conf["stream"] = type(stream.stream).__qualname__
     return conf
-
-
-def options_dict(spec: WatcherSpec, *, cwd: str | None = None) -> dict[str, object]:
-    """What the command `options` answers: the keys of 0.19 sorted, free-form ones, and the new ones.
-
-    `cwd` is the directory shown for a watcher that names none.
-    """
-    # 0.19 shows {} for the streams of a watcher from a file, null for those of one that was added.
-    empty: object = {} if spec.origin == "ini" else None
-    shown: dict[str, object] = {row.shown: getattr(spec, row.name) for row in WATCHER.values() if row.shown}
-    shown["args"] = list(spec.args) if isinstance(spec.args, tuple) else spec.args
-    shown["env"] = None if spec.env is None else dict(spec.env)
-    shown["working_dir"] = spec.working_dir or cwd
-    shown["stdout_stream_conf"] = stream_conf(spec.stdout_stream, empty=empty)
-    shown["stderr_stream_conf"] = stream_conf(spec.stderr_stream, empty=empty)
-    for name, value in spec.options.items():
-        shown.setdefault(name, value)
-    return dict(sorted(shown.items()))

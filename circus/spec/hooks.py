@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from circus.spec.convert import to_bool
+from circus.spec.scalars import to_bool
 from circus.spec.watcher import HookSpec
 
 

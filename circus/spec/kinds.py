@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from circus.spec.convert import Platform, to_bool, to_mask, to_signum, to_user
+from circus.spec.scalars import Platform, to_bool, to_mask, to_signum, to_user
 
 # Integers travel as JSON; one beyond 64 bits could not be told to anybody.
 _HIGHEST = 2**63 - 1

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from circus.exc import MessageError
-from circus.spec.convert import Platform, to_bool
 from circus.spec.fields import WATCHER, Family, family_of
 from circus.spec.hooks import parse_hook
+from circus.spec.scalars import Platform, to_bool
 from circus.spec.streams import StreamSpec
 from circus.spec.watcher import HOOK_NAMES, HookSpec, WatcherSpec
 

@@ -53,7 +53,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     del call
     report: Any = yield
     if report.failed:
-        for daemon in getattr(item, "_daemons", ()):
+        for daemon in [made for node in item.listchain() for made in getattr(node, "_daemons", ())]:
             report.sections.append((f"log of circusd, {daemon.ini}", daemon.log_text()[-20_000:]))
     return report
 

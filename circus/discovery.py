@@ -23,46 +23,54 @@ TIME_TO_LIVE = 255
 
 
 class Discovery:
-    """Answers each datagram with `{"endpoint": …}`; made by `open_discovery`."""
+    """Answers each datagram that reaches `udp://GROUP:PORT` with `{"endpoint": …}`.
 
-    def __init__(self, sock: socket.socket, endpoint: str, loop: asyncio.AbstractEventLoop) -> None:
-        self.address: tuple[str, int] = sock.getsockname()[:2]
-        self._socket = sock
+    Any group of IPv4 is joined; an address that is no group is simply bound, which keeps discovery to one interface.
+    """
+
+    def __init__(self, multicast_endpoint: str, endpoint: str, *, loop: asyncio.AbstractEventLoop) -> None:
+        self._multicast_endpoint = multicast_endpoint
         self._answer = msgspec.json.encode({"endpoint": endpoint})
         self._loop = loop
-        loop.add_reader(sock, self._read)
+        self._socket: socket.socket | None = None
 
-    def close(self) -> None:
-        """Stop answering; closing twice is harmless."""
-        if self._socket.fileno() >= 0:
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Where it listens; None when it does not."""
+        if self._socket is None:
+            return None
+        host, port = self._socket.getsockname()
+        return host, port
+
+    def start(self) -> None:
+        """Open the socket, where one is configured; a failure is a warning."""
+        if not self._multicast_endpoint or self._socket is not None:
+            return
+        try:
+            self._socket = _bound(*_parsed(self._multicast_endpoint))
+        except (OSError, CircusError) as error:
+            logger.warning("Multicast discovery is disabled, %s: %s", self._multicast_endpoint, error)
+            return
+        self._loop.add_reader(self._socket, self._read, self._socket)
+
+    def stop(self) -> None:
+        """Close the socket; stopping twice is harmless."""
+        if self._socket is not None:
             self._loop.remove_reader(self._socket)
             self._socket.close()
+            self._socket = None
 
-    def _read(self) -> None:
+    def _read(self, sock: socket.socket) -> None:
         for _ in range(BUDGET):
             try:
-                _, asker = self._socket.recvfrom(LARGEST_QUESTION)
+                _, asker = sock.recvfrom(LARGEST_QUESTION)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:  # an ICMP answer to an earlier datagram of ours, for one
                 logger.debug("discovery: %s", error)
                 return
             with contextlib.suppress(OSError):  # the asker is gone, or the queue full: it will ask again
-                self._socket.sendto(self._answer, asker)
-
-
-def open_discovery(multicast_endpoint: str, endpoint: str, loop: asyncio.AbstractEventLoop) -> Discovery | None:
-    """Answer on `udp://GROUP:PORT` where `endpoint` is; None, with a warning, where that cannot be, and for ``""``.
-
-    Any group of IPv4 is joined; an address that is no group is simply bound, which keeps discovery to one interface.
-    """
-    if not multicast_endpoint:
-        return None
-    try:
-        return Discovery(_bound(*_parsed(multicast_endpoint)), endpoint, loop)
-    except (OSError, CircusError) as error:
-        logger.warning("Multicast discovery is disabled, %s: %s", multicast_endpoint, error)
-        return None
+                sock.sendto(self._answer, asker)
 
 
 def _parsed(multicast_endpoint: str) -> tuple[ipaddress.IPv4Address, int]:

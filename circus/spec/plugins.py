@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from circus.spec.convert import Platform, to_bool
+from circus.spec.scalars import Platform, to_bool
 from circus.spec.streams import StreamSpec
 from circus.spec.watcher import WatcherSpec
 
@@ -48,17 +49,20 @@ class PluginSpec:
 
 def plugin_watcher(
     plugin: PluginSpec,
-    *,
     endpoint: str,
     pubsub_endpoint: str,
     check_delay: float,
-    python: str,
+    python: str | None = None,
+    *,
     debug: bool = False,
     loglevel: str | None = None,
     logoutput: str | None = None,
     ssh: str | None = None,
 ) -> WatcherSpec:
-    """The watcher of a plugin, with the defaults of circus 0.19: its output is thrown away unless `debug`."""
+    """The watcher of a plugin, with the defaults of circus 0.19: its output is thrown away unless `debug`.
+
+    `python` is the interpreter, by default the one that runs.
+    """
     given = _watcher_options(plugin.options)
     # The plugin finds its class, and circus, where circusd does; without the environment there is nothing to put it in.
     copy_env = given.setdefault("copy_env", True)
@@ -78,7 +82,7 @@ def plugin_watcher(
     }
     return WatcherSpec(
         name=plugin.name,
-        cmd=shlex.quote(python),
+        cmd=shlex.quote(python or sys.executable),
         # One word per option, because a value that begins with a dash would be taken for another option.
         args=(*start, *(f"{option}={value}" for option, value in command.items() if value), plugin.use),
         singleton=True,

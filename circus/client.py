@@ -1,0 +1,243 @@
+"""Clients of the control channel: one that blocks and one for asyncio.
+
+Owns request and reply over one DEALER; refuses to know what commands exist. An error reply is returned, not raised;
+CallError means that there was no usable answer. Invariant: a call ends within its timeout, whatever else arrives.
+circusctl imports this on every start, so it imports little.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from circus.exc import CallError
+from circus.wire import endpoints
+from circus.wire.endpoints import DEFAULT_CONTROL
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from zmq.asyncio import Context as AsyncContext
+
+RECONNECT_MILLISECONDS = 10
+RECONNECT_MOST_MILLISECONDS = 500
+
+
+def make_message(command: str, /, **props: Any) -> dict[str, Any]:
+    """A request; `call` gives it its id."""
+    return {"command": command, "properties": props}
+
+
+def cast_message(command: str, /, **props: Any) -> dict[str, Any]:
+    """A request that nobody wants answered, not even by an error."""
+    return {"command": command, "msg_type": "cast", "properties": props}
+
+
+def make_json(command: str, /, **props: Any) -> bytes:
+    """A request as it goes over the wire."""
+    return json.dumps(make_message(command, **props)).encode()
+
+
+class CircusClient:
+    """Ask circusd, and block until it answers.
+
+    `timeout` is the number of seconds for a whole call. With `ssh_server` (`user@host:port`) the connection goes
+    through an ssh tunnel.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+        endpoint: str = DEFAULT_CONTROL,
+        timeout: float = 5.0,
+        ssh_server: str | None = None,
+        ssh_keyfile: str | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.timeout = timeout
+        self._own_context = context is None
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if context is None else context
+        self.socket: zmq.Socket[bytes] = self.context.socket(zmq.DEALER)
+        prepare(self.socket)
+        connect(self.socket, endpoint, ssh_server, ssh_keyfile)
+
+    def send_message(self, command: str, /, **props: Any) -> dict[str, Any]:
+        """Run a command with these properties and return its reply."""
+        return self.call(make_message(command, **props))
+
+    def call(self, cmd: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a request and return its reply; replies to other requests, which came too late, are passed over."""
+        request_id, body = numbered(cmd)
+        deadline = time.monotonic() + self.timeout
+        try:
+            self.socket.send(body)
+            while (left := deadline - time.monotonic()) > 0 and self.socket.poll(max(int(left * 1000), 1)):
+                reply = answer_to(request_id, self.socket.recv_multipart())
+                if reply is not None:
+                    return reply
+        except zmq.ZMQError as error:
+            raise CallError(str(error)) from error
+        raise CallError("Timed out.")
+
+    def stop(self) -> None:
+        """Close the connection."""
+        self.socket.close(0)
+        if self._own_context:
+            self.context.term()
+
+    def __enter__(self) -> CircusClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+class AsyncCircusClient:
+    """Ask circusd from asyncio code. Calls may overlap; each ends within `timeout` seconds."""
+
+    def __init__(
+        self,
+        context: AsyncContext | None = None,
+        endpoint: str = DEFAULT_CONTROL,
+        timeout: float = 5.0,
+        ssh_server: str | None = None,
+        ssh_keyfile: str | None = None,
+    ) -> None:
+        from zmq.asyncio import Context
+
+        self.endpoint = endpoint
+        self.timeout = timeout
+        self._own_context = context is None
+        self.context = Context() if context is None else context
+        self.socket = self.context.socket(zmq.DEALER)
+        prepare(self.socket)
+        connect(self.socket, endpoint, ssh_server, ssh_keyfile)
+        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._reader: asyncio.Task[None] | None = None
+
+    async def send_message(self, command: str, /, **props: Any) -> dict[str, Any]:
+        """Run a command with these properties and return its reply."""
+        return await self.call(make_message(command, **props))
+
+    async def call(self, cmd: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a request and return its reply."""
+        import asyncio
+
+        request_id, body = numbered(cmd)
+        reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = reply
+        try:
+            async with asyncio.timeout(self.timeout):
+                await self.socket.send(body)
+                if self._reader is None or self._reader.done():
+                    self._reader = asyncio.create_task(self._read())
+                return await reply
+        except TimeoutError:
+            raise CallError("Timed out.") from None
+        except zmq.ZMQError as error:
+            raise CallError(str(error)) from error
+        finally:
+            del self._waiting[request_id]
+            if not self._waiting and self._reader is not None:
+                # Forgotten at once: until the loop has run it is not done, and the next call must not rely on it.
+                self._reader.cancel()
+                self._reader = None
+
+    async def _read(self) -> None:
+        """Hand each reply to the call that waits for it; lives only while some call does."""
+        while True:
+            frames = await self.socket.recv_multipart()
+            for request_id, waiting in self._waiting.items():
+                reply = answer_to(request_id, frames)
+                if reply is not None and not waiting.done():
+                    waiting.set_result(reply)
+
+    def stop(self) -> None:
+        """Close the connection; calls that still wait end with CallError."""
+        if self._reader is not None:
+            self._reader.cancel()
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(CallError("the client was stopped"))
+        self.socket.close(0)
+        if self._own_context:
+            self.context.term()
+
+
+def prepare(socket: zmq.Socket[Any] | Any) -> None:
+    """Options of every socket that connects to circusd: nothing waits for a dead daemon, a new one is found fast."""
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MILLISECONDS)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MOST_MILLISECONDS)
+
+
+def connect(socket: Any, endpoint: str, ssh_server: str | None = None, ssh_keyfile: str | None = None) -> None:
+    """Connect, if asked through an ssh tunnel; CallError says what is wrong with the endpoint."""
+    try:
+        if ssh_server is None:
+            socket.connect(endpoint)
+        else:
+            from zmq import ssh
+
+            ssh.tunnel_connection(socket, endpoint, ssh_server, keyfile=ssh_keyfile)
+    except zmq.ZMQError as error:
+        raise CallError(f"cannot connect to {endpoint!r}: {error}") from error
+
+
+def numbered(cmd: Mapping[str, Any]) -> tuple[str, bytes]:
+    """(a new id, the request as bytes with it); the request itself is left as it was."""
+    if isinstance(cmd, str):
+        # What circus 0.19 answers to a text, which some clients of still older releases send.
+        raise DeprecationWarning("call() takes a mapping")
+    request_id = os.urandom(16).hex()
+    try:
+        return request_id, json.dumps({**cmd, "id": request_id}).encode()
+    except (TypeError, ValueError) as error:
+        raise CallError(f"the request has no JSON form: {error}") from error
+
+
+def answer_to(request_id: str, frames: list[bytes]) -> dict[str, Any] | None:
+    """The reply in a message, None when it is somebody else's."""
+    try:
+        reply = json.loads(frames[-1])
+    except ValueError:
+        return None
+    if not isinstance(reply, dict) or reply.get("id") != request_id:
+        return None
+    return reply
+
+
+def running_daemons(environ: Mapping[str, str] = os.environ, uid: int | None = None) -> list[str]:
+    """The automatic control endpoints of this user where somebody listens."""
+    directory = endpoints.instances_dir(environ, os.geteuid() if uid is None else uid)
+    try:
+        names = sorted(os.listdir(directory))  # noqa: PTH208 - pathlib would cost circusctl its import
+    except OSError:
+        return []
+    paths = [f"{directory}/{name}/{endpoints.CONTROL_SOCKET}" for name in names]
+    return [f"ipc://{path}" for path in paths if _listens(path)]
+
+
+def find_endpoint(environ: Mapping[str, str] = os.environ, uid: int | None = None) -> str:
+    """The control endpoint for who names none: CIRCUSCTL_ENDPOINT, else the only running daemon, else tcp 5555."""
+    named = endpoints.ENV_ENDPOINT in environ
+    return endpoints.find_control(environ, [] if named else running_daemons(environ, uid))
+
+
+def _listens(path: str) -> bool:
+    import socket
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except BlockingIOError:
+            return True  # its backlog is full
+        except OSError:
+            return False
+    return True

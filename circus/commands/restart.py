@@ -1,0 +1,46 @@
+"""The command `restart`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from circus.commands.base import Result
+from circus.commands.reload import informed
+from circus.commands.selection import selected
+from circus.commands.start import Start
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from circus.ports import ArbiterLike
+
+
+class Restart(Start):
+    """Stop and start a watcher, those that a pattern matches, or the whole daemon.
+
+    Without `name` everything is stopped, the configuration is read again and all is started, in the same process.
+
+    Request:
+
+        {"command": "restart", "properties": {"name": "web", "match": "glob", "waiting": false}}
+
+    Reply, at once:
+
+        {"status": "ok", "time": 1795465307.73}
+
+    Reply with `waiting` where the name matched one watcher:
+
+        {"status": "ok", "time": 1795465307.73, "info": {"stopped": [4241], "started": [4243], "kept": []}}
+
+    Command line:
+
+        circusctl restart [NAME] [--waiting] [--match simple|glob|regex]
+    """
+
+    name = "restart"
+
+    def execute(self, arbiter: ArbiterLike, props: dict[str, Any]) -> Awaitable[Result]:
+        if "name" not in props:
+            return arbiter.restart()
+        found = selected(arbiter, props)
+        return informed(found[0].restart()) if len(found) == 1 else arbiter.restart_watchers(found)

@@ -1,0 +1,39 @@
+"""Which watchers a name means to start, stop and restart.
+
+Invariant: a pattern that matches nothing is an error, never "all".
+"""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from circus.commands.base import Option
+from circus.exc import MessageError
+
+if TYPE_CHECKING:
+    from circus.ports import ArbiterLike, WatcherLike
+
+MATCH_OPTION: Option = ("match", "match", "glob", "how NAME is read: simple, glob or regex")
+
+
+def selected(arbiter: ArbiterLike, props: dict[str, Any]) -> list[WatcherLike]:
+    """The watchers that `name` and `match` mean; names are compared without case, a regex from the beginning."""
+    name, method = props["name"], props.get("match") or "glob"
+    if not isinstance(name, str):
+        raise MessageError("message invalid 'name' isn't a string")
+    watchers = list(arbiter.iter_watchers())
+    match method:
+        case "simple":
+            found = [watcher for watcher in watchers if watcher.name.lower() == name.lower()]
+        case "glob":
+            found = [watcher for watcher in watchers if fnmatchcase(watcher.name.lower(), name.lower())]
+        case "regex":
+            pattern = re.compile(name, re.IGNORECASE)
+            found = [watcher for watcher in watchers if pattern.match(watcher.name)]
+        case _:
+            raise MessageError(f"unknown match method {method}")
+    if not found:
+        raise MessageError(f"program {name} not found")
+    return found

@@ -1,0 +1,279 @@
+"""The control channel: requests in, commands executed, replies out.
+
+Owns the ROUTER, who is asking, and what becomes of errors; refuses to know what any command does. This is where
+exceptions end: they become replies, with the story in the log. Invariant: every request gets exactly one reply, unless
+it said that it wants none, and nothing that arrives can stop the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context, copy_context
+from typing import Any
+
+import zmq
+
+from circus.commands import get_commands
+from circus.commands.base import Command
+from circus.events.cause import CURRENT, TRACEPARENT
+from circus.events.counters import COMMAND_BOUNDS, new_histogram, observe
+from circus.exc import BAD_MSG_DATA_ERROR, COMMAND_ERROR, OS_ERROR, CircusError, Overtaken
+from circus.ports import ArbiterLike
+from circus.runtime.listener import Listener
+from circus.runtime.zmq_socket import LoopSocket, answering_socket
+from circus.wire import messages
+from circus.wire.events import Cause
+from circus.wire.messages import BadRequest, Request, UnknownCommand
+from circus.wire.samples import Histogram
+
+logger = logging.getLogger("circus")
+
+UNKNOWN = "unknown"
+"""What requests are counted under that name no command, or nothing."""
+
+_LAST_REPLIES_MS = 200
+
+CommandObserver = Callable[[str, Mapping[str, Any]], None]
+
+
+class _Job:
+    """One request on its way to its reply."""
+
+    __slots__ = ("cause", "command", "context", "replied", "request", "route", "started", "task")
+
+    def __init__(self, command: Command, request: Request, route: list[bytes], cause: Cause, started: float) -> None:
+        self.command = command
+        self.request = request
+        self.route = route
+        self.cause = cause
+        self.started = started
+        self.replied = request.cast
+        self.task: asyncio.Task[None] | None = None
+        self.context: Context = copy_context()
+        self.context.run(CURRENT.set, cause)
+        self.context.run(TRACEPARENT.set, request.traceparent)
+
+    @property
+    def waits(self) -> bool:
+        """True when the reply tells how the work ended."""
+        return self.request.waiting or self.command.always_waits
+
+
+class Controller:
+    """Serve the control channel on a listener.
+
+    `on_command` is called with `command.started` and `command.finished` and their data, in the context of the command
+    (its cause is `CURRENT`), for commands that can change something.
+
+    Attributes:
+        commands: the commands by name, as they were known at the start.
+        command_counts: requests by command; what named no command counts as `unknown`.
+        command_errors: those of them that failed.
+        command_seconds: how long they took, work included.
+    """
+
+    def __init__(
+        self,
+        arbiter: ArbiterLike,
+        listener: Listener,
+        context: zmq.Context[zmq.Socket[bytes]],
+        *,
+        loop: asyncio.AbstractEventLoop,
+        on_command: CommandObserver | None = None,
+    ) -> None:
+        self.arbiter = arbiter
+        self.commands = get_commands()
+        self.command_counts = dict.fromkeys([*sorted(self.commands), UNKNOWN], 0)
+        self.command_errors = dict(self.command_counts)
+        self.command_seconds: dict[str, Histogram] = {name: new_histogram(COMMAND_BOUNDS) for name in self.commands}
+        self._listener = listener
+        self._context = context
+        self._loop = loop
+        self._on_command = on_command
+        self._socket: LoopSocket | None = None
+        self._jobs: set[_Job] = set()
+
+    @property
+    def in_flight(self) -> int:
+        """Commands whose work is not done yet."""
+        return len(self._jobs)
+
+    @property
+    def drops(self) -> int:
+        """Replies that could not be handed over, because the client had gone or read nothing."""
+        return 0 if self._socket is None else self._socket.drops
+
+    def start(self) -> None:
+        """Begin to answer."""
+        socket = answering_socket(self._context)
+        try:
+            self._listener.attach(socket)
+        except BaseException:
+            socket.close(0)
+            raise
+        self._socket = LoopSocket(socket, self._receive, loop=self._loop)
+
+    def stop(self) -> None:
+        """End: who waits for `quit` is told that it is done, who waits for anything else that it was cancelled."""
+        for job in list(self._jobs):
+            # A context cannot be entered twice; it is in use only if the command itself led here.
+            with contextlib.suppress(RuntimeError):
+                job.context.run(self._end, job)
+            if job.task is not None:
+                job.task.cancel()
+        if self._socket is not None:
+            self._socket.close(_LAST_REPLIES_MS)
+            self._socket = None
+
+    def _end(self, job: _Job) -> None:
+        if job.command.name == "quit":
+            self._succeed(job, None)
+        else:
+            self._fail(job, "cancelled: circusd is stopping", COMMAND_ERROR)
+
+    # From frames to a job
+
+    def _receive(self, frames: list[zmq.Frame]) -> None:
+        route = [frames[0].bytes]
+        try:
+            delimiter, body = messages.payload([frame.bytes for frame in frames[1:]])
+            route += delimiter
+            request = messages.parse_request(body)
+        except BadRequest as bad:
+            self._refuse(route, bad, bad.id, bad.errno, cast=bad.cast)
+            return
+        command = self.commands.get(request.command)
+        if command is None:
+            unknown = UnknownCommand(request.command)
+            self._refuse(route, unknown, request.id, unknown.errno, cast=request.cast)
+            return
+        cause = Cause(
+            kind="command", id=request.id_text or os.urandom(8).hex(), name=command.name, actor=actor(frames[-1])
+        )
+        job = _Job(command, request, route, cause, self._loop.time())
+        self._jobs.add(job)
+        job.context.run(self._execute, job)
+
+    def _refuse(self, route: list[bytes], error: CircusError, request_id: Any, errno: int, *, cast: bool) -> None:
+        self.command_counts[UNKNOWN] += 1
+        self.command_errors[UNKNOWN] += 1
+        logger.debug("refused a request: %s", error)
+        if not cast:
+            self._send(route, messages.error_reply(str(error), errno, request_id, time.time()))
+
+    # From a job to its end; all of it runs in the context of the job
+
+    def _execute(self, job: _Job) -> None:
+        try:
+            self._observe("command.started", job)
+            job.command.validate(job.request.properties)
+            result = job.command.execute(self.arbiter, job.request.properties)
+        except Exception as error:  # the dispatcher's catch-all: whatever a command raises is its answer
+            self._fail_with(job, error)
+            return
+        if not inspect.isawaitable(result):
+            self._succeed(job, result)
+            return
+        if not job.waits:
+            self._reply(job, None)
+        job.task = self._loop.create_task(self._finish(job, result), context=job.context)
+
+    async def _finish(self, job: _Job, work: Awaitable[Any]) -> None:
+        try:
+            result = await work
+        except asyncio.CancelledError:
+            if job not in self._jobs:  # by `stop`, which has answered
+                raise
+            self._fail(job, f"cancelled: {job.command.name} was given up", COMMAND_ERROR)
+        except Overtaken as error:
+            self._fail(job, str(error), COMMAND_ERROR)
+        except Exception as error:  # the dispatcher's catch-all, for work that takes time
+            if job.command.always_waits:
+                self._fail_with(job, error)
+            else:
+                logger.exception("command %r failed", job.command.name)
+                self._fail(job, _text(error), BAD_MSG_DATA_ERROR)
+        else:
+            self._succeed(job, result)
+
+    def _fail_with(self, job: _Job, error: Exception) -> None:
+        if isinstance(error, CircusError):
+            self._fail(job, _text(error), error.errno)
+        elif isinstance(error, OSError):
+            self._fail(job, _text(error), OS_ERROR)
+        else:
+            logger.error("command %r failed", job.command.name, exc_info=error)
+            self._fail(job, _text(error), COMMAND_ERROR)
+
+    def _fail(self, job: _Job, reason: str, errno: int) -> None:
+        if not job.replied:
+            job.replied = True
+            self._send(job.route, messages.error_reply(reason, errno, job.request.id, time.time()))
+        self._done(job, errno, reason)
+
+    def _succeed(self, job: _Job, result: Any) -> None:
+        problem = self._reply(job, result)
+        self._done(job, None if problem is None else COMMAND_ERROR, problem)
+
+    def _reply(self, job: _Job, result: Any) -> str | None:
+        """Send the reply unless one was sent; the sentence of the error when the result has no form on the wire."""
+        if job.replied:
+            return None
+        job.replied = True
+        problem = None
+        try:
+            body = messages.ok_reply(result, job.request.id, time.time())
+        except ValueError as error:
+            problem = str(error)
+            logger.error("command %r: %s", job.command.name, problem)  # noqa: TRY400 - the sentence is the story
+            body = messages.error_reply(problem, COMMAND_ERROR, job.request.id, time.time())
+        self._send(job.route, body)
+        return problem
+
+    def _done(self, job: _Job, errno: int | None, reason: str | None) -> None:
+        self._jobs.discard(job)
+        name, seconds = job.command.name, self._loop.time() - job.started
+        self.command_counts[name] += 1
+        if errno is not None:
+            self.command_errors[name] += 1
+        observe(self.command_seconds[name], seconds)
+        try:
+            self._observe("command.finished", job, seconds=seconds, ok=errno is None, errno=errno, reason=reason)
+        except Exception:  # the reply is out; what keeps the books must not take the loop with it
+            logger.exception("cannot record the end of command %r", name)
+
+    def _observe(self, record: str, job: _Job, **ending: Any) -> None:
+        if self._on_command is None or not job.command.changes:
+            return
+        properties = messages.masked(job.request.properties)
+        data = {"command": job.command.name, "actor": job.cause.actor, "properties": properties}
+        if ending:
+            ending["queue_seconds"] = None
+        self._on_command(record, data | ending)
+
+    def _send(self, route: list[bytes], body: bytes) -> None:
+        if self._socket is not None and not self._socket.send([*route, body]):
+            logger.debug("a client did not wait for its reply")
+
+
+def actor(frame: zmq.Frame) -> str:
+    """Who sent a frame: `uid:1000` where the kernel vouches for it (unix sockets), else `tcp:ADDRESS`."""
+    try:
+        address = str(frame.get("Peer-Address"))
+    except zmq.ZMQError:
+        return "unknown"
+    host, _, credentials = address.partition(":")
+    parts = credentials.split(":")
+    if host == "localhost" and len(parts) == 3:
+        return f"uid:{parts[0]}"
+    return f"tcp:{address}"
+
+
+def _text(error: BaseException) -> str:
+    return str(error) or type(error).__name__

@@ -1,0 +1,200 @@
+"""Requests and replies of the control channel: the JSON is read once, here, and written once, here.
+
+Owns the shapes of circus 0.19 (key order included, `id` last and verbatim) and the frames around them; refuses to know
+any command. Invariant: whatever bytes come in, parsing ends in a `Request` or a `BadRequest`, which can be answered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from circus.exc import INVALID_JSON, MESSAGE_ERROR, UNKNOWN_COMMAND, CircusError, MessageError
+
+NULL: Final = msgspec.Raw(b"null")
+CAST: Final = "cast"
+
+_MASK: Final = "***"
+_SECRET_WORDS: Final = ("password", "passwd", "secret", "token", "credential", "api_key", "apikey", "private_key")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A command as a client sent it: `command` in lower case, `id` as the text it came in."""
+
+    command: str
+    properties: dict[str, Any]
+    id: msgspec.Raw = NULL
+    cast: bool = False
+    traceparent: str | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """True when the client wants the reply at the end of the work, not at its start."""
+        return bool(self.properties.get("waiting"))
+
+    @property
+    def id_text(self) -> str | None:
+        """The id for people and records; None when the client gave none."""
+        text = bytes(self.id).decode(errors="replace")
+        if text == "null":
+            return None
+        return text[1:-1] if text[:1] == '"' else text
+
+
+class BadRequest(MessageError):
+    """A message that is not a request; carries what an answer to it needs."""
+
+    def __init__(self, errno: int, reason: str, request_id: msgspec.Raw = NULL, *, cast: bool = False) -> None:
+        super().__init__(reason)
+        self.errno = errno
+        self.id = request_id
+        self.cast = cast
+
+
+class UnknownCommand(CircusError):
+    """No command of that name."""
+
+    errno = UNKNOWN_COMMAND
+
+    def __init__(self, command: str) -> None:
+        super().__init__(f"unknown command: {command!r}")
+
+
+class _Envelope(msgspec.Struct):
+    """Any JSON object; whether the parts are what they must be is asked afterwards, when the id is known."""
+
+    command: Any = None
+    properties: Any = None
+    id: msgspec.Raw = NULL
+    msg_type: Any = None
+    traceparent: Any = None
+
+
+_decoder = msgspec.json.Decoder(_Envelope)
+_encoder = msgspec.json.Encoder()
+
+
+def payload(frames: Sequence[bytes]) -> tuple[tuple[bytes, ...], bytes]:
+    """Split the frames after the peer's identity into (what goes before the reply, the one frame of JSON).
+
+    A REQ socket puts an empty frame before its message and wants one back.
+    """
+    if len(frames) == 1:
+        return (), frames[0]
+    if len(frames) == 2 and not frames[0]:
+        return (b"",), frames[1]
+    raise BadRequest(MESSAGE_ERROR, f"message invalid: expected one frame of JSON, got {len(frames)} frames")
+
+
+def parse_request(body: bytes) -> Request:
+    """The request in one frame; raises BadRequest and nothing else."""
+    try:
+        envelope = _decoder.decode(body)
+    except msgspec.ValidationError:
+        raise BadRequest(MESSAGE_ERROR, "message invalid: expected a JSON object") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise BadRequest(INVALID_JSON, "json invalid") from None
+    request_id, cast = envelope.id.copy(), envelope.msg_type == CAST
+    if not _is_text(bytes(request_id)):
+        raise BadRequest(INVALID_JSON, "json invalid", cast=cast)
+    if envelope.command is None:
+        raise BadRequest(MESSAGE_ERROR, "message invalid 'command' is missing", request_id, cast=cast)
+    if not isinstance(envelope.command, str):
+        raise BadRequest(MESSAGE_ERROR, "message invalid 'command' isn't a string", request_id, cast=cast)
+    properties = {} if envelope.properties is None else envelope.properties
+    if not isinstance(properties, dict):
+        raise BadRequest(MESSAGE_ERROR, "message invalid 'properties' isn't an object", request_id, cast=cast)
+    return Request(
+        command=envelope.command.lower(),
+        properties=properties,
+        id=request_id,
+        cast=cast,
+        traceparent=envelope.traceparent if is_traceparent(envelope.traceparent) else None,
+    )
+
+
+def _is_text(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def is_traceparent(value: object) -> bool:
+    """True for a W3C trace context of version 00 (or a later one, whose first four fields are the same)."""
+    if not isinstance(value, str) or not value.isascii():
+        return False
+    parts = value.split("-")
+    if len(parts) < 4 or [len(part) for part in parts[:4]] != [2, 32, 16, 2]:
+        return False
+    if any(set(part) - set("0123456789abcdef") for part in parts[:4]) or parts[0] == "ff":
+        return False
+    if parts[0] == "00" and len(parts) != 4:
+        return False
+    return set(parts[1]) != {"0"} and set(parts[2]) != {"0"}
+
+
+def ok_reply(result: object, request_id: msgspec.Raw, time: float) -> bytes:
+    """The reply to a command that went well: `result` is its dict or struct, a list, or None.
+
+    Keys of the result win over `status` and `time`, as in circus 0.19, where `status` of one watcher is its state.
+    Raises ValueError when the result has no JSON form.
+    """
+    head: dict[str, Any] = {"status": "ok", "time": time}
+    if isinstance(result, msgspec.Struct):
+        if {"status", "time"}.issubset(result.__struct_fields__):
+            return _with_id(_encode(result), request_id)
+        head |= {name: getattr(result, name) for name in result.__struct_fields__}
+    elif isinstance(result, Mapping):
+        head |= result
+    elif isinstance(result, list | tuple):
+        head["results"] = result
+    elif result is not None:
+        raise ValueError(f"a command answers with a dict, a list or nothing, not with {type(result).__name__}")
+    head.pop("id", None)
+    return _with_id(_encode(head), request_id)
+
+
+def error_reply(reason: str, errno: int, request_id: msgspec.Raw, time: float) -> bytes:
+    """The reply to a command that failed. There is no traceback in it: those belong into the daemon's log."""
+    return _with_id(
+        _encode({"status": "error", "reason": reason, "tb": None, "time": time, "errno": errno}), request_id
+    )
+
+
+def _with_id(body: bytes, request_id: msgspec.Raw) -> bytes:
+    return b'%b,"id":%b}' % (body[:-1], bytes(request_id))
+
+
+def _encode(value: object) -> bytes:
+    try:
+        try:
+            return _encoder.encode(value)
+        except UnicodeEncodeError:
+            # Arguments and environments may hold bytes that are no UTF-8 (Python's lone surrogates). JSON can carry
+            # them escaped, as circus 0.19 did; msgspec only writes UTF-8.
+            return json.dumps(value, default=msgspec.to_builtins).encode()
+    except (TypeError, OverflowError, RecursionError, msgspec.EncodeError) as error:
+        raise ValueError(f"the answer has no JSON form: {error}") from error
+
+
+def masked(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Properties for a record that others read: values of environments, and of keys that sound secret, are hidden."""
+    return {key: _masked(key, value) for key, value in properties.items()}
+
+
+def _masked(key: object, value: Any) -> Any:
+    name = str(key).lower()
+    if name == "env" and isinstance(value, Mapping):
+        return dict.fromkeys(value, _MASK)
+    if any(word in name for word in _SECRET_WORDS) and value not in (None, "", True, False):
+        return _MASK
+    if isinstance(value, Mapping):
+        return {inner: _masked(inner, item) for inner, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(key, item) for item in value]
+    return value

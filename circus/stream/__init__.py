@@ -1,0 +1,103 @@
+"""Where the output of processes goes: the built-in streams, and how a stream is made from its configuration.
+
+Owns the choice of the class and the meaning of a stream's section. Opens nothing.
+Invariant: `get_stream` returns a callable or raises ValueError with a sentence that names the option.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from circus.config.interpolate import expand
+from circus.ports import OutputStream
+from circus.spec.streams import StreamSpec
+from circus.stream.base import BaseStream
+from circus.stream.console import FancyStdoutStream, StdoutStream
+from circus.stream.file_stream import FileStream, TimedRotatingFileStream, WatchedFileStream
+from circus.stream.queue_stream import QueueStream
+from circus.stream.redirector import Redirector
+
+__all__ = [
+    "BaseStream",
+    "FancyStdoutStream",
+    "FileStream",
+    "QueueStream",
+    "Redirector",
+    "StdoutStream",
+    "TimedRotatingFileStream",
+    "WatchedFileStream",
+    "get_stream",
+]
+
+_BUILT_IN: dict[str, Callable[..., OutputStream]] = {
+    "FileStream": FileStream,
+    "WatchedFileStream": WatchedFileStream,
+    "TimedRotatingFileStream": TimedRotatingFileStream,
+    "StdoutStream": StdoutStream,
+    "FancyStdoutStream": FancyStdoutStream,
+    "QueueStream": QueueStream,
+}
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
+_INVALID = "stream configuration invalid"
+
+
+def get_stream(
+    spec: StreamSpec | Mapping[str, Any] | None,
+    reload: bool = False,  # noqa: ARG001 - 0.19's signature; a class is looked up anew anyway
+    *,
+    variables: Mapping[str, str] | None = None,
+) -> OutputStream | None:
+    """Make the stream that a configuration asks for; None for an empty one.
+
+    A mapping is 0.19's form: `class`, or `stream` (an object), or just the options. `variables` are put in place of
+    `{name}` and `$(circus.name)` in options that are text.
+    """
+    if spec is None or not isinstance(spec, StreamSpec):
+        if not spec:
+            return None
+        spec = _spec_of(spec)
+    if spec.cls is None and spec.stream is not None:
+        if not callable(spec.stream):
+            raise ValueError(f"{_INVALID}: stream is {spec.stream!r}, which cannot be called")
+        return cast("OutputStream", spec.stream)
+    if spec.cls is None and "filename" not in spec.options:
+        raise ValueError(f"{_INVALID}: it has no class, no stream and no filename")
+    name = spec.cls or "FileStream"
+    options = {key: _fill_in(value, variables) for key, value in spec.options.items()}
+    try:
+        stream = _class_of(name)(**options)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{_INVALID}: {name}: {error}") from error
+    if not callable(stream):
+        raise ValueError(f"{_INVALID}: {name}: its instances cannot be called")  # noqa: TRY004 - as below
+    return stream
+
+
+def _spec_of(conf: Mapping[str, Any]) -> StreamSpec:
+    rest = {key: value for key, value in conf.items() if key not in ("class", "stream")}
+    return StreamSpec(cls=conf.get("class"), stream=conf.get("stream"), options=rest)
+
+
+def _class_of(name: str) -> Callable[..., OutputStream]:
+    """A built-in class by its name, any other by its dotted path."""
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]
+    if "." not in name and ":" not in name:
+        raise ValueError(f"there is no such class; the built-in ones are {', '.join(_BUILT_IN)}")
+    from pkgutil import resolve_name
+
+    try:
+        found = resolve_name(name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"cannot be imported: {error}") from error
+    if not callable(found):
+        raise ValueError("is not a class")  # noqa: TRY004 - a wrong value in a configuration
+    return cast("Callable[..., OutputStream]", found)
+
+
+def _fill_in(value: object, variables: Mapping[str, str] | None) -> object:
+    if not variables or not isinstance(value, str):
+        return value
+    return _PLACEHOLDER.sub(lambda found: variables.get(found[1], found[0]), expand(value, variables))

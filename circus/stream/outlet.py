@@ -1,0 +1,94 @@
+"""Writing to a descriptor without ever waiting for it.
+
+Owns one descriptor that streams write to and the bytes that it would not take yet. Knows nothing of lines, files or
+processes. Invariant: bytes leave in the order they were given, and no call waits for a reader at the other end.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+
+# What a pipe that polls as writable takes whole (PIPE_BUF on Linux); more could wait for its reader.
+_PIECE = 4096
+
+# How much may wait for a slow reader before more is refused. The redirector stops reading long before.
+PENDING_LIMIT = 1 << 20
+
+
+class Outlet:
+    """A descriptor and what it has not taken yet.
+
+    `shared` says that others write through the same open file (our own standard output), so that it cannot be made
+    non-blocking and is asked by poll instead. `ends_open` is true while the last byte accepted ended no line.
+    """
+
+    __slots__ = ("_device", "_inode", "_poll", "ends_open", "fd", "pending", "regular")
+
+    def __init__(self, fd: int, *, shared: bool = False) -> None:
+        status = os.fstat(fd)
+        kind = status.st_mode
+        self.fd = fd
+        self.pending = bytearray()
+        self.ends_open = False
+        self.regular = stat.S_ISREG(kind)
+        self._device, self._inode = status.st_dev, status.st_ino
+        self._poll: select.poll | None = None
+        if shared and (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or os.isatty(fd)):
+            self._poll = select.poll()
+            self._poll.register(fd, select.POLLOUT)
+
+    def is_at(self, path: str) -> bool:
+        """Whether that path still leads to what is written here."""
+        try:
+            status = os.stat(path)  # noqa: PTH116 - paths are plain text here
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) == (self._device, self._inode)
+
+    def write(self, block: bytes) -> None:
+        """Write now what goes without waiting, keep the rest; BlockingIOError when too much is kept already."""
+        if not block:
+            return
+        if self.pending:
+            if len(self.pending) + len(block) > PENDING_LIMIT:
+                raise BlockingIOError(errno.EAGAIN, "its reader is too slow")
+            self.pending += block
+        else:
+            left = self._push(block)
+            if left:
+                self.pending += memoryview(block)[-left:]
+        self.ends_open = not block.endswith(b"\n")
+
+    def flush(self) -> None:
+        """Write what waits, as far as it goes. An error loses it: there is nobody to give it back to."""
+        block = bytes(self.pending)
+        self.pending.clear()
+        left = self._push(block)
+        if left:
+            self.pending += block[-left:]
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+    def _push(self, block: bytes) -> int:
+        """Write as much as goes; how many bytes are left."""
+        view = memoryview(block)
+        try:
+            while view:
+                if self._poll is None:
+                    written = os.write(self.fd, view)
+                elif self._poll.poll(0):
+                    written = os.write(self.fd, view[:_PIECE])
+                else:
+                    break
+                view = view[written:]
+        except BlockingIOError:
+            pass
+        except OSError:
+            if len(view) < len(block):
+                self.ends_open = block[len(block) - len(view) - 1] != ord("\n")
+            raise
+        return len(view)

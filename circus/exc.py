@@ -63,6 +63,16 @@ class EndpointInUse(EndpointError):
     """Somebody alive listens on the endpoint already."""
 
 
+class SocketError(CircusError):
+    """A socket that Circus should own cannot be made: what, at which address, and why."""
+
+    errno = OS_ERROR
+
+    def __init__(self, message: str, os_errno: int | None = None) -> None:
+        super().__init__(message)
+        self.os_errno = os_errno
+
+
 class SpawnError(CircusError):
     """A process could not be started; `stage` says how far it came.
 

@@ -1,0 +1,453 @@
+"""The arbiter: all watchers of one daemon, what they share, and the order in which they start and stop.
+
+Wires the parts together and runs operations over several watchers. What happens inside a watcher is the watcher's; what
+crosses the wire is the controller's. Invariant: after `close` nothing that was opened here is open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from circus import __version__
+from circus.channels import Channels
+from circus.controller import Controller
+from circus.core.origin import Origin
+from circus.discovery import Discovery
+from circus.events.bus import Bus
+from circus.events.cause import CURRENT, TRACEPARENT
+from circus.events.journal import Journal
+from circus.exc import CircusError, Mistake, Overtaken
+from circus.gate import Gate, sockets_used
+from circus.ports import WatcherLike
+from circus.publisher import EventPublisher
+from circus.runtime.clock import SystemClock
+from circus.runtime.fds import ROOM
+from circus.runtime.loop import SpawnQueue
+from circus.runtime.reaper import Reaper
+from circus.sockets import CircusSocket, CircusSockets
+from circus.spec.arbiter import ArbiterSpec
+from circus.spec.exporters import exporter_watcher
+from circus.spec.plugins import plugin_watcher
+from circus.spec.watcher import WatcherSpec
+from circus.stats.channel import StatsChannel
+from circus.stats.readers import choose_readers
+from circus.stats.sampler import Sampler
+from circus.telemetry import telemetry, versions
+from circus.watcher import Services, Watcher, cause_of
+from circus.wire.events import Cause
+from circus.wire.snapshot import ArbiterSnapshot, Telemetry
+
+logger = logging.getLogger("circus")
+
+# pidfd, two kept files of /proc, two pipes and room to breathe.
+_FDS_PER_PROCESS = 5
+_FDS_OF_DAEMON = 128
+
+
+class Arbiter:
+    """One daemon's worth of watchers in the running loop.
+
+    Args:
+        spec: what to run.
+        environ: the environment that `copy_env` copies; os.environ when None.
+        main: this is the program itself (circusd), which as PID 1 reaps strangers too.
+    """
+
+    def __init__(self, spec: ArbiterSpec, *, environ: Mapping[str, str] | None = None, main: bool = False) -> None:
+        self.spec = spec
+        self.environ = os.environ if environ is None else environ
+        self.check_delay = spec.check_delay
+        self.endpoint_owner = spec.endpoint_owner
+        self.multicast_endpoint = spec.multicast_endpoint
+        self.endpoint, self.pubsub_endpoint, self.stats_endpoint = (
+            spec.endpoint,
+            spec.pubsub_endpoint,
+            spec.stats_endpoint,
+        )
+        self.clock = SystemClock()
+        self.bus = Bus(self.clock, journal_size=spec.journal_size)
+        self.sockets = CircusSockets()
+        self.pid = os.getpid()
+        self.state = "starting"
+        self.started = self.applied = self.clock.time()
+        self._main = main
+        self._watchers: dict[str, Watcher] = {}
+        self._finished = asyncio.Event()
+        self._starting: asyncio.Task[None] | None = None
+        self._quitting: asyncio.Future[None] | None = None
+        self._sweep: asyncio.TimerHandle | None = None
+        self._discovery: Discovery | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    async def run(self, ready: Callable[[], None] | None = None) -> None:
+        """Start, serve until `quit`, and leave nothing behind; `ready` is called when clients can connect.
+
+        Raises:
+            EndpointError: a channel cannot be bound.
+            OSError: a socket cannot be bound.
+        """
+        try:
+            await self.open()
+            if ready is not None:
+                ready()
+            await self._finished.wait()
+            # The answer to a waiting quit is on its way; it gets one turn of the loop.
+            await asyncio.sleep(0)
+        finally:
+            self.close()
+
+    async def open(self) -> None:
+        """Bind everything, make the watchers and begin to start them."""
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._channels = Channels(self.spec, self.environ)
+        self._channels.bind()
+        self.endpoint, self.pubsub_endpoint, self.stats_endpoint = (
+            self._channels[option].endpoint for option in ("endpoint", "pubsub_endpoint", "stats_endpoint")
+        )
+        self._reaper = Reaper(loop, own_strangers=self._main and self.pid == 1)
+        self._gate = Gate(loop)
+        self._publisher = EventPublisher(self._channels["pubsub_endpoint"], self._channels.context, loop=loop)
+        self.bus.sink = self._publisher
+        self._sampler = Sampler(
+            self.clock,
+            reader_factory=choose_readers(),
+            slow_interval=self.spec.slow_interval,
+            ended_cpu=self._ended_cpu,
+        )
+        self._stats = StatsChannel(
+            self._channels["stats_endpoint"],
+            self._channels.context,
+            loop=loop,
+            clock=self.clock,
+            sampler=self._sampler,
+            boot=self.bus.boot,
+            version=__version__,
+            started=self.started,
+            endpoint=self.endpoint,
+            pubsub_endpoint=self.pubsub_endpoint,
+            interval=self.spec.sample_interval,
+            sockets=self.sockets.values,
+            queue_depth=self._queue_depth,
+        )
+        self._services = Services(
+            loop=loop,
+            clock=self.clock,
+            bus=self.bus,
+            reaper=self._reaper,
+            spawns=SpawnQueue(loop),
+            sampler=self._sampler,
+            sockets=self.sockets,
+            environ=self.environ,
+            arbiter=self,
+            watch_sockets=self._watch_sockets,
+            random=random.random,
+        )
+        self._controller = Controller(
+            self, self._channels["endpoint"], self._channels.context, loop=loop, on_command=self._on_command
+        )
+        self._discovery = Discovery(self.multicast_endpoint, self.endpoint, loop=loop)
+        self._populate()
+        self._controller.start()
+        self._discovery.start()
+        boot = Origin(kind="boot")
+        self._tell("arbiter.started", boot, version=__version__, pid=self.pid, hash=self.spec.config_hash,
+                   watchers=len(self._watchers), sockets=len(self.sockets))  # fmt: skip
+        self.state = "active"
+        self._sweep_again()
+        self._starting = self._spawn_task(self._boot(boot))
+
+    def _populate(self) -> None:
+        """Sockets and watchers of the configuration in force."""
+        spec = self.spec
+        for sock in spec.sockets:
+            self.sockets[sock.name] = CircusSocket.from_spec(sock)
+        self.sockets.bind_and_listen_all()
+        wanted = list(spec.watchers)
+        where = {"endpoint": self.endpoint, "pubsub_endpoint": self.pubsub_endpoint, "python": sys.executable}
+        wanted += [
+            plugin_watcher(
+                plugin,
+                **where,
+                check_delay=spec.check_delay,
+                debug=spec.debug,
+                loglevel=spec.loglevel,
+                logoutput=spec.logoutput,
+            )
+            for plugin in spec.plugins
+            if plugin.active
+        ]
+        if spec.exporters:
+            wanted.append(
+                exporter_watcher(
+                    spec.exporters, **where, stats_endpoint=self.stats_endpoint, config_file=spec.config_file
+                )
+            )
+        self._make_room(wanted)
+        for watcher in wanted:
+            self._add(watcher)
+        for mistake in self.spec.omitted:
+            logger.error("left out: %s", mistake)
+
+    def _make_room(self, wanted: Sequence[WatcherSpec]) -> None:
+        processes = sum(watcher.numprocesses for watcher in wanted)
+        missing = ROOM.raise_soft_limit(processes * _FDS_PER_PROCESS + len(self.sockets) + _FDS_OF_DAEMON)
+        if missing is not None:
+            logger.error("%s", missing)
+
+    def _add(self, spec: WatcherSpec) -> None:
+        try:
+            self._watchers[spec.name.lower()] = Watcher(spec, self._services)
+        except (CircusError, ValueError, OSError) as error:
+            mistake = Mistake(self.spec.config_file, None, f"watcher:{spec.name}", None, None, str(error))
+            logger.error("left out: %s", mistake)  # noqa: TRY400 -- the sentence says it all
+            import dataclasses
+
+            self.spec = dataclasses.replace(self.spec, omitted=(*self.spec.omitted, mistake))
+
+    async def _boot(self, origin: Origin) -> None:
+        self._attribute(origin)
+        await self._start_all([w for w in self._by_priority() if w.autostart], cause="boot")
+
+    def close(self) -> None:
+        """Close what was opened; processes that still run are left to themselves."""
+        for task in self._tasks:
+            task.cancel()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        if hasattr(self, "_controller"):
+            self._controller.stop()
+        if self._discovery is not None:
+            self._discovery.stop()
+        for watcher in self._watchers.values():
+            watcher.close()
+        self.sockets.close_all()
+        for name in ("_stats", "_publisher", "_reaper", "_channels"):
+            if hasattr(self, name):
+                getattr(self, name).close()
+
+    def _sweep_again(self) -> None:
+        if self.check_delay > 0:
+            self._reaper.sweep()
+            self._sweep = self._loop.call_later(self.check_delay, self._sweep_again)
+
+    def _spawn_task(self, work: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("an operation failed", exc_info=task.exception())
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    @property
+    def stats(self) -> StatsChannel:
+        """The stats channel, which also answers questions."""
+        return self._stats
+
+    @property
+    def journal(self) -> Journal:
+        """The bounded journal of lifecycle records."""
+        return self.bus.journal
+
+    def iter_watchers(self, reverse: bool = True) -> Iterable[Watcher]:
+        """All watchers by priority: the highest first, or last."""
+        found = self._by_priority()
+        return found if reverse else found[::-1]
+
+    def _by_priority(self) -> list[Watcher]:
+        return sorted(self._watchers.values(), key=lambda watcher: -watcher.priority)
+
+    def get_watcher(self, name: str) -> Watcher:
+        """The watcher of that name, compared without case; KeyError when there is none."""
+        return self._watchers[name.lower()]
+
+    def numprocesses(self) -> int:
+        """How many processes exist."""
+        return sum(len(watcher) for watcher in self._watchers.values())
+
+    def numwatchers(self) -> int:
+        """How many watchers there are."""
+        return len(self._watchers)
+
+    def statuses(self) -> dict[str, str]:
+        """The status of each watcher by its name as configured."""
+        return {watcher.name: watcher.status() for watcher in self._watchers.values()}
+
+    def telemetry(self, watchers: str | None = None, detail: bool = True) -> Telemetry:
+        """Everything cumulative, and how things stand."""
+        controller, publisher = self._controller, self._publisher
+        return telemetry(
+            bus=self.bus,
+            spec=self.spec,
+            applied=self.applied,
+            arbiter=ArbiterSnapshot(
+                pid=self.pid,
+                started=self.started,
+                state=self.state,
+                **versions(),
+                endpoint=self.endpoint,
+                pubsub_endpoint=self.pubsub_endpoint,
+                stats_endpoint=self.stats_endpoint,
+                check_delay=self.check_delay,
+                commands=controller.command_counts,
+                command_errors=controller.command_errors,
+                commands_in_flight=controller.in_flight,
+                command_seconds=controller.command_seconds,
+                events_published=publisher.published,
+                events_dropped=publisher.dropped,
+                illegal_transitions=self._services.illegal_transitions,
+                strangers_reaped=self._reaper.strangers,
+            ),
+            sockets=self.sockets,
+            watchers=self._watchers.values(),
+            pattern=watchers,
+            detail=detail,
+        )
+
+    def _ended_cpu(self, watcher: str) -> tuple[float, float]:
+        tally = self.bus.tally(watcher)
+        return tally.cpu_user_seconds, tally.cpu_system_seconds
+
+    def _queue_depth(self) -> int:
+        return len(self._services.spawns) + sum(len(w.lifecycle.queue) for w in self._watchers.values())
+
+    # -- operations over watchers -----------------------------------------------------------------------------------
+
+    async def start_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> None:
+        """Start these watchers, or all with autostart, by priority and with the warm-up delay between them."""
+        chosen = self._chosen(watchers) if watchers is not None else [w for w in self._by_priority() if w.autostart]
+        await self._start_all(chosen, cause="manual")
+
+    async def _start_all(self, watchers: Sequence[Watcher], cause: str) -> None:
+        for watcher in watchers:
+            try:
+                await watcher.start(cause)
+            except Overtaken as error:
+                logger.info("%s", error)
+            if self.spec.warmup_delay > 0:
+                await asyncio.sleep(self.spec.warmup_delay)
+
+    async def stop_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> None:
+        """Stop these watchers, or all, at once; those with the lowest priority get their signals first."""
+        chosen = self._chosen(watchers) if watchers is not None else self._by_priority()
+        await asyncio.gather(*(watcher.stop() for watcher in reversed(chosen)), return_exceptions=True)
+
+    async def restart_watchers(self, watchers: Sequence[WatcherLike]) -> None:
+        """Stop all of these, then start them."""
+        await self.stop_watchers(watchers)
+        await self.start_watchers(watchers)
+
+    def _chosen(self, watchers: Sequence[WatcherLike]) -> list[Watcher]:
+        names = {watcher.name for watcher in watchers}
+        return [watcher for watcher in self._by_priority() if watcher.name in names]
+
+    async def reload(self, graceful: bool = True, sequential: bool = False) -> None:
+        """Reload every watcher that is not stopped, by priority."""
+        for watcher in self._by_priority():
+            if watcher.is_stopped():
+                continue
+            try:
+                await watcher.reload(graceful=graceful, sequential=sequential)
+            except Overtaken as error:
+                logger.info("%s", error)
+            if self.spec.warmup_delay > 0:
+                await asyncio.sleep(self.spec.warmup_delay)
+
+    async def restart(self) -> None:
+        """Stop everything, build watchers and sockets anew from the configuration file, start.
+
+        The channels stay bound, so clients notice nothing but the new watchers.
+
+        Raises:
+            ConfigError: the file has mistakes; then everything goes on with the old configuration.
+        """
+        spec = self.spec
+        if spec.config_file is not None:
+            from circus.config.build import load
+
+            spec = load(spec.config_file)
+        self._cancel_start()
+        await self.stop_watchers()
+        for watcher in self._watchers.values():
+            watcher.close()
+        self._watchers.clear()
+        self.sockets.close_all()
+        self.sockets.clear()
+        self.spec, self.applied = spec, self.clock.time()
+        self._populate()
+        await self._start_all([w for w in self._by_priority() if w.autostart], cause="manual")
+
+    def quit(self) -> Awaitable[None]:
+        """Stop everything, overtaking what is going on, and end; done when all is stopped."""
+        if self._quitting is None:
+            self._quitting = self._spawn_task(self._quit())
+        return asyncio.shield(self._quitting)
+
+    async def _quit(self) -> None:
+        self.state = "stopping"
+        self._cancel_start()
+        cause = CURRENT.get() or Cause(kind="command", name="quit")
+        self.bus.record("arbiter.stopping", None, cause, {"watchers": len(self._watchers)})
+        await self.stop_watchers()
+        self.bus.record("arbiter.stopped", None, cause, {})
+        self.state = "stopped"
+        self._finished.set()
+
+    def _cancel_start(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+
+    # -- signals --------------------------------------------------------------------------------------------------
+
+    def quit_for(self, signal_name: str) -> None:
+        """SIGTERM and its like: quit; the second time without grace."""
+        origin = Origin(kind="signal", name=signal_name)
+        if self._quitting is not None:
+            logger.warning("%s again: no more grace", signal_name)
+            for watcher in self._watchers.values():
+                watcher.hasten(origin)
+            return
+        CURRENT.set(cause_of(origin))
+        self.quit()
+
+    def reload_for(self, signal_name: str) -> None:
+        """SIGHUP: reload all watchers."""
+        CURRENT.set(Cause(kind="signal", name=signal_name))
+        self._spawn_task(self.reload())
+
+    # -- small wiring ---------------------------------------------------------------------------------------------
+
+    def _attribute(self, origin: Origin) -> None:
+        CURRENT.set(cause_of(origin))
+        TRACEPARENT.set(f"00-{origin.trace}-{'0' * 15}1-01" if origin.trace else None)
+
+    def _tell(self, record: str, origin: Origin, **data: Any) -> None:
+        _, origin.trace = self.bus.record(record, None, cause_of(origin), data, trace=origin.trace)
+
+    def _on_command(self, record: str, data: Mapping[str, Any]) -> None:
+        cause = CURRENT.get()
+        assert cause is not None
+        parent = TRACEPARENT.get()
+        _, trace = self.bus.record(record, None, cause, data, trace=parent.split("-")[1] if parent else None)
+        if parent is None:
+            TRACEPARENT.set(f"00-{trace}-{'0' * 15}1-01")
+
+    def _watch_sockets(self, watcher: Watcher, on: bool) -> None:
+        if on:
+            fds = {name: sock.fileno() for name, sock in self.sockets.items()}
+            self._gate.watch(watcher, sockets_used(watcher.socket_names, fds), watcher.socket_ready)
+        else:
+            self._gate.unwatch(watcher)

@@ -1,0 +1,88 @@
+"""The three doors of the daemon: control, events and stats, bound before anything is started.
+
+Decides which addresses are used (asked for, default, `auto`) and owns the zmq context. Invariant: an endpoint that
+somebody asked for is bound or the start fails; a default one of the stats channel may be replaced by a socket of ours.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+
+import zmq
+
+from circus.exc import EndpointInUse
+from circus.runtime.listener import Listener, listen, private_directory, remove_private_directory
+from circus.spec.arbiter import ArbiterSpec
+from circus.wire.endpoints import auto_endpoints
+
+logger = logging.getLogger("circus")
+
+AUTO = "auto"
+OPTIONS = ("endpoint", "pubsub_endpoint", "stats_endpoint")
+
+
+class Channels:
+    """Listeners and context of one arbiter.
+
+    Args:
+        spec: which addresses were configured, and which of them somebody wrote.
+        environ: for the place of automatic addresses.
+    """
+
+    def __init__(self, spec: ArbiterSpec, environ: Mapping[str, str]) -> None:
+        self._spec, self._environ = spec, environ
+        self._listeners: dict[str, Listener] = {}
+        self._directory: str | None = None
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+
+    def __getitem__(self, option: str) -> Listener:
+        return self._listeners[option]
+
+    def bind(self) -> None:
+        """Listen on all three.
+
+        Raises:
+            EndpointError: an address cannot be had; what was bound before is closed again.
+        """
+        try:
+            for option in OPTIONS:
+                self._listeners[option] = self._bind(option, getattr(self._spec, option))
+        except BaseException:
+            self.close()
+            raise
+
+    def _bind(self, option: str, endpoint: str) -> Listener:
+        owner = self._spec.endpoint_owner if option == "endpoint" else None
+        if endpoint == AUTO:
+            endpoint = self._automatic(option)
+        elif option == "stats_endpoint" and option not in self._spec.asked:
+            try:
+                return listen(endpoint, option=option)
+            except EndpointInUse as error:
+                own = self._automatic(option, apart=str(os.getpid()))
+                logger.warning("%s; the stats channel is at %s instead", error, own)
+                endpoint = own
+        return listen(endpoint, owner=owner, option=option)
+
+    def _automatic(self, option: str, apart: str = "") -> str:
+        # A program without a configuration file is told apart by its pid.
+        file = os.path.abspath(self._spec.config_file or f"/arbiter-{os.getpid()}.py")  # noqa: PTH100 -- text, not I/O
+        endpoint = auto_endpoints(file, self._environ, os.geteuid())[option]
+        if apart:
+            stem, _, name = endpoint.rpartition("/")
+            endpoint = f"{stem}/{apart}-{name}"
+        self._directory = endpoint.removeprefix("ipc://").rpartition("/")[0]
+        private_directory(self._directory, passable=self._spec.endpoint_owner is not None)
+        return endpoint
+
+    def close(self) -> None:
+        """Stop listening and remove what was made."""
+        for listener in self._listeners.values():
+            listener.close()
+        self._listeners.clear()
+        if self._directory is not None:
+            remove_private_directory(self._directory)
+            self._directory = None
+        self.context.destroy(linger=0)

@@ -1,0 +1,173 @@
+"""circusd: the daemon. Reads the arguments and the configuration, wires the parts, and turns errors into one line each.
+
+Invariant: whatever is wrong before the first process starts ends in a sentence on standard error and a status that is
+not 0; no traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from circus import __version__, logger
+from circus.exc import CircusError, ConfigError
+
+if TYPE_CHECKING:
+    from circus.runtime.daemonize import DaemonHandle
+    from circus.spec.arbiter import ArbiterSpec
+
+LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="circusd", description="Run some watchers.")
+    parser.add_argument("config", nargs="?", help="configuration file")
+    parser.add_argument("--check", action="store_true", help="check the configuration file, start nothing")
+    parser.add_argument(
+        "--log-level",
+        dest="loglevel",
+        choices=[*LOG_LEVELS, *map(str.upper, LOG_LEVELS)],
+        help="log level",
+    )
+    parser.add_argument("--log-output", dest="logoutput", help="where to log: - (standard error), a file, a syslog URL")
+    parser.add_argument("--logger-config", dest="loggerconfig", help="logging configuration: .ini, .json or .yaml")
+    parser.add_argument("--daemon", dest="daemonize", action="store_true", help="run in the background")
+    parser.add_argument("--pidfile", dest="pidfile", help="file for the pid")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """The console script; ends the program."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run the daemon to its end and return the exit status."""
+    parser = _parser()
+    args = parser.parse_args(argv)
+    if args.version:
+        print(__version__)
+        return 0
+    if args.config is None:
+        parser.print_usage()
+        return 0
+    if args.check:
+        return _check(args.config)
+    from circus.config.build import load
+
+    try:
+        spec = load(args.config)
+    except ConfigError as error:
+        for mistake in error.mistakes:
+            print(f"circusd: {mistake}", file=sys.stderr)
+        return 1
+    handle: DaemonHandle | None = None
+    if args.daemonize:
+        from circus.runtime.daemonize import daemonize
+
+        handle = daemonize()
+    try:
+        return _serve(spec, args, handle)
+    except (CircusError, OSError, RuntimeError, ValueError) as error:
+        if handle is not None:
+            handle.failed(str(error))
+        logger.error("%s", error)  # noqa: TRY400 -- one sentence is the contract
+        if not logger.hasHandlers() or handle is None:
+            print(f"circusd: {error}", file=sys.stderr)
+        return 1
+
+
+def _check(config: str) -> int:
+    from circus.config.build import check
+
+    mistakes, warnings = check(config)
+    for mistake in warnings:
+        print(f"warning: {mistake}", file=sys.stderr)
+    for mistake in mistakes:
+        print(f"error: {mistake}", file=sys.stderr)
+    if not mistakes:
+        print(f"{config}: ok")
+    return 1 if mistakes else 0
+
+
+def _serve(spec: ArbiterSpec, args: argparse.Namespace, handle: DaemonHandle | None) -> int:
+    _without_ssl()
+    import asyncio
+
+    from circus.logs import configure_logger
+    from circus.pidfile import Pidfile
+
+    configure_logger(
+        logger,
+        args.loglevel or spec.loglevel or "info",
+        args.logoutput or spec.logoutput or "-",
+        args.loggerconfig or spec.loggerconfig,
+    )
+    if spec.umask is not None:
+        os.umask(spec.umask)
+    path = args.pidfile or spec.pidfile
+    pidfile = Pidfile(path) if path else None
+    if pidfile is not None:
+        pidfile.create(os.getpid())
+    try:
+        for warning in spec.warnings:
+            logger.warning("%s", warning)
+        _set_title(spec.proc_name)
+        asyncio.run(_run(spec, handle))
+    finally:
+        if pidfile is not None:
+            with contextlib.suppress(OSError):
+                pidfile.unlink()
+    return 0
+
+
+async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
+    import asyncio
+    import gc
+
+    from circus.arbiter import Arbiter
+    from circus.sighandler import SignalHandler
+
+    arbiter = Arbiter(spec, main=True)
+    signals = SignalHandler(asyncio.get_running_loop(), arbiter)
+    signals.install()
+    logger.info("Starting master on pid %s", os.getpid())
+    try:
+        # What was imported lives as long as the daemon; a full collection need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        await arbiter.run(handle.ready if handle is not None else None)
+    finally:
+        signals.uninstall()
+    logger.info("Arbiter exiting")
+
+
+def _without_ssl() -> None:
+    """Import asyncio without ssl: 4 MB and some milliseconds that a daemon on unix sockets and loopback never needs.
+
+    ssl itself stays importable, for hooks that want it.
+    """
+    if "asyncio" in sys.modules:
+        return
+    sys.modules["ssl"] = None  # type: ignore[assignment] # the documented way to make an import fail
+    try:
+        import asyncio  # noqa: F401 -- imported now, while ssl cannot be found
+    finally:
+        del sys.modules["ssl"]
+
+
+def _set_title(title: str) -> None:
+    try:
+        from setproctitle import setproctitle  # type: ignore[import-not-found,unused-ignore] # optional
+    except ImportError:
+        return
+    setproctitle(title)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Where facts become records: numbers them, remembers them, counts them and hands them on.
+
+The only place that gives out a seq. Invariant: seqs of a boot have no holes, whether anybody listens or not; the journal,
+the counters and every subscriber are told the same record in the same order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from circus.events.counters import WatcherTally
+from circus.events.journal import Journal
+from circus.ports import Clock, Sink
+from circus.wire import events as wire
+from circus.wire import topics
+
+
+class Bus:
+    """Records and events of one daemon's life.
+
+    Attributes:
+        sink: where encoded messages go (the events channel), or None before it is bound.
+        tallies: the counters by watcher name.
+    """
+
+    def __init__(self, clock: Clock, *, boot: str | None = None, journal_size: int = 10_000) -> None:
+        self.boot = boot or os.urandom(8).hex()
+        self.journal = Journal(self.boot, journal_size)
+        self.tallies: dict[str, WatcherTally] = {}
+        self.sink: Sink | None = None
+        self._clock = clock
+        self._previous: dict[str | None, int] = {}
+        self._salt = self.boot.encode()
+        self._encode = msgspec.json.Encoder().encode
+
+    @property
+    def seq(self) -> int:
+        """The last seq given out."""
+        return self.journal.last
+
+    def tally(self, watcher: str) -> WatcherTally:
+        """The counters of a watcher, made at its first mention."""
+        found = self.tallies.get(watcher)
+        if found is None:
+            found = self.tallies[watcher] = WatcherTally()
+        return found
+
+    def record(
+        self,
+        name: str,
+        watcher: str | None,
+        cause: wire.Cause,
+        data: Mapping[str, Any],
+        *,
+        trace: str | None = None,
+        wid: int | None = None,
+        pid: int | None = None,
+        generation: int | None = None,
+    ) -> tuple[int, str]:
+        """Make a record.
+
+        Args:
+            name: its kind, such as `process.exited`.
+            watcher: whose; None for the arbiter's own.
+            cause: what led to it.
+            data: the keys of that kind.
+            trace: 32 hex digits of the operation it belongs to; drawn here when None.
+            wid: the slot, if it is about one.
+            pid: the process, if it is about one.
+            generation: which process of the watcher.
+
+        Returns:
+            (its seq, its trace id).
+        """
+        seq = self.journal.last + 1
+        if trace is None:
+            trace = os.urandom(16).hex()
+        span = blake2b(self._salt + str(seq).encode(), digest_size=8).hexdigest()
+        made = wire.Record(
+            boot=self.boot,
+            seq=seq,
+            previous=self._previous.get(watcher),
+            time=self._clock.time(),
+            record=name,
+            watcher=watcher,
+            wid=wid,
+            pid=pid,
+            generation=generation,
+            cause=cause,
+            traceparent=f"00-{trace}-{span}-01",
+            data=dict(data),
+        )
+        self._previous[watcher] = seq
+        body = self._encode(made)
+        self.journal.append(made, body)
+        if watcher is not None:
+            self.tally(watcher).fold(made)
+        if self.sink is not None:
+            topic = topics.lifecycle_topic(watcher, name)
+            if self.sink.wants(topic):
+                self.sink.send(topic, body)
+        return seq, trace
+
+    def event(self, watcher: str, action: str, payload: Mapping[str, Any]) -> None:
+        """Publish an event of circus 0.19; `time` is added where the payload has none."""
+        if self.sink is None:
+            return
+        topic = topics.watcher_topic(watcher, action)
+        if self.sink.wants(topic):
+            body = payload if "time" in payload else {**payload, "time": self._clock.time()}
+            self.sink.send(topic, self._encode(body))
+
+    def forget(self, watcher: str) -> None:
+        """Drop the counters of a watcher that has been removed."""
+        self.tallies.pop(watcher, None)
+        self._previous.pop(watcher, None)

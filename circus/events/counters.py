@@ -1,0 +1,156 @@
+"""Cumulative numbers, folded from lifecycle records and nothing else.
+
+Because every number comes from a record, the counters always equal the history. Every value of a closed enum is there
+from the start at 0, so that the first failure shows as an increase.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from circus.wire.events import CRASH_SIGNALS, INITIATORS, OUTCOMES, RESTART_CAUSES, SPAWN_STAGES, START_CAUSES, Record
+from circus.wire.samples import Histogram
+from circus.wire.snapshot import Exits, LastExit, WatcherCounters, WatcherHistograms
+
+START_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+STOP_BOUNDS: Final = START_BOUNDS
+RELOAD_BOUNDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+LIFETIME_BOUNDS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 259200.0, 604800.0)
+COMMAND_BOUNDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
+LAG_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+
+def new_histogram(bounds: tuple[float, ...]) -> Histogram:
+    """An empty histogram with these upper edges."""
+    return Histogram(list(bounds), [0] * (len(bounds) + 1), 0.0)
+
+
+def observe(histogram: Histogram, value: float, trace: str | None = None) -> None:
+    """Count a value in."""
+    histogram.counts[bisect_left(histogram.bounds, value)] += 1
+    histogram.sum += value
+    if trace is not None:
+        histogram.last_trace = trace
+
+
+class WatcherTally:
+    """All cumulative numbers of one watcher."""
+
+    def __init__(self) -> None:
+        self.starts = dict.fromkeys(START_CAUSES, 0)
+        self.restarts = dict.fromkeys(RESTART_CAUSES, 0)
+        self.exits = {(who, how): 0 for who in INITIATORS for how in OUTCOMES}
+        self.signal_exits = dict.fromkeys(CRASH_SIGNALS, 0)
+        self.spawn_failures = dict.fromkeys(SPAWN_STAGES, 0)
+        self.hook_failures: dict[str, int] = {}
+        self.reloads = 0
+        self.reload_failures = 0
+        self.stream_bytes = {"stdout": 0, "stderr": 0}
+        self.stream_lines = {"stdout": 0, "stderr": 0}
+        self.stream_drops = {"stdout": 0, "stderr": 0}
+        self.cpu_user_seconds = 0.0
+        self.cpu_system_seconds = 0.0
+        self.histograms = WatcherHistograms(
+            start_seconds=new_histogram(START_BOUNDS),
+            stop_seconds=new_histogram(STOP_BOUNDS),
+            lifetime_seconds=new_histogram(LIFETIME_BOUNDS),
+            reload_seconds=new_histogram(RELOAD_BOUNDS),
+        )
+        self.last_exit: LastExit | None = None
+        self.last_exits: dict[int, LastExit] = {}
+        self.reload_started: float | None = None
+
+    def chunk(self, stream: str, size: int, lines: int) -> None:
+        """Captured output: bytes and complete lines."""
+        self.stream_bytes[stream] += size
+        self.stream_lines[stream] += lines
+
+    def counters(self) -> WatcherCounters:
+        """The numbers as `telemetry` tells them."""
+        return WatcherCounters(
+            starts=self.starts,
+            restarts=self.restarts,
+            exits=[Exits(who, how, n) for (who, how), n in self.exits.items()],
+            signal_exits=self.signal_exits,
+            spawn_failures=self.spawn_failures,
+            hook_failures=self.hook_failures,
+            reloads=self.reloads,
+            reload_failures=self.reload_failures,
+            stream_bytes=self.stream_bytes,
+            stream_lines=self.stream_lines,
+            stream_drops=self.stream_drops,
+            cpu_user_seconds=self.cpu_user_seconds,
+            cpu_system_seconds=self.cpu_system_seconds,
+        )
+
+    def fold(self, record: Record) -> None:
+        """Count a record in."""
+        folder = _FOLDERS.get(record.record)
+        if folder is not None:
+            folder(self, record, record.data)
+
+    def _spawned(self, _: Record, data: Mapping[str, Any]) -> None:
+        self.starts[data["cause"]] += 1
+        if data["replacement"] and data["cause"] in self.restarts:
+            self.restarts[data["cause"]] += 1
+
+    def _spawn_failed(self, _: Record, data: Mapping[str, Any]) -> None:
+        self.spawn_failures[data["stage"]] += 1
+
+    def _ready(self, record: Record, data: Mapping[str, Any]) -> None:
+        observe(self.histograms.start_seconds, data["seconds"], _trace(record))
+
+    def _exited(self, record: Record, data: Mapping[str, Any]) -> None:
+        self.exits[data["initiator"], data["outcome"]] += 1
+        signal = data["signal"]
+        if signal is not None:
+            self.signal_exits[signal] = self.signal_exits.get(signal, 0) + 1
+        self.cpu_user_seconds += data["cpu_user_seconds"] or 0.0
+        self.cpu_system_seconds += data["cpu_system_seconds"] or 0.0
+        observe(self.histograms.lifetime_seconds, data["lifetime_seconds"])
+        if data["stop_seconds"] is not None:
+            observe(self.histograms.stop_seconds, data["stop_seconds"], _trace(record))
+        self.last_exit = LastExit(
+            time=record.time,
+            pid=record.pid or 0,
+            generation=record.generation or 0,
+            reason=data["reason"],
+            initiator=data["initiator"],
+            outcome=data["outcome"],
+            exit_code=data["exit_code"],
+            signal=signal,
+            lifetime_seconds=data["lifetime_seconds"],
+        )
+        self.last_exits[record.wid or 0] = self.last_exit
+
+    def _hook(self, _: Record, data: Mapping[str, Any]) -> None:
+        if not data["ok"]:
+            self.hook_failures[data["hook"]] = self.hook_failures.get(data["hook"], 0) + 1
+
+    def _reload_started(self, record: Record, _: Mapping[str, Any]) -> None:
+        self.reload_started = record.time
+
+    def _reload_finished(self, record: Record, data: Mapping[str, Any]) -> None:
+        self.reload_started = None
+        self.reloads += 1
+        if not data["ok"]:
+            self.reload_failures += 1
+        observe(self.histograms.reload_seconds, data["seconds"], _trace(record))
+
+
+def _trace(record: Record) -> str | None:
+    return record.traceparent.split("-")[1] if record.traceparent else None
+
+
+_FOLDERS: Final[dict[str, Callable[[WatcherTally, Record, Mapping[str, Any]], None]]] = {
+    "process.spawned": WatcherTally._spawned,  # noqa: SLF001 -- a table of the class's own methods
+    "process.spawn_failed": WatcherTally._spawn_failed,  # noqa: SLF001
+    "process.ready": WatcherTally._ready,  # noqa: SLF001
+    "process.exited": WatcherTally._exited,  # noqa: SLF001
+    "process.lost": WatcherTally._exited,  # noqa: SLF001
+    "hook.finished": WatcherTally._hook,  # noqa: SLF001
+    "reload.started": WatcherTally._reload_started,  # noqa: SLF001
+    "reload.finished": WatcherTally._reload_finished,  # noqa: SLF001
+}

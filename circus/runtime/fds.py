@@ -1,0 +1,63 @@
+"""The file descriptors of the daemon: room for many, and low numbers kept free for spawning.
+
+A worker must start with the soft limit that the daemon itself was given, which is put in force in the daemon just
+around the spawn. That works only while the lowest free number lies below the limit, so long-lived descriptors (one or
+more per worker) are moved up out of the way.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class FdRoom:
+    """The soft limit found at start, and the number from which long-lived descriptors are placed."""
+
+    inherited_soft: int
+    base: int | None = None
+
+    def raise_soft_limit(self, needed: int) -> str | None:
+        """Make room for `needed` descriptors.
+
+        Returns:
+            None when there is room now, else a sentence that says what is missing.
+        """
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY or soft >= needed:
+            return None
+        # Twice what is needed now, so that scaling up does not come back here at each step.
+        wished = needed * 2
+        limit = wished if hard == resource.RLIM_INFINITY else min(hard, wished)
+        if limit > soft:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+            self.base = self.inherited_soft
+        if limit < needed:
+            return (
+                f"{needed} file descriptors are needed for the configured processes, but the hard limit is {hard}: "
+                f"raise it (ulimit -Hn, or LimitNOFILE in systemd)"
+            )
+        return None
+
+    @property
+    def raised(self) -> bool:
+        """Whether workers have to be given another limit than the daemon's."""
+        return self.base is not None
+
+    def move_up(self, fd: int) -> int:
+        """The same descriptor under a high number, if low ones have to be kept free."""
+        if self.base is None or fd >= self.base:
+            return fd
+        try:
+            moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, self.base)
+        except OSError:
+            return fd
+        os.close(fd)
+        return moved
+
+
+ROOM = FdRoom(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""The one table of descriptors that this program has."""

@@ -1,0 +1,175 @@
+"""Learn of deaths at once, and collect each status exactly once.
+
+A pidfd per process in the loop; without pidfds SIGCHLD tells that somebody died. Waits only for pids that it was given;
+where this program is the reaper of the machine (PID 1), strangers are reaped too, by their pid. Invariant: a process is
+reported exactly once, and never one that was not watched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from circus.core.exit_status import LOST, ExitStatus, decode
+from circus.runtime.fds import ROOM
+from circus.runtime.signals import NAMES
+
+Report = Callable[[ExitStatus], None]
+
+# ru_maxrss counts KiB on Linux and bytes on macOS.
+_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+def pidfd_usable() -> bool:
+    """Whether deaths can be told by pidfds here; CIRCUS_REAPER=sigchld says no."""
+    if os.environ.get("CIRCUS_REAPER") == "sigchld" or not hasattr(os, "pidfd_open"):
+        return False
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError:
+        return False
+    return True
+
+
+class Reaper:
+    """Watches processes for one loop.
+
+    Args:
+        loop: where reports are made.
+        own_strangers: reap children that nobody watches; only for the main program when it is PID 1.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, own_strangers: bool = False) -> None:
+        self._loop = loop
+        self._own_strangers = own_strangers
+        self._pidfds = pidfd_usable()
+        self._watched: dict[int, tuple[int | None, Report]] = {}
+        self._sigchld = False
+        self.strangers = 0
+        """Children of others that were reaped here."""
+        if not self._pidfds or own_strangers:
+            self._listen_to_sigchld()
+
+    def _listen_to_sigchld(self) -> None:
+        if self._sigchld:
+            return
+        try:
+            self._loop.add_signal_handler(signal.SIGCHLD, self.sweep)
+            self._sigchld = True
+        except (RuntimeError, ValueError):
+            # Not the main thread: the sweep alone finds the dead.
+            self._sigchld = False
+
+    def watch(self, pid: int, report: Report) -> None:
+        """Report the end of a child of ours; it must not have been waited for."""
+        pidfd: int | None = None
+        if self._pidfds:
+            try:
+                pidfd = ROOM.move_up(os.pidfd_open(pid))
+            except OSError:
+                # No descriptor left: this one is found by SIGCHLD and the sweep.
+                self._listen_to_sigchld()
+        self._watched[pid] = (pidfd, report)
+        if pidfd is not None:
+            self._loop.add_reader(pidfd, self._readable, pid)
+        elif not self._sigchld:
+            self._loop.call_later(1.0, self.sweep)
+
+    def _readable(self, pid: int) -> None:
+        self._collect(pid)
+
+    def _collect(self, pid: int) -> bool:
+        try:
+            got, status, usage = os.wait4(pid, os.WNOHANG)
+        except ChildProcessError:
+            # Somebody else waited for it; it is gone, and nobody can know how.
+            self._report(pid, LOST)
+            return True
+        if got == 0:
+            return False
+        self._report(pid, _exit_status(status, usage))
+        return True
+
+    def _report(self, pid: int, status: ExitStatus) -> None:
+        pidfd, report = self._watched.pop(pid)
+        if pidfd is not None:
+            self._loop.remove_reader(pidfd)
+            os.close(pidfd)
+        report(status)
+
+    def send_signal(self, pid: int, signum: int) -> None:
+        """Signal a watched process; a pid that was reused in the meantime is never hit.
+
+        Raises:
+            ProcessLookupError: it is gone.
+            PermissionError: not permitted.
+        """
+        if pid not in self._watched:
+            raise ProcessLookupError(pid)
+        pidfd = self._watched[pid][0]
+        if pidfd is not None:
+            signal.pidfd_send_signal(pidfd, signum)
+        else:
+            # Not reaped yet, so the kernel cannot have given the pid to another.
+            os.kill(pid, signum)
+
+    def sweep(self) -> None:
+        """Look for deaths that no notification told; cheap when there are none."""
+        if self._own_strangers:
+            self._reap_by_peeking()
+            return
+        if self._nobody_died():
+            return
+        for pid in list(self._watched):
+            if pid in self._watched:
+                self._collect(pid)
+        if self._watched and not self._pidfds and not self._sigchld:
+            self._loop.call_later(1.0, self.sweep)
+
+    def _nobody_died(self) -> bool:
+        try:
+            return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+        except (ChildProcessError, AttributeError):
+            return False
+
+    def _reap_by_peeking(self) -> None:
+        while True:
+            try:
+                peeked = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                peeked = None
+            if peeked is None:
+                return
+            if peeked.si_pid in self._watched:
+                self._collect(peeked.si_pid)
+            else:
+                os.waitpid(peeked.si_pid, os.WNOHANG)
+                self.strangers += 1
+
+    def close(self) -> None:
+        """Stop watching; the processes stay as they are."""
+        for pidfd, _ in self._watched.values():
+            if pidfd is not None:
+                self._loop.remove_reader(pidfd)
+                os.close(pidfd)
+        self._watched.clear()
+        if self._sigchld:
+            self._loop.remove_signal_handler(signal.SIGCHLD)
+            self._sigchld = False
+
+
+def _exit_status(status: int, usage: Any) -> ExitStatus:
+    code, signum, name, core = decode(status, NAMES)
+    return ExitStatus(
+        exit_code=code,
+        signum=signum,
+        signal=name,
+        core=core,
+        cpu_user_seconds=usage.ru_utime,
+        cpu_system_seconds=usage.ru_stime,
+        max_resident_bytes=usage.ru_maxrss * _MAXRSS_UNIT,
+    )

@@ -1,0 +1,174 @@
+"""A world for one lifecycle: a clock that jumps, processes that are numbers, and effects really performed.
+
+Small and real rather than mocked: a process dies of a signal after a while unless it ignores it, a spawn fails when told
+to, a hook answers what it was told to answer. Everything that happens is kept in `records`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter, deque
+from dataclasses import dataclass
+
+from circus.core import effects as do
+from circus.core import stimuli as told
+from circus.core.exit_status import ExitStatus
+from circus.core.lifecycle import Lifecycle
+from circus.core.origin import Origin
+from circus.core.process_fsm import ProcessState
+from circus.spec.watcher import WatcherSpec
+
+NAMES = {1: "SIGHUP", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
+
+
+@dataclass
+class FakeProcess:
+    pid: int
+    wid: int
+    generation: int
+    ignores_term: bool
+
+
+class World:
+    def __init__(self, spec: WatcherSpec, *, random=lambda: 0.5):
+        self.life = Lifecycle(spec, random=random, signal_names=NAMES)
+        self.now = 0.0
+        self.alive: dict[int, FakeProcess] = {}
+        self.records: list[do.Tell] = []
+        self.events: list[tuple[str, dict]] = []
+        self.answers: dict[int, object] = {}
+        self.refusals: dict[int, str] = {}
+        self.hooks: list[str] = []
+        self.veto: set[str] = set()
+        self.failing_spawns = 0
+        self.ignore_term = False
+        self.stop_seconds = 0.1
+        self.most_staying = 0
+        self._ids, self._pids, self._order = itertools.count(1), itertools.count(100), itertools.count()
+        self._agenda: list[tuple[float, int, object]] = []
+        self._timers: dict[tuple[str, int | None], int] = {}
+
+    # -- what a test does
+
+    def submit(self, kind, **details) -> int:
+        op = told.Operation(id=next(self._ids), kind=kind, origin=Origin(kind="command", name=kind), **details)
+        self.tell(told.Submitted(op))
+        return op.id
+
+    def die(self, pid, code=1, signum=None):
+        process = self.alive.pop(pid)
+        status = ExitStatus(exit_code=None if signum else code, signum=signum, signal=NAMES.get(signum),
+                            cpu_user_seconds=0.0, cpu_system_seconds=0.0, max_resident_bytes=0)  # fmt: skip
+        self.tell(told.Reaped(process.wid, process.generation, status))
+
+    def run(self, seconds=0.0):
+        """Let that much time pass, with everything that falls due in it."""
+        until = self.now + seconds
+        while self._agenda and self._agenda[0][0] <= until:
+            at, _, what = heapq.heappop(self._agenda)
+            self.now = max(self.now, at)
+            what()
+        self.now = until
+
+    # -- what follows
+
+    def tell(self, stimulus):
+        for effect in self.life.handle(self.now, stimulus):
+            getattr(self, f"_{type(effect).__name__}", self._nothing)(effect)
+        self.check()
+
+    def _later(self, delay, what):
+        heapq.heappush(self._agenda, (self.now + delay, next(self._order), what))
+
+    def _Spawn(self, effect):
+        self._later(0, lambda: self._spawn(effect))
+
+    def _spawn(self, effect):
+        slot = self.life.crew.find(effect.wid, effect.generation)
+        if slot is None or slot.pid is not None:
+            return
+        if self.failing_spawns:
+            self.failing_spawns -= 1
+            self.tell(told.SpawnFailed(effect.wid, effect.generation, "exec", 2, "program not found"))
+            return
+        process = FakeProcess(next(self._pids), effect.wid, effect.generation, self.ignore_term)
+        self.alive[process.pid] = process
+        self.tell(told.Spawned(effect.wid, effect.generation, process.pid, 0.001))
+
+    def _SendSignal(self, effect):
+        process = self.alive.get(effect.pid)
+        if process is None or effect.signum == 1 or (process.ignores_term and effect.signum != 9):
+            return
+        self._later(
+            self.stop_seconds if effect.signum != 9 else 0.001, lambda: self._dies_of(effect.pid, effect.signum)
+        )
+
+    def _dies_of(self, pid, signum):
+        if pid in self.alive:
+            self.die(pid, signum=signum)
+
+    def _ArmTimer(self, effect):
+        self._timers[effect.name, effect.wid] = effect.epoch
+        self._later(effect.delay, lambda: self._fire(effect))
+
+    def _fire(self, effect):
+        # Also what was cancelled or replaced is delivered: a late timer must do no harm.
+        self.tell(told.TimerFired(effect.name, effect.wid, effect.epoch))
+
+    def _CallHook(self, effect):
+        self.hooks.append(effect.hook)
+        ok = effect.hook not in self.veto
+        self._later(0.01, lambda: self.tell(told.HookAnswered(effect.token, effect.hook, ok, None, 0.01)))
+
+    def _Publish(self, effect):
+        self.events.append((effect.action, dict(effect.payload)))
+
+    def _Tell(self, effect):
+        self.records.append(effect)
+        if effect.opens is not None:
+            effect.opens.seq = len(self.records)
+
+    def _Answer(self, effect):
+        assert effect.operation not in self.answers
+        assert effect.operation not in self.refusals
+        self.answers[effect.operation] = effect.info
+
+    def _Refuse(self, effect):
+        assert effect.operation not in self.answers
+        assert effect.operation not in self.refusals
+        self.refusals[effect.operation] = effect.reason
+
+    def _nothing(self, effect):
+        pass
+
+    # -- what must always hold
+
+    def check(self):
+        crew = self.life.crew
+        assert crew.count == {
+            **dict.fromkeys((None, *ProcessState), 0),
+            **Counter(s.state for s in crew.slots.values()),
+        }
+        living = [slot.pid for slot in crew.slots.values() if slot.alive]
+        assert len(living) == len(set(living))
+        staying = sum(slot.staying for slot in crew.slots.values())
+        surge = crew.target if self.life.reloading is not None else 0
+        assert staying <= crew.target + surge, (staying, crew.target)
+        told_of = Counter(r.record for r in self.records)
+        assert told_of["process.spawned"] == told_of["process.exited"] + told_of["process.lost"] + len(living)
+
+    def names(self):
+        return [record.record for record in self.records]
+
+
+def world(**options) -> World:
+    options = {"name": "web", "cmd": "program", "backoff_jitter": 0.0} | options
+    return World(WatcherSpec(**options))
+
+
+def drain(w: World):
+    """Stop and wait until nothing moves."""
+    stop = w.submit("stop")
+    deque((w.run(10) for _ in range(20)), maxlen=0)
+    return stop

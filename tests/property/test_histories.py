@@ -1,0 +1,97 @@
+"""Random histories never break what must always hold (see `World.check`), and every operation is answered once."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from circus.core import stimuli as told
+from circus.core.origin import Origin
+from circus.spec.watcher import HookSpec
+from tests.fakes.world import drain, world
+
+HOOKS = ("before_start", "after_start", "before_spawn", "after_spawn", "before_stop", "after_stop")
+
+moves = st.one_of(
+    st.tuples(st.sampled_from(["start", "stop", "restart", "reload", "sequential"])),
+    st.tuples(st.just("resize"), st.integers(-3, 3)),
+    st.tuples(st.just("die"), st.integers(0, 7), st.sampled_from([0, 1, None])),
+    st.tuples(st.just("kill"), st.integers(0, 7)),
+    st.tuples(st.just("fail"), st.integers(1, 8)),
+    st.tuples(st.just("veto"), st.sampled_from([*HOOKS, "none"])),
+    st.tuples(st.just("stubborn"), st.booleans()),
+    st.tuples(st.just("hasten")),
+    st.tuples(st.just("connect")),
+    st.tuples(st.just("run"), st.sampled_from([0.0, 0.005, 0.02, 0.15, 0.6, 3.0, 12.0])),
+)
+
+options = st.fixed_dictionaries(
+    {
+        "numprocesses": st.integers(0, 4),
+        "warmup_delay": st.sampled_from([0.0, 0.0, 0.05]),
+        "respawn": st.sampled_from([True, True, False]),
+        "max_retry": st.sampled_from([1, 3, -1]),
+        "graceful_timeout": st.sampled_from([0.0, 0.3, 30.0]),
+        "max_age": st.sampled_from([0, 0, 2]),
+        "send_hup": st.sampled_from([False, False, True]),
+        "on_demand": st.sampled_from([False, False, True]),
+        "hooks": st.sets(st.sampled_from(HOOKS)).map(lambda names: {name: HookSpec(target="x") for name in names}),
+    }
+)
+
+
+def play(w, move):
+    kind, *rest = move
+    if kind in ("start", "stop", "restart", "reload"):
+        w.submit(kind)
+    elif kind == "sequential":
+        w.submit("reload", sequential=True)
+    elif kind == "resize":
+        w.submit("resize", delta=rest[0])
+    elif kind == "die" and w.alive:
+        pid = sorted(w.alive)[rest[0] % len(w.alive)]
+        w.die(pid, code=rest[1] or 0, signum=11 if rest[1] is None else None)
+    elif kind == "kill":
+        pids = sorted(w.alive)
+        w.tell(told.KillAsked(Origin(kind="command"), pids[rest[0] % len(pids)] if pids else None))
+    elif kind == "fail":
+        w.failing_spawns = rest[0]
+    elif kind == "veto":
+        w.veto = {rest[0]}
+    elif kind == "stubborn":
+        w.ignore_term = rest[0]
+    elif kind == "hasten":
+        w.tell(told.Hastened(Origin(kind="signal")))
+    elif kind == "connect":
+        w.tell(told.SocketReady())
+    elif kind == "run":
+        w.run(rest[0])
+
+
+@settings(max_examples=400, deadline=None)
+@given(options=options, history=st.lists(moves, max_size=40))
+def test_no_history_breaks_the_watcher(options, history):
+    w = world(**options)
+    submitted = 0
+    for move in history:
+        play(w, move)
+    w.veto = set()
+    stop = drain(w)
+    submitted = stop
+    assert w.life.status == "stopped"
+    assert not w.alive
+    assert not w.life.crew.slots
+    assert set(w.answers) | set(w.refusals) == set(range(1, submitted + 1))
+    assert not set(w.answers) & set(w.refusals)
+
+
+@settings(max_examples=100, deadline=None)
+@given(options=options, history=st.lists(moves, max_size=25))
+def test_a_watcher_left_alone_reaches_its_target(options, history):
+    w = world(**(options | {"on_demand": False, "respawn": True, "hooks": {}, "max_age": 0}))
+    for move in history:
+        play(w, move)
+    w.failing_spawns, w.ignore_term = 0, False
+    w.submit("start")
+    w.run(200)
+    if w.life.target:
+        assert len(w.alive) == w.life.target
+        assert w.life.public_state == "active"

@@ -1,0 +1,397 @@
+"""Histories of one watcher, played against a world without processes."""
+
+import pytest
+
+from circus.core import stimuli as told
+from circus.core.origin import Origin
+from circus.core.watcher_fsm import WatcherState
+from circus.spec.watcher import HookSpec
+from tests.fakes.world import drain, world
+
+
+def started(**options):
+    w = world(**options)
+    op = w.submit("start")
+    w.run(1)
+    assert op in w.answers
+    return w
+
+
+def actions(w):
+    return [action for action, _ in w.events]
+
+
+def exits(w):
+    return [r.data for r in w.records if r.record == "process.exited"]
+
+
+def test_a_start_answers_with_the_pids_it_started():
+    w = world(numprocesses=2)
+    op = w.submit("start")
+    w.run(0)
+    assert w.answers[op] == {"started": [100, 101], "kept": []}
+    assert actions(w) == ["spawn", "spawn", "start"]
+
+
+def test_a_start_of_what_runs_keeps_it():
+    w = started(numprocesses=2)
+    op = w.submit("start")
+    w.run(0)
+    assert w.answers[op] == {"started": [], "kept": [100, 101]}
+
+
+def test_a_death_is_followed_by_a_spawn_at_once():
+    w = started()
+    w.die(100)
+    w.run(0)
+    assert list(w.alive) == [101]
+    assert actions(w)[-2:] == ["reap", "spawn"]
+    assert w.life.status == "active"
+
+
+def test_the_respawn_is_told_as_a_crash_that_came_from_the_death():
+    w = started()
+    w.run(20)
+    w.die(100)
+    w.run(0)
+    exited = next(i for i, r in enumerate(w.records, 1) if r.record == "process.exited")
+    spawned = [r for r in w.records if r.record == "process.spawned"][-1]
+    assert spawned.data["cause"] == "crash"
+    assert spawned.data["replacement"]
+    assert spawned.origin.kind == "record"
+    assert spawned.origin.seq == exited
+
+
+def test_a_crash_loop_cools_down_and_never_gives_up():
+    w = started()
+    for _ in range(3):
+        w.die(*w.alive)
+        w.run(0)
+        assert w.alive
+    w.die(*w.alive)
+    w.run(0.4)
+    assert not w.alive
+    assert w.life.state is WatcherState.BACKOFF
+    assert w.life.status == "active"
+    w.run(0.2)
+    assert w.alive
+    for _ in range(30):
+        w.die(*w.alive)
+        w.run(5.0)
+    assert w.alive
+
+
+def test_a_long_life_makes_the_next_restart_immediate():
+    w = started()
+    for _ in range(10):
+        w.run(11)
+        w.die(*w.alive)
+        w.run(0)
+        assert w.alive
+
+
+def test_a_program_that_cannot_be_started_parks_the_watcher_after_max_retry():
+    w = world(max_retry=5)
+    w.failing_spawns = 1000
+    op = w.submit("start")
+    w.run(10)
+    assert w.names().count("process.spawn_failed") == 5
+    assert w.life.public_state == "fatal"
+    assert w.life.status == "stopped"
+    assert w.answers[op] == {"started": [], "kept": []}
+
+
+def test_a_parked_watcher_starts_again_when_asked():
+    w = world(max_retry=2)
+    w.failing_spawns = 2
+    w.submit("start")
+    w.run(10)
+    assert w.life.public_state == "fatal"
+    w.submit("start")
+    w.run(0)
+    assert w.life.public_state == "active"
+
+
+def test_max_retry_minus_one_tries_for_ever_without_haste():
+    w = world(max_retry=-1)
+    w.failing_spawns = 10**6
+    w.submit("start")
+    w.run(60)
+    attempts = w.names().count("process.spawn_failed")
+    assert 10 < attempts < 25
+    assert w.life.public_state == "backoff"
+
+
+def test_a_stop_signals_all_and_answers_when_they_are_gone():
+    w = started(numprocesses=3)
+    op = w.submit("stop")
+    assert op not in w.answers
+    w.run(1)
+    assert w.answers[op] is None
+    assert not w.alive
+    assert actions(w)[-7:] == ["kill", "kill", "kill", "reap", "reap", "reap", "stop"]
+    assert {e["reason"] for e in exits(w)} == {"stopped"}
+
+
+def test_what_ignores_the_signal_is_killed_when_the_grace_is_over():
+    w = world(graceful_timeout=2.0)
+    w.ignore_term = True
+    w.submit("start")
+    w.run(0)
+    w.submit("stop")
+    w.run(1.9)
+    assert w.alive
+    w.run(0.2)
+    assert not w.alive
+    assert exits(w)[0]["outcome"] == "stop_timeout"
+    assert "process.escalated" in w.names()
+
+
+def test_hastened_ends_the_grace():
+    w = world()
+    w.ignore_term = True
+    w.submit("start")
+    w.run(0)
+    w.submit("stop")
+    w.tell(told.Hastened(Origin(kind="signal", name="SIGTERM")))
+    w.run(0.1)
+    assert not w.alive
+
+
+def test_a_stop_overtakes_a_start_that_is_warming_up():
+    w = world(numprocesses=5, warmup_delay=10.0)
+    start = w.submit("start")
+    w.run(15)
+    assert len(w.alive) == 2
+    stop = w.submit("stop")
+    w.run(1)
+    assert w.refusals[start] == "cancelled: stop overtook start of 'web'"
+    assert stop in w.answers
+    assert not w.alive
+    w.run(100)
+    assert not w.alive
+
+
+def test_a_start_after_a_stop_waits_for_it():
+    w = started()
+    stop, start = w.submit("stop"), w.submit("start")
+    w.run(1)
+    assert w.answers[stop] is None
+    assert w.answers[start] == {"started": [101], "kept": []}
+
+
+def test_a_stop_overtakes_everything_that_waits():
+    w = started()
+    w.stop_seconds = 1.0
+    restart, incr, reload = w.submit("restart"), w.submit("resize", delta=1), w.submit("reload")
+    stop = w.submit("stop")
+    w.run(5)
+    assert set(w.refusals) == {restart, incr, reload}
+    assert stop in w.answers
+    assert w.life.status == "stopped"
+    assert w.life.target == 1
+
+
+def test_a_restart_replaces_all():
+    w = started(numprocesses=2)
+    op = w.submit("restart")
+    w.run(1)
+    assert w.answers[op] == {"stopped": [100, 101], "started": [102, 103], "kept": []}
+    spawned = [r for r in w.records if r.record == "process.spawned"][-1]
+    assert (spawned.data["cause"], spawned.data["replacement"]) == ("manual", True)
+
+
+def test_a_graceful_reload_starts_the_new_before_it_ends_the_old():
+    w = started(numprocesses=2)
+    op = w.submit("reload")
+    w.run(0)
+    assert sorted(w.alive) == [100, 101, 102, 103]
+    w.run(1)
+    assert sorted(w.alive) == [102, 103]
+    assert w.answers[op] == {"stopped": [100, 101], "started": [102, 103], "kept": []}
+    assert actions(w)[-1] == "reload"
+    assert sorted(w.life.crew.slots) == [3, 4]
+
+
+def test_a_second_reload_goes_back_to_the_first_slots():
+    w = started(numprocesses=2)
+    for _ in range(2):
+        w.submit("reload")
+        w.run(1)
+    assert sorted(w.life.crew.slots) == [1, 2]
+
+
+def test_a_reload_whose_new_processes_fail_keeps_the_old_ones():
+    w = started(numprocesses=2, max_retry=2)
+    w.failing_spawns = 10**6
+    w.submit("reload")
+    w.run(60)
+    assert sorted(w.alive) == [100, 101]
+    finished = next(r for r in w.records if r.record == "reload.finished")
+    assert not finished.data["ok"]
+    assert "reload" not in actions(w)
+
+
+def test_a_sequential_reload_replaces_one_after_the_other():
+    w = started(numprocesses=3)
+    op = w.submit("reload", sequential=True)
+    before = len(w.events)
+    w.run(2)
+    assert [action for action, _ in w.events[before - 1 :]] == ["kill", "reap", "spawn"] * 3 + ["reload"]
+    assert w.answers[op] == {"stopped": [100, 101, 102], "started": [103, 104, 105], "kept": []}
+
+
+def test_a_singleton_is_never_there_twice():
+    w = started(singleton=True)
+    w.submit("reload")
+    for _ in range(100):
+        w.run(0.01)
+        assert len(w.alive) <= 1
+    assert list(w.alive) == [101]
+
+
+def test_a_reload_by_hup_keeps_the_pids():
+    w = started(numprocesses=2, send_hup=True)
+    op = w.submit("reload")
+    w.run(1)
+    assert sorted(w.alive) == [100, 101]
+    assert op in w.answers
+
+
+def test_decr_ends_the_oldest_and_answers_when_they_are_gone():
+    w = started(numprocesses=3)
+    op = w.submit("resize", delta=-2)
+    assert op not in w.answers
+    w.run(1)
+    assert w.answers[op] == 1
+    assert list(w.alive) == [102]
+
+
+def test_decr_to_nothing_stays_active_and_incr_brings_it_back():
+    w = started()
+    w.submit("resize", delta=-5)
+    w.run(1)
+    assert (w.life.status, w.life.target) == ("active", 0)
+    op = w.submit("resize", delta=2)
+    w.run(1)
+    assert w.answers[op] == 2
+    assert len(w.alive) == 2
+
+
+def test_a_watcher_started_with_no_processes_is_stopped():
+    w = world(numprocesses=0)
+    op = w.submit("start")
+    w.run(1)
+    assert w.life.status == "stopped"
+    assert op in w.answers
+
+
+def test_resizing_a_stopped_watcher_only_changes_the_number():
+    w = world()
+    op = w.submit("resize", delta=3)
+    w.run(1)
+    assert w.answers[op] == 4
+    assert not w.alive
+
+
+def test_without_respawn_the_watcher_stops_with_its_last_process():
+    w = started(numprocesses=2, respawn=False)
+    w.die(100, 0)
+    w.run(1)
+    assert w.life.status == "active"
+    w.die(101, 0)
+    w.run(1)
+    assert w.life.status == "stopped"
+    assert not w.alive
+
+
+def test_max_age_replaces_a_process_and_says_so():
+    w = started(max_age=60, max_age_variance=0)
+    w.run(59)
+    assert list(w.alive) == [100]
+    w.run(3)
+    assert list(w.alive) == [101]
+    assert exits(w)[0]["reason"] == "max_age"
+    assert [r.data["cause"] for r in w.records if r.record == "process.spawned"][-1] == "max_age"
+
+
+def test_a_killed_process_is_replaced():
+    w = started(numprocesses=2)
+    w.tell(told.KillAsked(Origin(kind="command", name="kill"), 100))
+    w.run(1)
+    assert sorted(w.alive) == [101, 102]
+
+
+ALL_HOOKS = ("before_start", "after_start", "before_spawn", "after_spawn", "before_stop", "after_stop")
+
+
+def hooked(*names, **options):
+    return world(hooks={name: HookSpec(target="x") for name in names or ALL_HOOKS}, **options)
+
+
+def test_hooks_are_called_in_order():
+    w = hooked()
+    w.submit("start")
+    w.run(1)
+    w.submit("stop")
+    w.run(1)
+    assert w.hooks == ["before_start", "before_spawn", "after_spawn", "after_start", "before_stop", "after_stop"]
+
+
+def test_before_start_says_no_and_nothing_is_started():
+    w = hooked()
+    w.veto = {"before_start"}
+    op = w.submit("start")
+    w.run(1)
+    assert w.life.status == "stopped"
+    assert w.hooks == ["before_start"]
+    assert w.events == []
+    assert w.answers[op] == {"started": [], "kept": []}
+
+
+@pytest.mark.parametrize("hook", ["before_spawn", "after_spawn", "after_start"])
+def test_a_veto_on_the_way_up_stops_the_watcher(hook):
+    w = hooked(hook)
+    w.veto = {hook}
+    w.submit("start")
+    w.run(1)
+    assert w.life.status == "stopped"
+    assert not w.alive
+
+
+def test_a_late_answer_of_a_hook_does_no_harm():
+    w = hooked("before_start")
+    w.submit("start")
+    stop = w.submit("stop")
+    w.run(1)
+    assert stop in w.answers
+    assert w.life.status == "stopped"
+
+
+def test_on_demand_waits_for_a_connection():
+    w = world(on_demand=True)
+    op = w.submit("start")
+    assert op in w.answers
+    assert w.life.public_state == "waiting"
+    assert w.life.status == "stopped"
+    w.tell(told.SocketReady())
+    w.run(0)
+    assert w.alive
+    assert w.life.public_state == "active"
+
+
+def test_a_process_that_sigkill_does_not_end_is_given_up_as_lost():
+    w = started(graceful_timeout=0.0)
+    w.stop_seconds = 10**9
+    w._SendSignal = lambda effect: None
+    op = w.submit("stop")
+    w.run(60)
+    assert "process.lost" in w.names()
+    assert op in w.answers
+
+
+def test_draining_leaves_nothing():
+    w = started(numprocesses=4)
+    assert drain(w) in w.answers
+    assert not w.alive
+    assert not w.life.crew.slots

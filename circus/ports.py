@@ -161,8 +161,10 @@ class OutputStream(Protocol):
 class ProcessReader(Protocol):
     """The fast tier for one process; `None` from `read` means that the process is gone."""
 
-    def read(self) -> tuple[str, float, float, int, int, int, int, int] | None:
-        """(state, user s, system s, resident, virtual, threads, minor faults, major faults)."""
+    def read(self) -> tuple[str, float, float, int, int, int, int | None, int | None] | None:
+        """(state, user s, system s, resident, virtual, threads, minor faults, major faults); sizes in bytes, faults
+        None where the system does not tell them.
+        """
         ...
 
     def close(self) -> None: ...

@@ -1,0 +1,319 @@
+"""Linux: what a process uses, read from kept descriptors of /proc.
+
+Owns the reading and parsing of /proc/PID; refuses to know who asks and how often. Resident memory is taken from
+`statm`, because the number in `stat` is a sum that the kernel keeps only roughly. Invariant: a reader never tells the
+numbers of another process that got the same pid. A kept descriptor cannot (it fails once the process is gone), and a
+reader that opens anew each time compares the start time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import pwd
+import resource
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final
+
+from circus.stats.readers import Description, MemoryReading, SlowReading
+from circus.wire.samples import TreeSample
+
+_FLAGS: Final = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
+_TICKS: Final = os.sysconf("SC_CLK_TCK")
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+_LINE: Final = 1024  # the stat line, of which we need the first half
+_CLOSED: Final = -1  # in place of a descriptor
+
+# Positions in the stat line after the name in brackets.
+_STATE, _MINOR, _MAJOR, _USER, _SYSTEM, _CHILD_USER, _CHILD_SYSTEM, _NICE, _THREADS, _START, _VIRTUAL = (
+    0, 7, 9, 11, 12, 13, 14, 16, 17, 19, 20,
+)  # fmt: skip
+_WAITED_FOR_DISK: Final = 39
+
+# Each open descriptor makes every later spawn a little slower, and the rest of the table belongs to pidfds and pipes.
+KEEP_BELOW: Final = 6144
+
+
+class Procfs:
+    """Makes readers below one root (another than /proc is for tests)."""
+
+    def __init__(self, root: str = "/proc") -> None:
+        self.root = root
+        self.fd_sizes = _fd_directories_have_sizes(root)
+        self.asks_kernel = root == "/proc"
+        self.boot_time = _boot_time(root)
+        self._users: dict[int, str] = {}
+
+    def __call__(self, pid: int, *, keep: bool = True) -> ProcfsReader:
+        return ProcfsReader(self, pid, keep=keep)
+
+    def may_keep(self, fd: int) -> bool:
+        """Descriptors are given out from the lowest up, so the number of a new one tells how full the table is."""
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return fd < (KEEP_BELOW if limit < 0 else min(KEEP_BELOW, limit * 3 // 4))
+
+    def user(self, uid: int) -> str:
+        """The name of a user, asked for once: the answer may come from a directory service."""
+        name = self._users.get(uid)
+        if name is None:
+            try:
+                name = pwd.getpwuid(uid).pw_name
+            except KeyError:
+                name = str(uid)
+            self._users[uid] = name
+        return name
+
+    def read(self, pid: int, name: str, size: int = 4096) -> bytes:
+        """The beginning of a file of a process."""
+        fd = os.open(f"{self.root}/{pid}/{name}", _FLAGS)
+        try:
+            return os.read(fd, size)
+        finally:
+            os.close(fd)
+
+    def children(self, pid: int, threads: int) -> list[int]:
+        """The living direct children; a kernel that does not list them by parent is not asked further."""
+        if threads == 1:  # its only thread has its own number, so the directory need not be listed
+            return self._children_of_thread(pid, str(pid))
+        found: list[int] = []
+        for thread in os.listdir(f"{self.root}/{pid}/task"):  # noqa: PTH208 -- hot path, plain text
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found += self._children_of_thread(pid, thread)
+        return found
+
+    def _children_of_thread(self, pid: int, thread: str) -> list[int]:
+        fd = os.open(f"{self.root}/{pid}/task/{thread}/children", _FLAGS)
+        try:
+            text = os.read(fd, 65536)
+            while text and (more := os.read(fd, 65536)):
+                text += more
+        finally:
+            os.close(fd)
+        return [int(word) for word in text.split()]
+
+
+class ProcfsReader:
+    """One process; opens at the first `read`, and again at the first one after `close`."""
+
+    __slots__ = ("_comm", "_description", "_keep", "_line", "_pages", "_procfs", "_start", "_stat", "_statm", "pid")
+
+    def __init__(self, procfs: Procfs, pid: int, *, keep: bool = True) -> None:
+        self.pid = pid
+        self._procfs = procfs
+        self._keep = keep
+        self._stat = self._statm = _CLOSED
+        self._line = b""
+        self._pages = b""
+        self._start = b""
+        self._comm = b""
+        self._description: tuple[str, str] | None = None
+
+    def read(self) -> tuple[str, float, float, int, int, int, int, int] | None:
+        try:
+            if self._stat < 0:
+                line, pages = self._open()
+            else:
+                line, pages = os.pread(self._stat, _LINE, 0), os.pread(self._statm, 128, 0)
+        except (ProcessLookupError, FileNotFoundError):
+            return None
+        fields = line[line.rindex(b")") + 2 :].split(b" ", 21)
+        if fields[_START] != self._start:
+            if self._start:
+                return None  # the pid went to another process
+            self._start = fields[_START]
+        self._line = line
+        self._pages = pages
+        return (
+            fields[0].decode(),
+            int(fields[_USER]) / _TICKS,
+            int(fields[_SYSTEM]) / _TICKS,
+            int(pages.split(b" ", 2)[1]) * _PAGE,
+            int(fields[_VIRTUAL]),
+            int(fields[_THREADS]),
+            int(fields[_MINOR]),
+            int(fields[_MAJOR]),
+        )
+
+    def _open(self) -> tuple[bytes, bytes]:
+        """Read both files, and keep them open unless descriptors are short."""
+        base = f"{self._procfs.root}/{self.pid}/"
+        stat = os.open(base + "stat", _FLAGS)
+        statm = _CLOSED
+        try:
+            line = os.read(stat, _LINE)
+            try:
+                statm = os.open(base + "statm", _FLAGS)
+            except OSError as error:
+                if error.errno not in {errno.EMFILE, errno.ENFILE}:
+                    raise
+                # The last free descriptor of all: use it for both, one after the other.
+                os.close(stat)
+                stat, self._keep = _CLOSED, False
+                statm = os.open(base + "statm", _FLAGS)
+            pages = os.read(statm, 128)
+            if self._keep:
+                self._keep = self._procfs.may_keep(statm)
+            if self._keep:
+                self._stat, self._statm = stat, statm
+                stat = statm = _CLOSED
+            return line, pages
+        finally:
+            if stat >= 0:
+                os.close(stat)
+            if statm >= 0:
+                os.close(statm)
+
+    def close(self) -> None:
+        """Give the descriptors back. Closing twice is harmless."""
+        for fd in (self._stat, self._statm):
+            if fd >= 0:
+                os.close(fd)
+        self._stat = self._statm = _CLOSED
+
+    @property
+    def create_time(self) -> float:
+        return self._procfs.boot_time + int(self._start) / _TICKS if self._start else 0.0
+
+    def read_slow(self) -> SlowReading:
+        procfs = self._procfs
+        status = procfs.read(self.pid, "status")
+        self._description = None  # the user may have changed; the next `describe` looks again
+        read_bytes, write_bytes = self._io()
+        return SlowReading(
+            shared_bytes=int(self._pages.split(b" ", 3)[2]) * _PAGE,
+            open_fds=self.open_fds(),
+            max_fds=self._max_fds(),
+            read_bytes=read_bytes,
+            write_bytes=write_bytes,
+            voluntary_switches=_after(status, b"\nvoluntary_ctxt_switches:"),
+            involuntary_switches=_after(status, b"\nnonvoluntary_ctxt_switches:"),
+        )
+
+    def open_fds(self) -> int | None:
+        path = f"{self._procfs.root}/{self.pid}/fd"
+        try:
+            return os.stat(path).st_size if self._procfs.fd_sizes else len(os.listdir(path))  # noqa: PTH116, PTH208 -- as above
+        except PermissionError:
+            return None
+
+    def tree(self) -> Generator[None, None, TreeSample | None]:
+        """CPU time of descendants that ended counts from the moment in which their parent waited for them."""
+        try:
+            todo = self.children()
+        except FileNotFoundError:
+            self._procfs.read(self.pid, "stat")  # still there: then it is the kernel that keeps no lists of children
+            return None
+        processes, (ticks, pages) = 1, _tree_share(self._line, self._pages)
+        seen = {self.pid}
+        while todo:
+            pid = todo.pop()
+            if pid in seen:
+                continue
+            seen.add(pid)
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+                line, statm = self._procfs.read(pid, "stat", _LINE), self._procfs.read(pid, "statm", 128)
+                more_ticks, more_pages = _tree_share(line, statm)
+                processes += 1
+                ticks += more_ticks
+                pages += more_pages
+                fields = line[line.rindex(b")") + 2 :].split(b" ", _THREADS + 1)
+                todo += self._procfs.children(pid, int(fields[_THREADS]))
+            yield
+        return TreeSample(processes, ticks / _TICKS, pages * _PAGE)
+
+    def read_memory(self) -> MemoryReading | None:
+        try:
+            text = self._procfs.read(self.pid, "smaps_rollup")
+        except (FileNotFoundError, PermissionError):
+            return None
+        proportional = _after(text, b"\nPss:")
+        if proportional is None:  # a zombie, a kernel thread
+            return None
+        private = [_after(text, key) or 0 for key in (b"\nPrivate_Clean:", b"\nPrivate_Dirty:", b"\nPrivate_Hugetlb:")]
+        return MemoryReading(sum(private) * 1024, proportional * 1024, (_after(text, b"\nSwap:") or 0) * 1024)
+
+    def describe(self) -> Description:
+        opened = self._line.index(b"(")
+        closed = self._line.rindex(b")")
+        comm = self._line[opened:closed]
+        if self._description is None or comm != self._comm:  # an exec changes the name
+            self._description = (self._command(), self._user())
+            self._comm = comm
+        fields = self._line[closed + 2 :].split()
+        ticks = sum(int(fields[i]) for i in (_USER, _SYSTEM, _CHILD_USER, _CHILD_SYSTEM))
+        if len(fields) > _WAITED_FOR_DISK:
+            ticks += int(fields[_WAITED_FOR_DISK])
+        nice = None if fields[_STATE] == b"Z" else int(fields[_NICE])
+        return Description(*self._description, nice, ticks / _TICKS)
+
+    def children(self) -> list[int]:
+        fields = self._line[self._line.rindex(b")") + 2 :].split(b" ", _THREADS + 1)
+        return self._procfs.children(self.pid, int(fields[_THREADS]))
+
+    def _command(self) -> str:
+        try:
+            return _program(self._procfs.read(self.pid, "cmdline"))
+        except PermissionError:
+            return "N/A"
+
+    def _user(self) -> str:
+        uid = _after(self._procfs.read(self.pid, "status"), b"\nUid:")
+        return "N/A" if uid is None else self._procfs.user(uid)
+
+    def _max_fds(self) -> int | None:
+        if self._procfs.asks_kernel:
+            try:
+                limit, _ = resource.prlimit(self.pid, resource.RLIMIT_NOFILE)
+            except PermissionError:
+                pass  # another user's process; its limits can still be read
+            else:
+                return None if limit < 0 else limit
+        return _after(self._procfs.read(self.pid, "limits"), b"\nMax open files")
+
+    def _io(self) -> tuple[int | None, int | None]:
+        try:
+            text = self._procfs.read(self.pid, "io")
+        except (FileNotFoundError, PermissionError):
+            return None, None  # kernels without accounting, processes of others
+        return _after(text, b"\nread_bytes:"), _after(text, b"\nwrite_bytes:")
+
+
+def _tree_share(line: bytes, statm: bytes) -> tuple[int, int]:
+    """(CPU ticks of a process and of the children that it waited for, resident pages)."""
+    fields = line[line.rindex(b")") + 2 :].split(b" ", _CHILD_SYSTEM + 1)
+    ticks = sum(int(fields[i]) for i in (_USER, _SYSTEM, _CHILD_USER, _CHILD_SYSTEM))
+    return ticks, int(statm.split(b" ", 2)[1])
+
+
+def _after(text: bytes, key: bytes) -> int | None:
+    """The first number after a key that begins a line; None when there is no such key or no number."""
+    found = text.find(key)
+    if found < 0:
+        return None
+    words = text[found + len(key) : found + len(key) + 64].split(None, 1)
+    return int(words[0]) if words and words[0].isdigit() else None
+
+
+def _program(cmdline: bytes) -> str:
+    """The base name of the program, as 0.19 shows it: the first word of the first argument."""
+    words = cmdline.split(b"\0", 1)[0].split()
+    return words[0].rpartition(b"/")[2].decode(errors="replace") if words else "N/A"
+
+
+def _boot_time(root: str) -> float:
+    try:
+        return float(_after(Path(root, "stat").read_bytes(), b"\nbtime") or 0)
+    except OSError:
+        return 0.0
+
+
+def _fd_directories_have_sizes(root: str) -> bool:
+    """Whether the size of /proc/PID/fd is the number of open descriptors (Linux 6.2), tried on ourselves."""
+    path = Path(root, "self", "fd")
+    try:
+        # Listing a directory opens one more; another thread may open or close one meanwhile, hence twice.
+        return any(path.stat().st_size == len(list(path.iterdir())) - 1 for _ in range(2))
+    except OSError:
+        return False

@@ -1,0 +1,7 @@
+"""`python -m circus.plugins`: circus-plugin."""
+
+from __future__ import annotations
+
+from circus.plugins.runner import main
+
+main()

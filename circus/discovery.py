@@ -94,7 +94,8 @@ def _bound(address: ipaddress.IPv4Address, port: int) -> socket.socket:
         # Several daemons of one machine answer the same group, and with both options all of them hear it.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "SO_REUSEPORT"):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            with contextlib.suppress(OSError):  # some kernels name the option and refuse it
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, TIME_TO_LIVE)
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 1)
         # Bound to the group and not to every address: what is sent to this host alone, from anywhere, gets no answer.

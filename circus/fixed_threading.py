@@ -1,0 +1,7 @@
+"""Names that programs written for circus 0.19 import from here; Python's own threading needs no fix any more."""
+
+from __future__ import annotations
+
+from threading import RLock, Thread, Timer, get_ident
+
+__all__ = ["RLock", "Thread", "Timer", "get_ident"]

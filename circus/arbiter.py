@@ -23,6 +23,7 @@ from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT
 from circus.events.journal import Journal
 from circus.exc import CircusError, Mistake, Overtaken
+from circus.fleet import Fleet
 from circus.gate import Gate, sockets_used
 from circus.ports import WatcherLike
 from circus.publisher import EventPublisher
@@ -77,9 +78,8 @@ class Arbiter:
         self.state = "starting"
         self.started = self.applied = self.clock.time()
         self._main = main
-        self._watchers: dict[str, Watcher] = {}
+        self.fleet = Fleet(spec.warmup_delay)
         self._finished = asyncio.Event()
-        self._starting: asyncio.Task[None] | None = None
         self._quitting: asyncio.Future[None] | None = None
         self._sweep: asyncio.TimerHandle | None = None
         self._discovery: Discovery | None = None
@@ -149,6 +149,7 @@ class Arbiter:
             environ=self.environ,
             arbiter=self,
             watch_sockets=self._watch_sockets,
+            quitting=lambda: self.fleet.quitting,
             random=random.random,
         )
         self._controller = Controller(
@@ -160,10 +161,10 @@ class Arbiter:
         self._discovery.start()
         boot = Origin(kind="boot")
         self._tell("arbiter.started", boot, version=__version__, pid=self.pid, hash=self.spec.config_hash,
-                   watchers=len(self._watchers), sockets=len(self.sockets))  # fmt: skip
+                   watchers=len(self.fleet), sockets=len(self.sockets))  # fmt: skip
         self.state = "active"
         self._sweep_again()
-        self._starting = self._spawn_task(self._boot(boot))
+        self._spawn_task(self._boot(boot))
 
     def _populate(self) -> None:
         """Sockets and watchers of the configuration in force."""
@@ -205,7 +206,7 @@ class Arbiter:
 
     def _add(self, spec: WatcherSpec) -> None:
         try:
-            self._watchers[spec.name.lower()] = Watcher(spec, self._services)
+            self.fleet.add(Watcher(spec, self._services))
         except (CircusError, ValueError, OSError) as error:
             mistake = Mistake(self.spec.config_file, None, f"watcher:{spec.name}", None, None, str(error))
             logger.error("left out: %s", mistake)  # noqa: TRY400 -- the sentence says it all
@@ -214,8 +215,12 @@ class Arbiter:
             self.spec = dataclasses.replace(self.spec, omitted=(*self.spec.omitted, mistake))
 
     async def _boot(self, origin: Origin) -> None:
-        self._attribute(origin)
-        await self._start_all([w for w in self._by_priority() if w.autostart], cause="boot")
+        CURRENT.set(cause_of(origin))
+        TRACEPARENT.set(f"00-{origin.trace}-{'0' * 15}1-01")
+        try:
+            await self.fleet.start(cause="boot")
+        except Overtaken as error:
+            logger.info("%s", error)
 
     def close(self) -> None:
         """Close what was opened; processes that still run are left to themselves."""
@@ -227,8 +232,7 @@ class Arbiter:
             self._controller.stop()
         if self._discovery is not None:
             self._discovery.stop()
-        for watcher in self._watchers.values():
-            watcher.close()
+        self.fleet.clear()
         self.sockets.close_all()
         for name in ("_stats", "_publisher", "_reaper", "_channels"):
             if hasattr(self, name):
@@ -264,27 +268,24 @@ class Arbiter:
 
     def iter_watchers(self, reverse: bool = True) -> Iterable[Watcher]:
         """All watchers by priority: the highest first, or last."""
-        found = self._by_priority()
+        found = self.fleet.by_priority()
         return found if reverse else found[::-1]
-
-    def _by_priority(self) -> list[Watcher]:
-        return sorted(self._watchers.values(), key=lambda watcher: -watcher.priority)
 
     def get_watcher(self, name: str) -> Watcher:
         """The watcher of that name, compared without case; KeyError when there is none."""
-        return self._watchers[name.lower()]
+        return self.fleet.get(name)
 
     def numprocesses(self) -> int:
         """How many processes exist."""
-        return sum(len(watcher) for watcher in self._watchers.values())
+        return sum(len(watcher) for watcher in self.fleet)
 
     def numwatchers(self) -> int:
         """How many watchers there are."""
-        return len(self._watchers)
+        return len(self.fleet)
 
     def statuses(self) -> dict[str, str]:
         """The status of each watcher by its name as configured."""
-        return {watcher.name: watcher.status() for watcher in self._watchers.values()}
+        return {watcher.name: watcher.status() for watcher in self.fleet}
 
     def telemetry(self, watchers: str | None = None, detail: bool = True) -> Telemetry:
         """Everything cumulative, and how things stand."""
@@ -312,7 +313,7 @@ class Arbiter:
                 strangers_reaped=self._reaper.strangers,
             ),
             sockets=self.sockets,
-            watchers=self._watchers.values(),
+            watchers=self.fleet,
             pattern=watchers,
             detail=detail,
         )
@@ -322,49 +323,26 @@ class Arbiter:
         return tally.cpu_user_seconds, tally.cpu_system_seconds
 
     def _queue_depth(self) -> int:
-        return len(self._services.spawns) + sum(len(w.lifecycle.queue) for w in self._watchers.values())
+        return len(self._services.spawns) + sum(len(w.lifecycle.queue) for w in self.fleet)
 
     # -- operations over watchers -----------------------------------------------------------------------------------
 
     async def start_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> None:
         """Start these watchers, or all with autostart, by priority and with the warm-up delay between them."""
-        chosen = self._chosen(watchers) if watchers is not None else [w for w in self._by_priority() if w.autostart]
-        await self._start_all(chosen, cause="manual")
-
-    async def _start_all(self, watchers: Sequence[Watcher], cause: str) -> None:
-        for watcher in watchers:
-            try:
-                await watcher.start(cause)
-            except Overtaken as error:
-                logger.info("%s", error)
-            if self.spec.warmup_delay > 0:
-                await asyncio.sleep(self.spec.warmup_delay)
+        await self.fleet.start(watchers)
 
     async def stop_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> None:
         """Stop these watchers, or all, at once; those with the lowest priority get their signals first."""
-        chosen = self._chosen(watchers) if watchers is not None else self._by_priority()
-        await asyncio.gather(*(watcher.stop() for watcher in reversed(chosen)), return_exceptions=True)
+        await self.fleet.stop(watchers)
 
     async def restart_watchers(self, watchers: Sequence[WatcherLike]) -> None:
         """Stop all of these, then start them."""
-        await self.stop_watchers(watchers)
-        await self.start_watchers(watchers)
-
-    def _chosen(self, watchers: Sequence[WatcherLike]) -> list[Watcher]:
-        names = {watcher.name for watcher in watchers}
-        return [watcher for watcher in self._by_priority() if watcher.name in names]
+        await self.fleet.stop(watchers)
+        await self.fleet.start(watchers)
 
     async def reload(self, graceful: bool = True, sequential: bool = False) -> None:
         """Reload every watcher that is not stopped, by priority."""
-        for watcher in self._by_priority():
-            if watcher.is_stopped():
-                continue
-            try:
-                await watcher.reload(graceful=graceful, sequential=sequential)
-            except Overtaken as error:
-                logger.info("%s", error)
-            if self.spec.warmup_delay > 0:
-                await asyncio.sleep(self.spec.warmup_delay)
+        await self.fleet.reload(graceful=graceful, sequential=sequential)
 
     async def restart(self) -> None:
         """Stop everything, build watchers and sockets anew from the configuration file, start.
@@ -379,36 +357,30 @@ class Arbiter:
             from circus.config.build import load
 
             spec = load(spec.config_file)
-        self._cancel_start()
-        await self.stop_watchers()
-        for watcher in self._watchers.values():
-            watcher.close()
-        self._watchers.clear()
+        await self.fleet.stop()
+        self.fleet.clear()
         self.sockets.close_all()
         self.sockets.clear()
         self.spec, self.applied = spec, self.clock.time()
+        self.fleet.warmup_delay = spec.warmup_delay
         self._populate()
-        await self._start_all([w for w in self._by_priority() if w.autostart], cause="manual")
+        await self.fleet.start()
 
     def quit(self) -> Awaitable[None]:
         """Stop everything, overtaking what is going on, and end; done when all is stopped."""
         if self._quitting is None:
+            self.fleet.quitting = True
             self._quitting = self._spawn_task(self._quit())
         return asyncio.shield(self._quitting)
 
     async def _quit(self) -> None:
         self.state = "stopping"
-        self._cancel_start()
         cause = CURRENT.get() or Cause(kind="command", name="quit")
-        self.bus.record("arbiter.stopping", None, cause, {"watchers": len(self._watchers)})
+        self.bus.record("arbiter.stopping", None, cause, {"watchers": len(self.fleet)})
         await self.stop_watchers()
         self.bus.record("arbiter.stopped", None, cause, {})
         self.state = "stopped"
         self._finished.set()
-
-    def _cancel_start(self) -> None:
-        if self._starting is not None:
-            self._starting.cancel()
 
     # -- signals --------------------------------------------------------------------------------------------------
 
@@ -417,7 +389,7 @@ class Arbiter:
         origin = Origin(kind="signal", name=signal_name)
         if self._quitting is not None:
             logger.warning("%s again: no more grace", signal_name)
-            for watcher in self._watchers.values():
+            for watcher in self.fleet:
                 watcher.hasten(origin)
             return
         CURRENT.set(cause_of(origin))
@@ -429,10 +401,6 @@ class Arbiter:
         self._spawn_task(self.reload())
 
     # -- small wiring ---------------------------------------------------------------------------------------------
-
-    def _attribute(self, origin: Origin) -> None:
-        CURRENT.set(cause_of(origin))
-        TRACEPARENT.set(f"00-{origin.trace}-{'0' * 15}1-01" if origin.trace else None)
 
     def _tell(self, record: str, origin: Origin, **data: Any) -> None:
         _, origin.trace = self.bus.record(record, None, cause_of(origin), data, trace=origin.trace)

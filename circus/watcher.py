@@ -24,20 +24,17 @@ from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT
 from circus.exc import IllegalTransition, Overtaken, SpawnError
 from circus.hooks import HookResult, HookRunner
+from circus.launcher import Launcher
 from circus.ports import ArbiterLike, Clock
-from circus.process import Launch, Process
-from circus.runtime.argv import CommandBuilder
-from circus.runtime.child_setup import resolve_identity, resolve_limits
+from circus.process import Process
 from circus.runtime.loop import SpawnQueue
 from circus.runtime.reaper import Reaper
 from circus.runtime.signals import NAMES
 from circus.runtime.timers import Timers
-from circus.sockets import CircusSocket, CircusSockets
+from circus.sockets import CircusSockets
 from circus.spec.convert import options_dict
 from circus.spec.watcher import WatcherSpec
 from circus.stats.sampler import Sampler
-from circus.stream import get_stream
-from circus.stream.redirector import Redirector
 from circus.wire.events import Cause
 from circus.wire.topics import res_name
 
@@ -60,6 +57,7 @@ class Services:
     environ: Mapping[str, str]
     arbiter: ArbiterLike
     watch_sockets: Callable[[Watcher, bool], None]
+    quitting: Callable[[], bool]
     random: Callable[[], float] = field(default=random.random)
     illegal_transitions: int = 0
 
@@ -88,24 +86,10 @@ class Watcher:
         self._waiters: dict[int, list[asyncio.Future[None]]] = {}
         self._pending: deque[do.Effect] = deque()
         self._performing = False
-        self._builder = CommandBuilder(spec, services.environ)
         self._hooks = HookRunner(self, services.arbiter, spec.hooks, loop=services.loop, timeout=spec.hook_timeout)
-        self._launch = Launch(
-            limits=resolve_limits(spec.rlimits),
-            identity=resolve_identity(spec.uid, spec.gid),
-            pipe_stdout=spec.stdout_stream is not None,
-            pipe_stderr=spec.stderr_stream is not None,
-            close_stdin=spec.close_child_stdin,
-            close_stdout=spec.close_child_stdout,
-            close_stderr=spec.close_child_stderr,
-            stdin_data=spec.stdin_data,
-        )
         self._tally = services.bus.tally(spec.name)
-        self._stdout, self._stderr = (
-            None if wanted is None else get_stream(wanted, variables=None)
-            for wanted in (spec.stdout_stream, spec.stderr_stream)
-        )
-        self._redirector: Redirector | None = None
+        self._launcher = Launcher(spec, services.environ, services.sockets, self._tally.chunk)
+        self.stops = 0
         services.sampler.add_watcher(spec.name, memory=spec.metrics_memory)
         self._perform: dict[type, Callable[[Any], None]] = {
             do.Spawn: self._do_spawn,
@@ -155,9 +139,8 @@ class Watcher:
 
     @property
     def socket_names(self) -> set[str]:
-        """The sockets it names in its command or takes on standard input."""
-        stdin = {self.spec.stdin_socket.lower()} if self.spec.stdin_socket else set()
-        return set(self._builder.sockets) | stdin
+        """The sockets it names in its command or gives on standard input."""
+        return self._launcher.socket_names
 
     @property
     def priority(self) -> int:
@@ -194,6 +177,11 @@ class Watcher:
         """Queue an operation; the future holds its info, or Overtaken when a stop or quit overtook it."""
         future: asyncio.Future[Any] = self._services.loop.create_future()
         future.add_done_callback(_retrieved)
+        if kind == "stop":
+            self.stops += 1
+        elif self._services.quitting():
+            future.set_exception(Overtaken(f"cancelled: quit overtook {kind} of '{self.name}'"))
+            return future
         operation = told.Operation(id=next(_operation_ids), kind=kind, origin=current_origin(), **details)
         self._operations[operation.id] = future
         self.tell(told.Submitted(operation))
@@ -267,7 +255,7 @@ class Watcher:
         """Let go of timers, threads and streams; for a watcher that is stopped."""
         self._timers.clear()
         self._hooks.close()
-        self._do_close_streams(None)
+        self._launcher.close_streams()
         self._services.watch_sockets(self, False)
         self._services.sampler.remove_watcher(self.name)
 
@@ -302,50 +290,16 @@ class Watcher:
             return  # stopped before its turn came
         services = self._services
         began = services.clock.monotonic()
-        clones: list[CircusSocket] = []
         try:
-            fds = {name: sock.fileno() for name, sock in services.sockets.items()}
-            for name in self._builder.sockets:
-                if name not in fds or not services.sockets[name].so_reuseport:
-                    continue
-                clones.append(services.sockets[name].reuseport_clone())
-                fds[name] = clones[-1].fileno()
-            process = Process.launch(
-                self.name,
-                effect.wid,
-                effect.generation,
-                self._builder.build(effect.wid, fds),
-                self._launch,
-                reaper=services.reaper,
-                inherit=list(fds.values()) if self.spec.use_sockets else [clone.fileno() for clone in clones],
-                stdin=self._stdin(fds),
-            )
+            process = self._launcher.launch(effect.wid, effect.generation, services.reaper)
         except SpawnError as error:
             failed = told.SpawnFailed(effect.wid, effect.generation, error.stage, error.os_errno, str(error))
-            services.loop.call_soon(self.tell, failed)
+            self.tell(failed)
             return
-        except OSError as error:
-            failed = told.SpawnFailed(effect.wid, effect.generation, "fork", error.errno, str(error))
-            services.loop.call_soon(self.tell, failed)
-            return
-        finally:
-            for clone in clones:
-                clone.close()
         self._by_pid[process.pid] = self._by_wid[effect.wid] = process
         services.reaper.watch(process.pid, lambda status: self._gone(effect.wid, effect.generation, status))
         services.sampler.add(self.name, effect.wid, process.pid, effect.generation, process.started)
-        if self._redirector is not None and (process.stdout or process.stderr):
-            self._redirector.add_redirections(process)
-            process.redirected = True
         self.tell(told.Spawned(effect.wid, effect.generation, process.pid, services.clock.monotonic() - began))
-
-    def _stdin(self, fds: Mapping[str, int]) -> int | None:
-        if self.spec.stdin_socket is None:
-            return None
-        try:
-            return fds[self.spec.stdin_socket.lower()]
-        except KeyError:
-            raise SpawnError("socket", f"stdin_socket names no socket: {self.spec.stdin_socket!r}") from None
 
     def _gone(self, wid: int, generation: int, status: Any) -> None:
         self.tell(told.Reaped(wid, generation, status))
@@ -357,10 +311,7 @@ class Watcher:
         if self._by_wid.get(effect.wid) is process:
             del self._by_wid[effect.wid]
             self._services.sampler.discard(self.name, effect.wid)
-        if process.redirected and self._redirector is not None:
-            self._redirector.remove_redirections(process)
-        else:
-            process.close_output_channels()
+        self._launcher.release(process)
         for future in self._waiters.pop(effect.pid, ()):
             future.set_result(None)
 
@@ -431,20 +382,10 @@ class Watcher:
             future.set_exception(Overtaken(effect.reason))
 
     def _do_open_streams(self, _: object) -> None:
-        if self._redirector is not None or (self._stdout is None and self._stderr is None):
-            return
-        for stream in (self._stdout, self._stderr):
-            _call_optional(stream, "open")
-        self._redirector = Redirector(self._stdout, self._stderr, loop=self._services.loop, on_chunk=self._tally.chunk)
-        self._redirector.start()
+        self._launcher.open_streams()
 
     def _do_close_streams(self, _: object) -> None:
-        if self._redirector is None:
-            return
-        self._redirector.stop()
-        self._redirector = None
-        for stream in (self._stdout, self._stderr):
-            _call_optional(stream, "close")
+        self._launcher.close_streams()
 
     def _do_watch_sockets(self, effect: do.WatchSockets) -> None:
         self._services.watch_sockets(self, effect.on)
@@ -491,14 +432,3 @@ def _signal_child(pid: int, signum: int) -> None:
         os.kill(pid, signum)
     except ProcessLookupError:
         logger.debug("child %s is gone already", pid)
-
-
-def _call_optional(stream: object, name: str) -> None:
-    """`open` and `close` are optional for a stream, and custom ones may raise anything; the watcher goes on."""
-    method = getattr(stream, name, None)
-    if method is None:
-        return
-    try:
-        method()
-    except Exception:
-        logger.exception("cannot %s the stream %r", name, stream)

@@ -15,7 +15,7 @@ from circus.spec.scalars import Platform, to_bool, to_mask, to_signum, to_user
 _HIGHEST = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Kind:
     """`word` names the kind in the reference, `expected` says in a mistake what should have been there, and
     `complaint` is what 0.19 answers to a typed value that does not fit (after the option's name).

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import time
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
@@ -274,12 +273,12 @@ class TimedRotatingFileStream(_RotatingFileStream):
         if self._rollover_at is None:
             # A file that was there has its time from when it was last written, as if we had never been away.
             status = os.fstat(outlet.fd)
-            started = status.st_mtime if status.st_size else time.time()
+            started = status.st_mtime if status.st_size else self.now().timestamp()
             self._rollover_at = self._schedule.next_after(started)
         return outlet
 
     def _put(self, outlet: Outlet, block: bytes) -> None:
-        now = time.time()
+        now = self.now().timestamp()
         if outlet.regular and self._rollover_at is not None and now >= self._rollover_at:
             rotated = self._rotate(outlet)
             if rotated is not None:

@@ -1,0 +1,106 @@
+"""All watchers of an arbiter, and what is done to several of them: start, stop, restart, reload, in their order.
+
+Inside one watcher its own queue rules; here a wave of starts goes from watcher to watcher. Invariant: a stop overtakes a
+wave: a watcher that was told to stop after the wave began is not started by it, and a quit ends every wave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+from circus.exc import Overtaken
+from circus.ports import WatcherLike
+from circus.watcher import Watcher
+
+logger = logging.getLogger("circus")
+
+
+class Fleet:
+    """The watchers by their lower-case names.
+
+    Attributes:
+        warmup_delay: seconds to wait after each watcher of a wave.
+        quitting: nothing is started any more.
+    """
+
+    def __init__(self, warmup_delay: float) -> None:
+        self.warmup_delay = warmup_delay
+        self.quitting = False
+        self._watchers: dict[str, Watcher] = {}
+        self._wave = asyncio.Lock()
+        self._stops = 0
+
+    def __len__(self) -> int:
+        return len(self._watchers)
+
+    def __iter__(self) -> Iterator[Watcher]:
+        return iter(self._watchers.values())
+
+    def add(self, watcher: Watcher) -> None:
+        """Take a watcher in."""
+        self._watchers[watcher.name.lower()] = watcher
+
+    def get(self, name: str) -> Watcher:
+        """The watcher of that name, compared without case; KeyError when there is none."""
+        return self._watchers[name.lower()]
+
+    def by_priority(self) -> list[Watcher]:
+        """The highest priority first, else in the order they were added."""
+        return sorted(self._watchers.values(), key=lambda watcher: -watcher.priority)
+
+    def clear(self) -> None:
+        """Close and forget all; they have been stopped."""
+        for watcher in self._watchers.values():
+            watcher.close()
+        self._watchers.clear()
+
+    def _chosen(self, watchers: Sequence[WatcherLike] | None) -> list[Watcher]:
+        if watchers is None:
+            return self.by_priority()
+        names = {watcher.name for watcher in watchers}
+        return [watcher for watcher in self.by_priority() if watcher.name in names]
+
+    async def start(self, watchers: Sequence[WatcherLike] | None = None, *, cause: str = "manual") -> None:
+        """Start these, or all with autostart, each when the one before it is up.
+
+        Raises:
+            Overtaken: a stop of all watchers or a quit ended the wave.
+        """
+        chosen = self._chosen(watchers) if watchers is not None else [w for w in self.by_priority() if w.autostart]
+        await self._go_through(chosen, "start", lambda watcher: watcher.start(cause))
+
+    async def reload(self, *, graceful: bool, sequential: bool) -> None:
+        """Reload every watcher that is not stopped.
+
+        Raises:
+            Overtaken: as `start`.
+        """
+        up = [watcher for watcher in self.by_priority() if not watcher.is_stopped()]
+        await self._go_through(up, "reload", lambda watcher: watcher.reload(graceful, sequential))
+
+    async def _go_through(
+        self, watchers: Sequence[Watcher], what: str, operation: Callable[[Watcher], Awaitable[object]]
+    ) -> None:
+        stops, told_to_stop = self._stops, {watcher: watcher.stops for watcher in watchers}
+        async with self._wave:
+            for watcher in watchers:
+                if self.quitting:
+                    raise Overtaken(f"cancelled: quit overtook {what}")
+                if self._stops != stops:
+                    raise Overtaken(f"cancelled: stop overtook {what}")
+                if watcher.stops != told_to_stop[watcher]:
+                    continue
+                try:
+                    await operation(watcher)
+                except Overtaken as error:
+                    logger.info("%s", error)
+                if self.warmup_delay > 0:
+                    await asyncio.sleep(self.warmup_delay)
+
+    async def stop(self, watchers: Sequence[WatcherLike] | None = None) -> None:
+        """Stop these, or all, at once; those with the lowest priority get their signals first."""
+        if watchers is None:
+            self._stops += 1
+        await asyncio.gather(*(watcher.stop() for watcher in reversed(self._chosen(watchers))), return_exceptions=True)

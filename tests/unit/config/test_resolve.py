@@ -1,0 +1,63 @@
+"""From a dotted name to the object."""
+
+from __future__ import annotations
+
+import json.decoder
+import os
+from pathlib import Path
+
+import pytest
+
+from circus.config.resolve import resolve_name
+
+
+@pytest.mark.parametrize(
+    ("dotted", "found"),
+    [
+        ("json.decoder.JSONDecoder", json.decoder.JSONDecoder),
+        ("json.decoder:JSONDecoder", json.decoder.JSONDecoder),
+        ("json.decoder:JSONDecoder.decode", json.decoder.JSONDecoder.decode),
+        ("json.decoder.JSONDecoder.decode", json.decoder.JSONDecoder.decode),
+        (" os.path.exists ", os.path.exists),
+        ("json.decoder", json.decoder),
+    ],
+)
+def test_a_name_leads_to_its_object(dotted: str, found: object) -> None:
+    assert resolve_name(dotted) is found
+
+
+@pytest.mark.parametrize(
+    ("dotted", "reason"),
+    [
+        ("exists", "'exists' is not a dotted name such as package.module.name"),
+        ("", "'' is not a dotted name such as package.module.name"),
+        ("a..b", "'a..b' is not a dotted name such as package.module.name"),
+        ("os:", "'os:' names nothing in the module 'os'"),
+        ("no_such_thing.x", "cannot find 'no_such_thing.x': there is no module 'no_such_thing'"),
+        ("no_such_thing:x", "cannot find 'no_such_thing:x': there is no module 'no_such_thing'"),
+        ("json.nothing.x", "cannot find 'json.nothing.x': 'json' has no 'nothing'"),
+        ("json.decoder.nothing", "cannot find 'json.decoder.nothing': 'json.decoder' has no 'nothing'"),
+        ("json.decoder:JSONDecoder.x", "cannot find 'json.decoder:JSONDecoder.x': 'JSONDecoder' has no 'x'"),
+    ],
+)
+def test_a_name_that_leads_nowhere_says_where_it_ends(dotted: str, reason: str) -> None:
+    with pytest.raises(ImportError) as error:
+        resolve_name(dotted)
+    assert str(error.value) == reason
+
+
+def test_a_module_that_raises_is_named_with_what_it_raised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "raises_at_import.py").write_text("1 / 0\n")
+    with pytest.raises(ImportError, match="'raises_at_import' raised ZeroDivisionError: division by zero"):
+        resolve_name("raises_at_import.x")
+
+
+def test_a_package_may_hold_an_attribute_and_a_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "package_of_this_test"
+    package.mkdir()
+    (package / "__init__.py").write_text("def here(): ...\n")
+    (package / "deeper.py").write_text("def there(): ...\n")
+    assert resolve_name("package_of_this_test.here").__name__ == "here"
+    assert resolve_name("package_of_this_test.deeper.there").__name__ == "there"

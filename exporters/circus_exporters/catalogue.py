@@ -1,0 +1,306 @@
+"""Every metric that the exporter can show: name, type, labels, help, source. THE table.
+
+Owns the names. HELP lines, the reference page, tests and dashboards are made from it; nobody else writes a metric
+name. It refuses to know where values come from at run time. Invariant: a name, once released, keeps its meaning, and
+the labels of a metric are exactly those listed here.
+
+Names follow the conventions of Prometheus: one prefix, base units as suffix, `_total` on counters only, `_info` for
+constants of value 1. The worker families reuse the stems of the well-known `process_` metrics because they mean the same.
+There is no label for the daemon or the host: `instance` and `job` come with the scrape.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from circus.wire import events
+
+MetricType = Literal["counter", "gauge", "histogram", "info"]
+Group = Literal["target", "watcher", "process", "internals"]
+Detail = Literal["cpu_mem", "full"]
+
+SOURCES: Final = {
+    "A": "state of the daemon",
+    "E": "lifecycle events, counted by the daemon",
+    "P": "sample of the system's process table",
+    "R": "exact usage at the end of a process",
+    "X": "the exporter itself",
+}
+CPU_MODES: Final = ("user", "system")
+FAULT_KINDS: Final = ("minor", "major")
+SAMPLE_ERROR_REASONS: Final = ("vanished", "denied", "other")
+COLLECTORS: Final = ("arbiter", "process")
+
+_OWN_SUFFIX: Final = {"counter": "_total", "info": "_info"}
+_UNITS: Final = ("seconds", "bytes")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One family. `name` is what a query names (with `_total` or `_info`). `closed` lists the values of labels whose
+    values are known beforehand: their series exist from the start, at 0. `detail` is, for metrics of worker
+    processes, the least level of detail that shows them.
+    """
+
+    name: str
+    type: MetricType
+    group: Group
+    source: str
+    help: str
+    labels: tuple[str, ...] = ()
+    closed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    detail: Detail = "full"
+
+    @property
+    def family(self) -> str:
+        """The name without the suffix that its type adds: what OpenMetrics calls the family."""
+        return self.name.removesuffix(_OWN_SUFFIX.get(self.type, ""))
+
+    @property
+    def unit(self) -> str:
+        """`seconds`, `bytes` or nothing."""
+        return next((unit for unit in _UNITS if self.family.endswith(f"_{unit}")), "")
+
+
+def _gauge(group: Group, source: str, name: str, text: str, *labels: str, **closed: tuple[str, ...]) -> Metric:
+    return Metric(name=name, type="gauge", group=group, source=source, help=text, labels=labels, closed=closed)
+
+
+def _counter(group: Group, source: str, name: str, text: str, *labels: str, **closed: tuple[str, ...]) -> Metric:
+    return Metric(name=name, type="counter", group=group, source=source, help=text, labels=labels, closed=closed)
+
+
+def _histogram(group: Group, source: str, name: str, text: str, *labels: str) -> Metric:
+    return Metric(name=name, type="histogram", group=group, source=source, help=text, labels=labels)
+
+
+def _info(group: Group, source: str, name: str, text: str, *labels: str) -> Metric:
+    return Metric(name=name, type="info", group=group, source=source, help=text, labels=labels)
+
+
+def _process(
+    metric_type: MetricType, name: str, text: str, *labels: str, detail: Detail = "full", **closed: tuple[str, ...]
+) -> Metric:
+    return Metric(
+        name=name, type=metric_type, group="process", source="P", help=f"{text}, as of the last sample.",
+        labels=("watcher", "wid", *labels), closed=closed, detail=detail,
+    )  # fmt: skip
+
+
+# The daemon and this exporter
+
+BUILD_INFO = _info(
+    "target", "A", "circus_build_info", "What the daemon is; always 1.",
+    "version", "python_version", "zmq_version", "revision",
+)  # fmt: skip
+UP = _gauge("target", "X", "circus_up", "1 if the daemon answers and its last sample is fresh, else 0.")
+START_TIME = _gauge("target", "A", "circus_start_time_seconds", "Unix time at which the daemon started.")
+COLLECTOR_SUCCESS = _gauge(
+    "target", "X", "circus_scrape_collector_success", "1 if this part of the scrape has current values.",
+    "collector", collector=COLLECTORS,
+)  # fmt: skip
+COLLECTOR_DURATION = _gauge(
+    "target", "X", "circus_scrape_collector_duration_seconds", "Time that this part of the scrape took.",
+    "collector", collector=COLLECTORS,
+)  # fmt: skip
+CONFIG_INFO = _info("target", "A", "circus_config_info", "Hash of the configuration in force; always 1.", "hash")
+CONFIG_OK = _gauge(
+    "target", "A", "circus_config_last_reload_successful",
+    "1 if the last attempt to apply a configuration went through.",
+)  # fmt: skip
+CONFIG_TIME = _gauge(
+    "target", "A", "circus_config_last_reload_success_timestamp_seconds",
+    "Unix time at which the configuration in force was applied.",
+)  # fmt: skip
+
+# Watchers
+
+WATCHER_INFO = _info(
+    "watcher", "A", "circus_watcher_info", "What the watcher runs; always 1.",
+    "watcher", "executable", "user", "stop_signal", "singleton",
+)  # fmt: skip
+WATCHER_STATE = _gauge(
+    "watcher", "A", "circus_watcher_state", "1 for the state that the watcher is in, 0 for all others.",
+    "watcher", "state", state=events.WATCHER_STATES,
+)  # fmt: skip
+WATCHER_DESIRED = _gauge(
+    "watcher", "A", "circus_watcher_processes_desired", "Processes that the watcher should have.", "watcher",
+)  # fmt: skip
+WATCHER_PROCESSES = _gauge(
+    "watcher", "A", "circus_watcher_processes", "Processes that the watcher has, by state.",
+    "watcher", "state", state=events.PROCESS_STATES,
+)  # fmt: skip
+WATCHER_READY = _gauge(
+    "watcher", "A", "circus_watcher_processes_ready", "Processes that have become ready.", "watcher",
+)  # fmt: skip
+STARTS = _counter(
+    "watcher", "E", "circus_watcher_process_starts_total", "Processes started, by what made it necessary.",
+    "watcher", "cause", cause=events.START_CAUSES,
+)  # fmt: skip
+RESTARTS = _counter(
+    "watcher", "E", "circus_watcher_restarts_total", "Processes started in the place of an earlier one.",
+    "watcher", "cause", cause=events.RESTART_CAUSES,
+)  # fmt: skip
+EXITS = _counter(
+    "watcher", "E", "circus_watcher_process_exits_total",
+    "Processes that ended, each counted once, by who ended it and how it went.",
+    "watcher", "initiator", "outcome", initiator=events.INITIATORS, outcome=events.OUTCOMES,
+)  # fmt: skip
+SIGNAL_EXITS = _counter(
+    "watcher", "E", "circus_watcher_signal_exits_total", "Processes that a signal ended, by signal.",
+    "watcher", "signal", signal=events.CRASH_SIGNALS,
+)  # fmt: skip
+LAST_EXIT_CODE = _gauge(
+    "watcher", "E", "circus_watcher_last_exit_code",
+    "Exit code of the process that ended last; absent if a signal ended it or none ended yet.", "watcher",
+)  # fmt: skip
+LAST_EXIT_SIGNAL = _gauge(
+    "watcher", "E", "circus_watcher_last_exit_signal",
+    "Number of the signal that ended the last process; absent if it exited by itself or none ended yet.", "watcher",
+)  # fmt: skip
+LAST_EXIT_TIME = _gauge(
+    "watcher", "E", "circus_watcher_last_exit_timestamp_seconds",
+    "Unix time at which a process ended last; absent if none ended yet.", "watcher",
+)  # fmt: skip
+SPAWN_FAILURES = _counter(
+    "watcher", "E", "circus_watcher_spawn_failures_total",
+    "Starts that never became a running process, by how far they came.", "watcher", "stage", stage=events.SPAWN_STAGES,
+)  # fmt: skip
+CONSECUTIVE_FAILURES = _gauge(
+    "watcher", "A", "circus_watcher_consecutive_failures",
+    "Failures in a row of the slot that has most of them; 0 once it runs steadily.", "watcher",
+)  # fmt: skip
+BACKOFF = _gauge(
+    "watcher", "A", "circus_watcher_backoff_seconds",
+    "Longest delay that a slot of the watcher has now before its next start.", "watcher",
+)  # fmt: skip
+START_DURATION = _histogram(
+    "watcher", "E", "circus_watcher_start_duration_seconds", "Time from spawn to readiness.", "watcher"
+)
+STOP_DURATION = _histogram(
+    "watcher", "E", "circus_watcher_stop_duration_seconds", "Time from the stop signal to the end.", "watcher"
+)
+LIFETIME = _histogram(
+    "watcher", "E", "circus_watcher_process_lifetime_seconds", "Age of processes when they ended.", "watcher"
+)
+RELOAD_START = _gauge(
+    "watcher", "A", "circus_watcher_reload_start_timestamp_seconds",
+    "Unix time at which the running reload began; absent while none runs.", "watcher",
+)  # fmt: skip
+RELOADS = _counter("watcher", "E", "circus_watcher_reloads_total", "Reloads that came to an end.", "watcher")
+RELOAD_FAILURES = _counter("watcher", "E", "circus_watcher_reload_failures_total", "Reloads that failed.", "watcher")
+RELOAD_DURATION = _histogram(
+    "watcher", "E", "circus_watcher_reload_duration_seconds", "Time that reloads took.", "watcher"
+)
+WATCHER_CPU = _counter(
+    "watcher", "P+R", "circus_watcher_cpu_seconds_total",
+    "CPU time of all processes that the watcher ever had, the ended ones included.",
+    "watcher", "mode", mode=CPU_MODES,
+)  # fmt: skip
+HOOK_FAILURES = _counter("watcher", "E", "circus_watcher_hook_failures_total", "Hooks that failed.", "watcher", "hook")
+STREAM_BYTES = _counter(
+    "watcher", "A", "circus_watcher_stream_bytes_total", "Bytes read from the output of processes.",
+    "watcher", "stream",
+)  # fmt: skip
+STREAM_DROPS = _counter(
+    "watcher", "A", "circus_watcher_stream_lines_dropped_total", "Lines of output that were lost.",
+    "watcher", "stream",
+)  # fmt: skip
+
+# Processes
+
+PROCESS_INFO = _process(
+    "info", "circus_process_info", "Which process fills the slot; always 1", "pid", detail="cpu_mem"
+)
+PROCESS_START_TIME = _process(
+    "gauge", "circus_process_start_time_seconds", "Unix time at which the process started", detail="cpu_mem"
+)
+PROCESS_CPU = _process(
+    "counter", "circus_process_cpu_seconds_total", "CPU time of the process", "mode", mode=CPU_MODES, detail="cpu_mem"
+)
+PROCESS_RESIDENT = _process(
+    "gauge", "circus_process_resident_memory_bytes", "Memory of the process in RAM", detail="cpu_mem"
+)
+PROCESS_VIRTUAL = _process("gauge", "circus_process_virtual_memory_bytes", "Address space of the process")
+PROCESS_SHARED = _process(
+    "gauge", "circus_process_shared_memory_bytes", "Part of the memory in RAM that other processes may share"
+)
+PROCESS_PROPORTIONAL = _process(
+    "gauge", "circus_process_proportional_memory_bytes",
+    "Memory in RAM with shared pages divided by their users (only where metrics_memory is on)",
+)  # fmt: skip
+PROCESS_SWAPPED = _process(
+    "gauge", "circus_process_swapped_memory_bytes", "Memory of the process in swap (only where metrics_memory is on)"
+)
+PROCESS_THREADS = _process("gauge", "circus_process_threads", "Threads of the process")
+PROCESS_FAULTS = _process(
+    "counter", "circus_process_page_faults_total", "Page faults of the process", "kind", kind=FAULT_KINDS
+)
+PROCESS_OPEN_FDS = _process("gauge", "circus_process_open_fds", "Open file descriptors of the process")
+PROCESS_MAX_FDS = _process("gauge", "circus_process_max_fds", "File descriptors that the process may open")
+PROCESS_READ = _process("counter", "circus_process_read_bytes_total", "Bytes that the process had read from storage")
+PROCESS_WRITE = _process("counter", "circus_process_write_bytes_total", "Bytes that the process had written to storage")
+
+# Internals
+
+LOOP_LAG = _histogram("internals", "A", "circus_loop_lag_seconds", "How late the daemon's loop ran a periodic timer.")
+COMMANDS = _counter("internals", "A", "circus_commands_total", "Requests on the control endpoint.", "command")
+COMMAND_ERRORS = _counter(
+    "internals", "A", "circus_command_errors_total", "Requests that were answered with an error.", "command"
+)
+COMMAND_DURATION = _histogram(
+    "internals", "A", "circus_command_duration_seconds", "Time in queue and execution of commands.", "command"
+)
+COMMANDS_IN_FLIGHT = _gauge("internals", "A", "circus_commands_in_flight", "Commands that are queued or run now.")
+SAMPLE_DURATION = _histogram(
+    "internals", "A", "circus_sample_duration_seconds", "Time that one pass over all processes took."
+)
+SAMPLE_TIME = _gauge(
+    "internals", "P", "circus_sample_last_timestamp_seconds", "Unix time of the last sample that the exporter got."
+)
+SAMPLE_INTERVAL = _gauge("internals", "P", "circus_sample_interval_seconds", "Time between two samples, as set.")
+SAMPLE_PROCESSES = _gauge("internals", "P", "circus_sample_processes", "Processes in the last sample.")
+SAMPLES_SKIPPED = _counter(
+    "internals", "P", "circus_samples_skipped_total", "Passes left out because the one before was still running."
+)
+SAMPLE_ERRORS = _counter(
+    "internals", "P", "circus_sample_errors_total", "Processes that could not be read.",
+    "reason", reason=SAMPLE_ERROR_REASONS,
+)  # fmt: skip
+EVENTS_PUBLISHED = _counter(
+    "internals", "A", "circus_events_published_total", "Messages published by the daemon.", "kind"
+)
+EVENTS_DROPPED = _counter(
+    "internals", "A", "circus_events_dropped_total", "Messages that the daemon had to drop.", "sink", "reason"
+)
+SUBSCRIBERS = _gauge("internals", "P", "circus_subscribers", "Subscriptions at the daemon's channels.", "socket")
+STATS_GAPS = _counter(
+    "internals", "X", "circus_exporter_stats_gap_messages_total",
+    "Samples that the daemon published and the exporter never got.",
+)  # fmt: skip
+EVENT_GAPS = _counter(
+    "internals", "X", "circus_exporter_event_gap_records_total",
+    "Lifecycle records that did not arrive by themselves and were asked for.",
+)  # fmt: skip
+EVENTS_LOST = _counter(
+    "internals", "X", "circus_exporter_event_lost_records_total",
+    "Lifecycle records that had left the daemon's journal before they could be asked for.",
+)  # fmt: skip
+DAEMON_CPU = _counter(
+    "internals", "P", "circus_daemon_cpu_seconds_total", "CPU time of the daemon.", "mode", mode=CPU_MODES
+)
+DAEMON_RESIDENT = _gauge("internals", "P", "circus_daemon_resident_memory_bytes", "Memory of the daemon in RAM.")
+DAEMON_OPEN_FDS = _gauge("internals", "P", "circus_daemon_open_fds", "Open file descriptors of the daemon.")
+DAEMON_MAX_FDS = _gauge("internals", "P", "circus_daemon_max_fds", "File descriptors that the daemon may open.")
+ACCEPT_QUEUE = _gauge(
+    "internals", "A", "circus_socket_accept_queue_length",
+    "Connections that wait to be accepted on a socket that Circus owns.", "socket",
+)  # fmt: skip
+ACCEPT_LIMIT = _gauge(
+    "internals", "A", "circus_socket_accept_queue_limit",
+    "Connections that may wait to be accepted on a socket that Circus owns.", "socket",
+)  # fmt: skip
+
+METRICS: Final[tuple[Metric, ...]] = tuple(found for found in list(globals().values()) if isinstance(found, Metric))

@@ -1,0 +1,120 @@
+"""circus-exporter: what to export, from which daemon, and where to serve it.
+
+Owns the command line. Invariant: a wrong option or file ends in a sentence on standard error and status 1, never in a
+traceback; secrets of a document on standard input are never echoed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from circus import __version__
+from circus.client import find_endpoint
+from circus.config.build import load
+from circus.exc import CircusError
+from circus.spec.exporters import ExporterDocument
+from circus.wire import endpoints
+from circus_exporters.app import LINGER_SECONDS, App
+from circus_exporters.prometheus.options import DEFAULT_HOST, DEFAULT_PORT, read_options
+
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.0 <= seconds < float("inf"):
+        raise ValueError
+    return seconds
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="circus-exporter",
+        description="Serve the metrics of a Circus daemon to Prometheus.",
+        epilog="Without --stdin, --config and --endpoint it looks for a daemon where circusctl does.",
+    )
+    source = made.add_mutually_exclusive_group()
+    source.add_argument(
+        "--stdin", action="store_true", help="read addresses and options as JSON, as circusd gives them"
+    )
+    source.add_argument("--config", metavar="FILE", help="the daemon's configuration: its endpoint and [exporter:…]")
+    source.add_argument("--endpoint", metavar="ENDPOINT", help="the daemon's control endpoint")
+    made.add_argument("--host", help=f"address to serve metrics on (default {DEFAULT_HOST})")
+    made.add_argument("--port", help=f"port to serve metrics on (default {DEFAULT_PORT}, 0 for any free one)")
+    made.add_argument(
+        "--linger", type=_seconds, default=LINGER_SECONDS, metavar="SECONDS",
+        help="how long to go on serving circus_up 0 without a daemon (default %(default)g)",
+    )  # fmt: skip
+    made.add_argument("--log-level", choices=LEVELS, default="info", help="default %(default)s")
+    made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return made
+
+
+def read_document(text: bytes) -> ExporterDocument:
+    """The document that circusd wrote; CircusError says what is wrong with it, without repeating it."""
+    try:
+        return msgspec.json.decode(text, type=ExporterDocument)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CircusError(f"standard input: expected the document that circusd gives its exporter: {error}") from error
+
+
+def document_of(arguments: argparse.Namespace) -> ExporterDocument:
+    """What to do, by the command line: from standard input, a configuration, an endpoint, or what can be found."""
+    if arguments.stdin:
+        document = read_document(sys.stdin.buffer.read())
+    elif arguments.config is not None:
+        document = _from_config(arguments.config)
+    else:
+        endpoint = arguments.endpoint or find_endpoint()
+        endpoints.parse(endpoint)
+        document = ExporterDocument(endpoint=endpoint, pubsub_endpoint="", stats_endpoint="", exporters={})
+    given = {"host": arguments.host, "port": arguments.port}
+    given = {name: text for name, text in given.items() if text is not None}
+    read_options(given, where="command line")
+    sections = {name: dict(options) for name, options in document.exporters.items()}
+    sections.setdefault("prometheus", {}).update(given)
+    return dataclasses.replace(document, exporters=sections)
+
+
+def _from_config(path: str) -> ExporterDocument:
+    spec = load(path)
+    addresses = {name: getattr(spec, name) for name in endpoints.AUTO_NAMES}
+    if endpoints.AUTO in addresses.values():
+        assert spec.config_file is not None
+        auto = endpoints.auto_endpoints(spec.config_file, os.environ, os.getuid())
+        addresses = {name: auto[name] if text == endpoints.AUTO else text for name, text in addresses.items()}
+    exporters = {exporter.name: dict(exporter.options) for exporter in spec.exporters}
+    return ExporterDocument(**addresses, exporters=exporters, config_file=spec.config_file)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the exporter; the exit status."""
+    arguments = parser().parse_args(argv)
+    logging.basicConfig(
+        stream=sys.stderr, level=arguments.log_level.upper(),
+        format="%(asctime)s circus-exporter[%(process)d] %(levelname)s: %(message)s",
+    )  # fmt: skip
+    try:
+        return asyncio.run(_run(arguments, document_of(arguments)))
+    except CircusError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+async def _run(arguments: argparse.Namespace, document: ExporterDocument) -> int:
+    return await App(document, child=arguments.stdin, linger=arguments.linger).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""Watchers, the daemon and the exporter itself, as metrics.
+
+Owns the way from the fleet state to the metrics of the catalogue, one method a part. It refuses to know HTTP and text
+formats, and keeps no value between two scrapes: a removed watcher leaves nothing behind. Invariant: every value of a
+closed label is there, at 0 when the daemon said nothing about it.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Mapping
+
+from circus.wire.samples import DaemonSample
+from circus.wire.snapshot import LastExit, SocketSnapshot, Telemetry, WatcherSnapshot
+from circus_exporters import catalogue
+from circus_exporters.prometheus.render import FamilyWriter
+from circus_exporters.state import FleetState
+
+_DEFAULT_DROP_REASON = "hwm"
+
+
+class FleetCollector:
+    """Writes one scrape. `now` is the monotonic time of it; `collectors` tells of each part whether it has current
+    values and how long it took.
+    """
+
+    def __init__(
+        self, state: FleetState, families: FamilyWriter, now: float, collectors: Mapping[str, tuple[bool, float]]
+    ) -> None:
+        self._state = state
+        self._families = families
+        self._now = now
+        self._collectors = collectors
+
+    def collect(self) -> None:
+        """Write all that is known: only the exporter's own part while no daemon answers."""
+        state, telemetry = self._state, self._state.telemetry
+        self._exporter()
+        if telemetry is None or not state.attached():
+            return
+        self._target(telemetry)
+        for watcher in telemetry.watchers:
+            self._watcher(watcher)
+        self._commands(telemetry)
+        self._sockets(telemetry.sockets)
+        if state.daemon is not None:
+            self._daemon(state.daemon)
+
+    def _exporter(self) -> None:
+        add, state = self._families.add, self._state
+        add(catalogue.UP, int(state.up(self._now)))
+        for name, (ok, seconds) in self._collectors.items():
+            add(catalogue.COLLECTOR_SUCCESS, int(ok), name)
+            add(catalogue.COLLECTOR_DURATION, seconds, name)
+        add(catalogue.STATS_GAPS, state.stats_gaps)
+        add(catalogue.EVENT_GAPS, state.event_gaps)
+        add(catalogue.EVENTS_LOST, state.events_lost)
+
+    def _target(self, telemetry: Telemetry) -> None:
+        add, arbiter, config = self._families.add, telemetry.arbiter, telemetry.config
+        _, _, revision = telemetry.version.partition("+")
+        add(catalogue.BUILD_INFO, 1, telemetry.version, arbiter.python_version, arbiter.zmq_version, revision)
+        add(catalogue.START_TIME, arbiter.started)
+        add(catalogue.CONFIG_INFO, 1, config.hash)
+        add(catalogue.CONFIG_OK, int(config.ok))
+        add(catalogue.CONFIG_TIME, config.applied_time)
+
+    def _watcher(self, watcher: WatcherSnapshot) -> None:
+        families, name, counters = self._families, watcher.name, watcher.counters
+        add, add_all = families.add, families.add_all
+        add(
+            catalogue.WATCHER_INFO, 1,
+            name, watcher.executable, watcher.user or "", watcher.stop_signal, str(watcher.singleton).lower(),
+        )  # fmt: skip
+        add_all(catalogue.WATCHER_STATE, {watcher.state: 1}, name)
+        add(catalogue.WATCHER_DESIRED, watcher.desired, name)
+        add_all(catalogue.WATCHER_PROCESSES, watcher.processes, name)
+        add(catalogue.WATCHER_READY, watcher.ready, name)
+        add(catalogue.CONSECUTIVE_FAILURES, watcher.consecutive_failures, name)
+        add(catalogue.BACKOFF, watcher.backoff_seconds, name)
+        add(catalogue.RELOAD_START, watcher.reload_started, name)
+        add_all(catalogue.STARTS, counters.starts, name)
+        add_all(catalogue.RESTARTS, counters.restarts, name)
+        exits = {(entry.initiator, entry.outcome): entry.n for entry in counters.exits}
+        for initiator in catalogue.EXITS.closed["initiator"]:
+            for outcome in catalogue.EXITS.closed["outcome"]:
+                add(catalogue.EXITS, exits.get((initiator, outcome), 0), name, initiator, outcome)
+        add_all(catalogue.SIGNAL_EXITS, counters.signal_exits, name)
+        add_all(catalogue.SPAWN_FAILURES, counters.spawn_failures, name)
+        add_all(catalogue.HOOK_FAILURES, counters.hook_failures, name)
+        add_all(catalogue.STREAM_BYTES, counters.stream_bytes, name)
+        add_all(catalogue.STREAM_DROPS, counters.stream_drops, name)
+        add(catalogue.RELOADS, counters.reloads, name)
+        add(catalogue.RELOAD_FAILURES, counters.reload_failures, name)
+        cpu = self._state.watcher_cpu(watcher)
+        if cpu is not None:
+            add_all(catalogue.WATCHER_CPU, dict(zip(catalogue.CPU_MODES, cpu, strict=True)), name)
+        if watcher.last_exit is not None:
+            self._last_exit(name, watcher.last_exit)
+        histograms = watcher.histograms
+        families.add_histogram(catalogue.START_DURATION, histograms.start_seconds, name)
+        families.add_histogram(catalogue.STOP_DURATION, histograms.stop_seconds, name)
+        families.add_histogram(catalogue.LIFETIME, histograms.lifetime_seconds, name)
+        families.add_histogram(catalogue.RELOAD_DURATION, histograms.reload_seconds, name)
+
+    def _last_exit(self, name: str, last: LastExit) -> None:
+        add = self._families.add
+        add(catalogue.LAST_EXIT_TIME, last.time, name)
+        add(catalogue.LAST_EXIT_CODE, last.exit_code, name)
+        add(catalogue.LAST_EXIT_SIGNAL, signal_number(last.signal), name)
+
+    def _commands(self, telemetry: Telemetry) -> None:
+        families, arbiter = self._families, telemetry.arbiter
+        families.add_all(catalogue.COMMANDS, arbiter.commands)
+        families.add_all(catalogue.COMMAND_ERRORS, {**dict.fromkeys(arbiter.commands, 0), **arbiter.command_errors})
+        for command, histogram in arbiter.command_seconds.items():
+            families.add_histogram(catalogue.COMMAND_DURATION, histogram, command)
+        families.add(catalogue.COMMANDS_IN_FLIGHT, arbiter.commands_in_flight)
+        families.add_all(catalogue.EVENTS_PUBLISHED, arbiter.events_published)
+        for key, count in arbiter.events_dropped.items():
+            sink, _, reason = key.partition(":")
+            families.add(catalogue.EVENTS_DROPPED, count, sink, reason or _DEFAULT_DROP_REASON)
+
+    def _sockets(self, sockets: Iterable[SocketSnapshot]) -> None:
+        add = self._families.add
+        for socket in sockets:
+            add(catalogue.ACCEPT_QUEUE, socket.accept_queue, socket.name)
+            add(catalogue.ACCEPT_LIMIT, socket.accept_limit, socket.name)
+
+    def _daemon(self, sample: DaemonSample) -> None:
+        families = self._families
+        add, add_all = families.add, families.add_all
+        families.add_histogram(catalogue.LOOP_LAG, sample.loop_lag)
+        families.add_histogram(catalogue.SAMPLE_DURATION, sample.pass_duration)
+        add(catalogue.SAMPLE_TIME, sample.time)
+        add(catalogue.SAMPLE_INTERVAL, sample.interval_seconds)
+        add(catalogue.SAMPLE_PROCESSES, sample.processes)
+        add(catalogue.SAMPLES_SKIPPED, sample.skipped)
+        add_all(catalogue.SAMPLE_ERRORS, sample.errors)
+        add_all(catalogue.SUBSCRIBERS, sample.subscribers)
+        add_all(catalogue.DAEMON_CPU, {"user": sample.cpu_user_seconds, "system": sample.cpu_system_seconds})
+        add(catalogue.DAEMON_RESIDENT, sample.resident_bytes)
+        add(catalogue.DAEMON_OPEN_FDS, sample.open_fds)
+        add(catalogue.DAEMON_MAX_FDS, sample.max_fds)
+
+
+def signal_number(name: str | None) -> int | None:
+    """The number of a signal by its name; None for none and for names that this system does not know."""
+    return signal.Signals[name].value if name and name in signal.Signals.__members__ else None

@@ -1,0 +1,170 @@
+"""`/metrics`, `/-/healthy`, `/-/ready` and the landing page over HTTP.
+
+Owns the server, the choice of format and the composition of a scrape. It refuses to know zmq: before each scrape it
+asks whoever feeds the state to bring it up to date. Invariant: a scrape is always answered, with `circus_up 0` when
+there is nothing else to tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import time
+import zlib
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from circus.exc import EndpointError
+from circus_exporters.prometheus.collector import FleetCollector
+from circus_exporters.prometheus.landing import landing_page
+from circus_exporters.prometheus.options import PrometheusOptions
+from circus_exporters.prometheus.render import DetailChoice, FamilyWriter, Heads, ProcessWriter
+from circus_exporters.state import FleetState
+
+logger = logging.getLogger("circus_exporters.prometheus")
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+RETRY_SECONDS = 1.0
+SHUTDOWN_SECONDS = 1.0
+GZIP_LEVEL = 1  # higher levels cost more CPU than they save on a loopback or a local network
+GZIP_FROM_BYTES = 1024
+_EOF = b"# EOF\n"
+
+Refresh = Callable[[], Awaitable[bool]]
+
+
+def accepted(header: str) -> dict[str, float]:
+    """The offers of an Accept or Accept-Encoding header with their quality, parameters other than q left out.
+
+    An offer that is named twice counts with its better quality.
+    """
+    offers: dict[str, float] = {}
+    for part in header.lower().split(","):
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        quality = 1.0
+        for parameter in parameters:
+            if parameter.startswith("q="):
+                try:
+                    quality = float(parameter[2:])
+                except ValueError:
+                    quality = 0.0
+        if name:
+            offers[name] = max(quality, offers.get(name, 0.0))
+    return offers
+
+
+def wants_openmetrics(accept: str) -> bool:
+    """True when OpenMetrics is asked for and not liked less than plain text."""
+    offers = accepted(accept)
+    openmetrics = offers.get("application/openmetrics-text", 0.0)
+    return openmetrics > 0.0 and openmetrics >= offers.get("text/plain", 0.0)
+
+
+class PrometheusSite:
+    """The web site of one exporter. `refresh` brings the state up to date and says whether it could."""
+
+    def __init__(self, state: FleetState, options: PrometheusOptions, refresh: Refresh) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library annotates only part of itself
+        self._state = state
+        self._options = options
+        self._refresh = refresh
+        self._heads = Heads()
+        self._processes = ProcessWriter()
+        self._detail = DetailChoice(options.processes)
+        self._own = CollectorRegistry()
+        ProcessCollector(registry=self._own)
+        self._runner: web.AppRunner | None = None
+        self.url: str | None = None
+
+    def application(self) -> web.Application:
+        """The routes, for a server."""
+        app = web.Application()
+        app.router.add_get("/", self._landing)
+        app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/-/healthy", self._healthy)
+        app.router.add_get("/-/ready", self._ready)
+        return app
+
+    async def start(self) -> None:
+        """Serve; a port that is taken is waited for (the exporter of a daemon that died may still sit on it).
+
+        Raises EndpointError where waiting would not help.
+        """
+        self._runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        host, port = self._options.host, self._options.port
+        shown = f"[{host}]" if ":" in host else host
+        waiting = False
+        while True:
+            site = web.TCPSite(self._runner, host, port)
+            try:
+                await site.start()
+            except OSError as error:
+                await site.stop()
+                if error.errno != errno.EADDRINUSE:
+                    reason = error.strerror or error
+                    raise EndpointError(f"[exporter:prometheus]: cannot listen on {shown}:{port}: {reason}") from error
+                if not waiting:
+                    logger.warning("%s:%d is in use; trying again every second until it is free", shown, port)
+                waiting = True
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                break
+        self.url = f"http://{shown}:{self._runner.addresses[0][1]}/"
+        logger.info("metrics at %smetrics", self.url)
+
+    async def stop(self) -> None:
+        """Close the port; running scrapes get a moment."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    def scrape(self, *, openmetrics: bool, arbiter: tuple[bool, float]) -> bytes:
+        """One page of metrics from the state as it is; `arbiter` is how bringing it up to date went."""
+        state, now = self._state, time.monotonic()
+        samples = list(state.samples(now))
+        detail = self._detail.choose(sum(len(sample.processes) for sample in samples))
+        begun = time.perf_counter()
+        processes = self._processes.write(samples, detail, openmetrics=openmetrics)
+        took = time.perf_counter() - begun
+        collectors = {"arbiter": arbiter, "process": (state.sample_fresh(now), took)}
+        families = FamilyWriter(self._heads, openmetrics=openmetrics)
+        FleetCollector(state, families, now, collectors).collect()
+        own: bytes = generate_openmetrics(self._own) if openmetrics else generate_latest(self._own)  # type: ignore[no-untyped-call]  # as above
+        body = "".join([*families.pieces(), *processes]).encode() + own.removesuffix(_EOF)
+        return body + _EOF if openmetrics else body
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        begun = time.perf_counter()
+        current = await self._refresh()
+        took = time.perf_counter() - begun
+        openmetrics = wants_openmetrics(request.headers.get("Accept", ""))
+        body = self.scrape(openmetrics=openmetrics, arbiter=(current, took))
+        headers = {"Content-Type": OPENMETRICS if openmetrics else TEXT, "Vary": "Accept, Accept-Encoding"}
+        zipped = accepted(request.headers.get("Accept-Encoding", "")).get("gzip", 0.0) > 0.0
+        if zipped and len(body) >= GZIP_FROM_BYTES:
+            compress = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+            body = compress.compress(body) + compress.flush()
+            headers["Content-Encoding"] = "gzip"
+        return web.Response(body=body, headers=headers)
+
+    async def _healthy(self, _request: web.Request) -> web.Response:
+        return web.Response(text="The exporter is healthy.\n")
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        state = self._state
+        if not state.attached():
+            return web.Response(status=503, text=f"No daemon answers at {state.address}.\n")
+        if state.sampled and not state.sample_fresh(time.monotonic()):
+            return web.Response(status=503, text="The daemon answers, but there is no fresh sample.\n")
+        return web.Response(text="The exporter is ready.\n")
+
+    async def _landing(self, _request: web.Request) -> web.Response:
+        await self._refresh()
+        return web.Response(text=landing_page(self._state, time.monotonic()), content_type="text/html")

@@ -1,0 +1,217 @@
+"""What a scrape says of daemon, watchers and exporter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from circus.wire import events
+from circus.wire.snapshot import Exits, SocketSnapshot, WatcherSnapshot
+from circus_exporters.catalogue import METRICS
+from circus_exporters.prometheus.collector import FleetCollector, signal_number
+from circus_exporters.prometheus.render import FamilyWriter, Heads
+from circus_exporters.state import FleetState
+from tests.fakes import fleet
+
+COLLECTORS = {"arbiter": (True, 0.002), "process": (True, 0.001)}
+BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+def page(state: FleetState, *, openmetrics: bool = False, now: float = 100.0, heads: Heads | None = None) -> str:
+    writer = FamilyWriter(heads or Heads(), openmetrics=openmetrics)
+    FleetCollector(state, writer, now, COLLECTORS).collect()
+    return "".join(writer.pieces()) + ("# EOF\n" if openmetrics else "")
+
+
+def values(text: str, name: str) -> dict[frozenset[tuple[str, str]], float]:
+    return {
+        frozenset(sample.labels.items()): sample.value
+        for family in parse_text(text)
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def value(text: str, name: str, **labels: str) -> float | None:
+    return values(text, name).get(frozenset(labels.items()))
+
+
+def attached(*watchers: WatcherSnapshot, **changes: Any) -> FleetState:
+    state = FleetState()
+    state.attach(fleet.telemetry(*watchers, **changes), 100.0)
+    state.fold_daemon(fleet.daemon_sample(seq=1), 100.0)
+    for watcher in watchers:
+        state.fold_sample(fleet.sample(watcher.name, watcher.desired), 100.0)
+    return state
+
+
+def rich() -> FleetState:
+    """A fleet in which every metric of the catalogue has a series."""
+    counters = fleet.counters(
+        hook_failures={"before_start": 2}, stream_bytes={"stdout": 100}, stream_drops={"stdout": 1},
+    )  # fmt: skip
+    killed = fleet.last_exit(exit_code=None, signal="SIGKILL", outcome="signal")
+    return attached(
+        fleet.watcher("web", 2, counters=counters, last_exit=fleet.last_exit(), reload_started=fleet.STARTED),
+        fleet.watcher("api", 1, last_exit=killed),
+        sockets=[SocketSnapshot(name="http", fd=9, address="127.0.0.1:80", accept_queue=3, accept_limit=128)],
+        arbiter={"events_dropped": {"pubsub": 4}},
+    )
+
+
+def test_every_metric_of_the_catalogue_is_shown_with_its_labels() -> None:
+    found: dict[str, set[frozenset[str]]] = {}
+    for family in parse_text(page(rich())):
+        for sample in family.samples:
+            name = sample.name
+            if family.type == "histogram":
+                name = name.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum")
+            found.setdefault(name, set()).add(frozenset(sample.labels.keys() - {"le"}))
+    expected = {metric.name: {frozenset(metric.labels)} for metric in METRICS if metric.group != "process"}
+    assert found == expected
+
+
+def test_both_formats_say_the_same() -> None:
+    state = rich()
+    read = [
+        {
+            (sample.name, frozenset(sample.labels.items()), sample.value)
+            for family in families
+            for sample in family.samples
+        }
+        for families in (parse_text(page(state)), parse_openmetrics(page(state, openmetrics=True)))
+    ]
+    assert read[0] == read[1]
+
+
+def test_types_and_units_are_those_of_the_catalogue() -> None:
+    for family in parse_openmetrics(page(rich(), openmetrics=True)):
+        metric = next(metric for metric in METRICS if metric.family == family.name)
+        assert (family.type, family.unit, family.documentation) == (metric.type, metric.unit, metric.help)
+
+
+def test_without_a_daemon_only_the_exporter_speaks() -> None:
+    text = page(FleetState())
+    assert value(text, "circus_up") == 0
+    assert {family.name for family in parse_text(text)} == {metric.family for metric in METRICS if metric.source == "X"}
+
+
+def test_a_daemon_that_ended_is_down_and_its_numbers_are_gone() -> None:
+    state = rich()
+    assert value(page(state), "circus_up") == 1
+    state.detach()
+    text = page(state)
+    assert value(text, "circus_up") == 0
+    assert values(text, "circus_watcher_restarts_total") == {}
+    assert values(text, "circus_build_info") == {}
+
+
+def test_a_watcher_is_in_one_state() -> None:
+    text = page(attached(fleet.watcher("web", 2, state="backoff")))
+    states = values(text, "circus_watcher_state")
+    assert {dict(labels)["state"] for labels in states} == set(events.WATCHER_STATES)
+    assert [dict(labels)["state"] for labels, found in states.items() if found] == ["backoff"]
+
+
+def test_counters_are_born_at_zero_for_all_known_labels() -> None:
+    bare = fleet.counters(starts={}, restarts={}, exits=[], signal_exits={}, spawn_failures={})
+    text = page(attached(fleet.watcher("web", 1, counters=bare)))
+    for name in (
+        "circus_watcher_process_starts_total", "circus_watcher_restarts_total", "circus_watcher_process_exits_total",
+        "circus_watcher_signal_exits_total", "circus_watcher_spawn_failures_total",
+    ):  # fmt: skip
+        expected = 1
+        for known in BY_NAME[name].closed.values():
+            expected *= len(known)
+        assert list(values(text, name).values()) == [0] * expected
+    assert value(text, "circus_sample_errors_total", reason="denied") == 0
+
+
+def test_counters_are_those_of_the_snapshot() -> None:
+    counters = fleet.counters(
+        starts={"boot": 2, "crash": 5}, restarts={"crash": 5}, exits=[Exits("process", "error", 5)],
+        signal_exits={"SIGSEGV": 1, "SIGUSR1": 2}, spawn_failures={"exec": 3}, reloads=4, reload_failures=1,
+    )  # fmt: skip
+    text = page(attached(fleet.watcher("web", 2, counters=counters)))
+    assert value(text, "circus_watcher_process_starts_total", watcher="web", cause="crash") == 5
+    assert value(text, "circus_watcher_restarts_total", watcher="web", cause="crash") == 5
+    assert value(text, "circus_watcher_process_exits_total", watcher="web", initiator="process", outcome="error") == 5
+    assert value(text, "circus_watcher_signal_exits_total", watcher="web", signal="SIGUSR1") == 2
+    assert value(text, "circus_watcher_spawn_failures_total", watcher="web", stage="exec") == 3
+    assert value(text, "circus_watcher_reloads_total", watcher="web") == 4
+    assert value(text, "circus_watcher_reload_failures_total", watcher="web") == 1
+
+
+def test_an_exit_code_and_a_signal_exclude_each_other() -> None:
+    text = page(rich())
+    assert value(text, "circus_watcher_last_exit_code", watcher="web") == 3
+    assert value(text, "circus_watcher_last_exit_signal", watcher="web") is None
+    assert value(text, "circus_watcher_last_exit_code", watcher="api") is None
+    assert value(text, "circus_watcher_last_exit_signal", watcher="api") == 9
+
+
+def test_what_never_happened_is_absent() -> None:
+    text = page(attached(fleet.watcher("web", 1)))
+    assert values(text, "circus_watcher_last_exit_timestamp_seconds") == {}
+    assert values(text, "circus_watcher_reload_start_timestamp_seconds") == {}
+
+
+def test_histogram_buckets_add_up() -> None:
+    watcher = fleet.watcher("web", 1)
+    watcher.histograms.start_seconds = fleet.histogram(0.004, 0.02, 0.02, 99.0)
+    text = page(attached(watcher))
+    name = "circus_watcher_start_duration_seconds"
+    assert value(text, f"{name}_bucket", watcher="web", le="0.005") == 1
+    assert value(text, f"{name}_bucket", watcher="web", le="0.05") == 3
+    assert value(text, f"{name}_bucket", watcher="web", le="+Inf") == 4
+    assert value(text, f"{name}_count", watcher="web") == 4
+    assert value(text, f"{name}_sum", watcher="web") == 0.004 + 0.02 + 0.02 + 99.0
+
+
+def test_cpu_of_a_watcher_is_absent_while_unknown() -> None:
+    state = FleetState()
+    state.attach(fleet.telemetry(fleet.watcher("web", 2)), 100.0)
+    assert values(page(state), "circus_watcher_cpu_seconds_total") == {}
+
+
+def test_drops_are_told_by_sink_and_reason() -> None:
+    text = page(attached(arbiter={"events_dropped": {"pubsub": 4, "journal:closed": 1}}))
+    assert value(text, "circus_events_dropped_total", sink="pubsub", reason="hwm") == 4
+    assert value(text, "circus_events_dropped_total", sink="journal", reason="closed") == 1
+
+
+def test_a_command_that_never_failed_has_its_error_counter_at_zero() -> None:
+    text = page(attached(arbiter={"commands": {"list": 3, "stop": 1}, "command_errors": {"stop": 1}}))
+    assert value(text, "circus_command_errors_total", command="list") == 0
+    assert value(text, "circus_command_errors_total", command="stop") == 1
+
+
+def test_a_socket_whose_queue_the_system_does_not_tell_has_no_series() -> None:
+    unix = SocketSnapshot(name="app", fd=9, address="/run/app.sock", accept_queue=None, accept_limit=None)
+    assert values(page(attached(sockets=[unix])), "circus_socket_accept_queue_length") == {}
+
+
+def test_a_removed_watcher_leaves_nothing_in_the_next_scrape() -> None:
+    state, heads = rich(), Heads()
+    page(state, heads=heads)
+    state.fold_telemetry(fleet.telemetry(fleet.watcher("api", 1)))
+    assert 'watcher="web"' not in page(state, heads=heads)
+    assert 'watcher="api"' in page(state, heads=heads)
+
+
+def test_histograms_follow_a_change_of_their_bounds() -> None:
+    state, heads = attached(fleet.watcher("web", 1)), Heads()
+    page(state, heads=heads)
+    watcher = fleet.watcher("web", 1)
+    watcher.histograms.stop_seconds = fleet.histogram(2.0, bounds=[1.0, 4.0])
+    state.fold_telemetry(fleet.telemetry(watcher))
+    name = "circus_watcher_stop_duration_seconds_bucket"
+    assert {dict(labels)["le"] for labels in values(page(state, heads=heads), name)} == {"1.0", "4.0", "+Inf"}
+
+
+def test_signals_are_numbered_as_this_system_numbers_them() -> None:
+    assert signal_number("SIGKILL") == 9
+    assert signal_number("SIGNOSUCH") is None
+    assert signal_number(None) is None

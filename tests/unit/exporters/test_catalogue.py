@@ -1,0 +1,68 @@
+"""The table of metrics keeps to the conventions of Prometheus, and the reference page to the table."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from circus_exporters.catalogue import METRICS, SOURCES, Metric
+from circus_exporters.reference import metrics_page
+from tests.helpers.daemon import REPOSITORY
+
+# Labels that a scrape or a deployment sets, and names that mean something to Prometheus itself.
+TAKEN_LABELS = {"instance", "job", "host", "arbiter", "cluster", "service", "env", "region", "type", "le", "quantile"}
+
+every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+
+
+@every_metric
+def test_names_are_snake_case_with_our_prefix(metric: Metric) -> None:
+    assert re.fullmatch(r"circus(_[a-z0-9]+)+", metric.name)
+
+
+@every_metric
+def test_suffixes_tell_the_type(metric: Metric) -> None:
+    assert metric.name.endswith("_total") == (metric.type == "counter")
+    assert metric.name.endswith("_info") == (metric.type == "info")
+    assert not metric.name.endswith(("_sum", "_count", "_bucket"))
+
+
+@every_metric
+def test_times_and_sizes_have_a_unit(metric: Metric) -> None:
+    if re.search(r"duration|time(stamp)?_|memory|bytes|cpu", metric.name):
+        assert metric.unit in {"seconds", "bytes"}
+
+
+@every_metric
+def test_help_is_a_sentence_that_needs_no_escaping(metric: Metric) -> None:
+    assert re.fullmatch(r"[A-Z0-9][^\\\n\"]+\.", metric.help)
+
+
+@every_metric
+def test_labels_are_ours_to_set(metric: Metric) -> None:
+    assert not TAKEN_LABELS & set(metric.labels)
+    assert set(metric.closed) <= set(metric.labels)
+
+
+@every_metric
+def test_sources_are_listed(metric: Metric) -> None:
+    assert set(metric.source.split("+")) <= set(SOURCES)
+
+
+def test_names_are_unique() -> None:
+    assert len({metric.name for metric in METRICS}) == len(METRICS)
+
+
+def test_the_pid_stands_on_one_metric_alone() -> None:
+    assert [metric.name for metric in METRICS if "pid" in metric.labels] == ["circus_process_info"]
+
+
+def test_the_committed_page_is_fresh() -> None:
+    committed = (REPOSITORY / "docs/reference/metrics.md").read_text()
+    assert committed == metrics_page(), "run: python -m circus_exporters.reference > docs/reference/metrics.md"
+
+
+def test_every_metric_is_on_the_page() -> None:
+    page = metrics_page()
+    assert [metric.name for metric in METRICS if f"| `{metric.name}`" not in page] == []

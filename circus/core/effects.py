@@ -1,37 +1,33 @@
 """What a watcher wants done: values in the imperative, performed in order by the driver.
 
-An effect that has an outcome (a spawn, a signal, a hook, a timer) comes back as a stimulus.
+An effect that has an outcome (a spawn, a signal, a hook, a timer) comes back as a stimulus. Structs and not dataclasses,
+because every respawn makes a dozen of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from circus.core.origin import Origin
 
-NOTHING: Mapping[str, Any] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class Spawn:
+class Spawn(msgspec.Struct, frozen=True, gc=False):
     """Start a process in the slot; Spawned or SpawnFailed follows."""
 
     wid: int
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class CancelSpawn:
+class CancelSpawn(msgspec.Struct, frozen=True, gc=False):
     """Take back a Spawn that has not been performed."""
 
     wid: int
     generation: int
 
 
-@dataclass(frozen=True, slots=True)
-class SendSignal:
+class SendSignal(msgspec.Struct, frozen=True, gc=False):
     """Signal the process of a slot; `first` tells a stop from its escalation."""
 
     wid: int
@@ -41,8 +37,7 @@ class SendSignal:
     kill: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ArmTimer:
+class ArmTimer(msgspec.Struct, frozen=True, gc=False):
     """TimerFired after `delay` seconds; replaces a timer of the same name and slot."""
 
     name: str
@@ -51,33 +46,29 @@ class ArmTimer:
     delay: float
 
 
-@dataclass(frozen=True, slots=True)
-class CancelTimer:
+class CancelTimer(msgspec.Struct, frozen=True, gc=False):
     """The timer is not needed any more."""
 
     name: str
     wid: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class CallHook:
+class CallHook(msgspec.Struct, frozen=True, gc=False):
     """Run a hook; HookAnswered with the token follows. Without `answer` nobody waits for it."""
 
     token: int
     hook: str
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    kwargs: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Publish:
+class Publish(msgspec.Struct, frozen=True, gc=False):
     """An event of circus 0.19: `watcher.<name>.<action>`."""
 
     action: str
-    payload: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(msgspec.Struct, frozen=True, gc=False):
     """Make a lifecycle record. When `opens` is given, that token becomes "this record" for what follows."""
 
     record: str
@@ -89,49 +80,42 @@ class Tell:
     opens: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """The operation is done."""
 
     operation: int
     info: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class Refuse:
+class Refuse(msgspec.Struct, frozen=True, gc=False):
     """The operation was cancelled; the text says by what."""
 
     operation: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(msgspec.Struct, frozen=True, gc=False):
     """The process of the slot is gone: close its pipes and drop it."""
 
     wid: int
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class OpenStreams:
+class OpenStreams(msgspec.Struct, frozen=True, gc=False):
     """Output will come."""
 
 
-@dataclass(frozen=True, slots=True)
-class CloseStreams:
+class CloseStreams(msgspec.Struct, frozen=True, gc=False):
     """No process of the watcher is left."""
 
 
-@dataclass(frozen=True, slots=True)
-class WatchSockets:
+class WatchSockets(msgspec.Struct, frozen=True, gc=False):
     """Tell when a connection waits (on_demand), or stop telling."""
 
     on: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Log:
+class Log(msgspec.Struct, frozen=True, gc=False):
     """A line for the log of the daemon; level is a name of the logging module."""
 
     level: str

@@ -80,7 +80,6 @@ class Lifecycle(Passage):
         if self.current is not None and self.current.kind != "stop":
             waiting.insert(0, self.current)
             self.current = None
-            self._abandon_reload("stop overtook it")
             # Whatever it waited for answers to nobody now; the stop begins at once, in any state.
             if self._phase in ("before_start", "after_start"):
                 self._phase = None

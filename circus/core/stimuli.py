@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import msgspec
+
 from circus.core.exit_status import ExitStatus
 from circus.core.origin import Origin
 
@@ -37,15 +39,13 @@ class Operation:
     kept: list[int] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Submitted:
+class Submitted(msgspec.Struct, frozen=True, gc=False):
     """An operation arrives; it runs when those before it are done, or overtakes them."""
 
     operation: Operation
 
 
-@dataclass(frozen=True, slots=True)
-class KillAsked:
+class KillAsked(msgspec.Struct, frozen=True, gc=False):
     """An operator wants processes ended now (all when `pid` is None) and replaced; it does not queue."""
 
     origin: Origin
@@ -54,23 +54,20 @@ class KillAsked:
     graceful_timeout: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SignalSent:
+class SignalSent(msgspec.Struct, frozen=True, gc=False):
     """An operator sent a signal through us; if the process dies of it, that was no crash."""
 
     wid: int
     signum: int
 
 
-@dataclass(frozen=True, slots=True)
-class Hastened:
+class Hastened(msgspec.Struct, frozen=True, gc=False):
     """The grace is over for everything that is being stopped."""
 
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(msgspec.Struct, frozen=True, gc=False):
     """The fork was made and the program runs."""
 
     wid: int
@@ -79,8 +76,7 @@ class Spawned:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnFailed:
+class SpawnFailed(msgspec.Struct, frozen=True, gc=False):
     """No process came of it."""
 
     wid: int
@@ -90,8 +86,7 @@ class SpawnFailed:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class HookAnswered:
+class HookAnswered(msgspec.Struct, frozen=True, gc=False):
     """A hook is done; `ok` is its verdict with the ignore flag applied."""
 
     token: int
@@ -101,8 +96,7 @@ class HookAnswered:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reaped:
+class Reaped(msgspec.Struct, frozen=True, gc=False):
     """The process ended and its status was collected."""
 
     wid: int
@@ -110,8 +104,7 @@ class Reaped:
     status: ExitStatus
 
 
-@dataclass(frozen=True, slots=True)
-class Vanished:
+class Vanished(msgspec.Struct, frozen=True, gc=False):
     """The process is gone and nobody can know how it ended."""
 
     wid: int
@@ -119,8 +112,7 @@ class Vanished:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class TimerFired:
+class TimerFired(msgspec.Struct, frozen=True, gc=False):
     """A timer that was armed is over; a stale epoch is dropped."""
 
     name: str
@@ -128,8 +120,7 @@ class TimerFired:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class SocketReady:
+class SocketReady(msgspec.Struct, frozen=True, gc=False):
     """A connection waits on a socket of an on_demand watcher."""
 
 

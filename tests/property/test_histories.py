@@ -66,7 +66,7 @@ def play(w, move):
         w.run(rest[0])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(options=options, history=st.lists(moves, max_size=40))
 def test_no_history_breaks_the_watcher(options, history):
     w = world(**options)

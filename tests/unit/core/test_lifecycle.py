@@ -232,6 +232,17 @@ def test_a_reload_whose_new_processes_fail_keeps_the_old_ones():
     assert "reload" not in actions(w)
 
 
+def test_a_stop_in_the_middle_of_a_reload_ends_old_and_new():
+    w = started(numprocesses=2)
+    reload = w.submit("reload")
+    w.run(0)
+    stop = w.submit("stop")
+    w.run(1)
+    assert w.refusals[reload] == "cancelled: stop overtook reload of 'web'"
+    assert stop in w.answers
+    assert not w.alive
+
+
 def test_a_sequential_reload_replaces_one_after_the_other():
     w = started(numprocesses=3)
     op = w.submit("reload", sequential=True)

@@ -60,7 +60,7 @@ class StdoutStream(BaseStream):
             out.flush()
             return
         if self._outlet is None or self._outlet.fd != descriptor:
-            self._outlet = Outlet(descriptor, shared=True)
+            self._outlet = Outlet(descriptor)
         self._outlet.write(block)
 
 

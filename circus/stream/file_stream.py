@@ -109,7 +109,7 @@ class _FileStreamBase(BaseStream):
         except OSError as error:
             ours = _OURS.get(self._filename)
             if error.errno == errno.ENXIO and ours is not None:
-                return Outlet(os.dup(ours), shared=True)
+                return Outlet(os.dup(ours))
             if error.errno == errno.ENXIO:
                 raise OSError(errno.ENXIO, "nobody reads from this named pipe", self._filename) from None
             raise

@@ -21,13 +21,13 @@ PENDING_LIMIT = 1 << 20
 class Outlet:
     """A descriptor and what it has not taken yet.
 
-    `shared` says that others write through the same open file (our own standard output), so that it cannot be made
-    non-blocking and is asked by poll instead. `ends_open` is true while the last byte accepted ended no line.
+    A pipe or terminal is asked by poll before each piece: others may write through the same open file (our standard
+    output), so that it cannot be made non-blocking. `ends_open` is true while the last byte accepted ended no line.
     """
 
     __slots__ = ("_device", "_inode", "_poll", "ends_open", "fd", "pending", "regular")
 
-    def __init__(self, fd: int, *, shared: bool = False) -> None:
+    def __init__(self, fd: int) -> None:
         status = os.fstat(fd)
         kind = status.st_mode
         self.fd = fd
@@ -36,7 +36,7 @@ class Outlet:
         self.regular = stat.S_ISREG(kind)
         self._device, self._inode = status.st_dev, status.st_ino
         self._poll: select.poll | None = None
-        if shared and (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or os.isatty(fd)):
+        if stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) or os.isatty(fd):
             self._poll = select.poll()
             self._poll.register(fd, select.POLLOUT)
 
@@ -76,19 +76,24 @@ class Outlet:
     def _push(self, block: bytes) -> int:
         """Write as much as goes; how many bytes are left."""
         view = memoryview(block)
+        start, size = 0, len(block)
         try:
-            while view:
+            while start < size:
                 if self._poll is None:
-                    written = os.write(self.fd, view)
+                    start += os.write(self.fd, view[start:])
                 elif self._poll.poll(0):
-                    written = os.write(self.fd, view[:_PIECE])
+                    start += os.write(self.fd, view[start : _piece(block, start)])
                 else:
                     break
-                view = view[written:]
         except BlockingIOError:
             pass
         except OSError:
-            if len(view) < len(block):
-                self.ends_open = block[len(block) - len(view) - 1] != ord("\n")
+            if start:
+                self.ends_open = block[start - 1] != ord("\n")
             raise
-        return len(view)
+        return size - start
+
+
+def _piece(block: bytes, start: int) -> int:
+    """Where a piece that a pipe takes whole ends: after a line, so that others who write there tear none of ours."""
+    return block.rfind(b"\n", start, start + _PIECE) + 1 or start + _PIECE

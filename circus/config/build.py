@@ -30,12 +30,15 @@ _LEVELS = ("critical", "error", "warning", "info", "debug")
 _PREFIXES = ("watcher:", "socket:", "plugin:", "env:", "exporter:")
 
 
-def load(path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None) -> ArbiterSpec:
+def load(
+    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None, look_around: bool = True
+) -> ArbiterSpec:
     """Read a configuration and all that it includes; ConfigError carries all mistakes at once.
 
-    `environ` is what `$NAME` and `$(circus.env.NAME)` see, os.environ unless given.
+    `environ` is what `$NAME` and `$(circus.env.NAME)` see, os.environ unless given. Without `look_around` nothing is
+    asked of this machine: no hook is imported, no user looked up. That is for programs that are not the daemon.
     """
-    spec, report = _read(os.fspath(path), os.environ if environ is None else environ)
+    spec, report = _read(os.fspath(path), os.environ if environ is None else environ, look_around=look_around)
     if report.mistakes:
         raise ConfigError(_in_order(report.mistakes))
     return spec
@@ -45,7 +48,7 @@ def check(
     path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None
 ) -> tuple[list[Mistake], list[Mistake]]:
     """What is wrong with a configuration (mistakes, then sections that would be left out), and the warnings."""
-    _, report = _read(os.fspath(path), os.environ if environ is None else environ)
+    _, report = _read(os.fspath(path), os.environ if environ is None else environ, look_around=True)
     return _in_order(report.mistakes) + _in_order(report.omitted), _in_order(report.warnings)
 
 
@@ -55,7 +58,7 @@ def _in_order(findings: list[Mistake]) -> list[Mistake]:
     return sorted(findings, key=lambda finding: (files[finding.file], finding.line or 0))
 
 
-def _read(path: str, environ: Mapping[str, str]) -> tuple[ArbiterSpec, Report]:
+def _read(path: str, environ: Mapping[str, str], *, look_around: bool) -> tuple[ArbiterSpec, Report]:
     source = includes.read(path, Variables(environ, prefix="env."))
     document, report = source.document, Report()
     report.mistakes += document.mistakes
@@ -64,7 +67,7 @@ def _read(path: str, environ: Mapping[str, str]) -> tuple[ArbiterSpec, Report]:
     text = expander(environment.variables)
     circus = _circus(document, text, report)
     sockets = _sockets(document, text, report)
-    watchers = build_watchers(document, environment, sockets, report)
+    watchers = build_watchers(document, environment, sockets, report, look_around=look_around)
     plugins = _plugins(document, text, report)
     exporters = _exporters(document, text, report)
     _warn_about_unread(document, report)

@@ -6,15 +6,18 @@ Owns reading files. Invariant: a file that cannot be read is a mistake with the 
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from circus.config import ini
 from circus.config.interpolate import Variables, expand
 from circus.exc import Mistake
+
+if TYPE_CHECKING:
+    from _blake2 import blake2b
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +30,7 @@ class Source:
 
 def read(path: str, variables: Variables) -> Source:
     """Read the main file and what its [circus] section includes; includes in included files are not followed."""
-    digest = hashlib.sha256()
+    digest = _digest()
     document = ini.Document()
     main = _read_file(path)
     if isinstance(main, Mistake):
@@ -58,6 +61,15 @@ def read(path: str, variables: Variables) -> Source:
                 document.warnings += _nested(included)
                 document.merge(included)
     return Source(document=document, hash=digest.hexdigest())
+
+
+def _digest() -> blake2b:
+    """A hash without hashlib, which loads OpenSSL: 1.7 MB that the daemon would keep for one hash."""
+    try:
+        from _blake2 import blake2b
+    except ImportError:
+        from hashlib import blake2b
+    return blake2b(digest_size=16)
 
 
 def _matches(main: str, pattern: str, *, directory: bool) -> Iterator[str]:

@@ -146,6 +146,8 @@ def _unknown(name: str, known: tuple[str, ...], where: str) -> str:
 
 
 def _nearest(name: str, known: tuple[str, ...] | list[str]) -> str | None:
+    if len(name) > 40:
+        return None  # no option is nearly that long, and comparing costs the square
     # Only an odd name pays for this import.
     from difflib import get_close_matches
 

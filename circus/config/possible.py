@@ -36,9 +36,15 @@ class _Judge:
 
 
 def check_watcher(
-    spec: WatcherSpec, section: Section, entries: Mapping[str, Entry], sockets: frozenset[str], report: Report
+    spec: WatcherSpec,
+    section: Section,
+    entries: Mapping[str, Entry],
+    sockets: frozenset[str],
+    report: Report,
+    *,
+    look_around: bool,
 ) -> bool:
-    """Report all reasons against a watcher; True when there is none."""
+    """Report all reasons against a watcher; True when there is none. `look_around` asks the machine too."""
     judge = _Judge(section, entries, report)
     if not spec.cmd.strip():
         judge.against("cmd", "a watcher needs a cmd to run")
@@ -46,39 +52,35 @@ def check_watcher(
         judge.against("numprocesses", "a singleton has at most one process")
     elif not spec.singleton and spec.numprocesses == 0:
         judge.warn("numprocesses", "0 processes are none until it is raised")
-    if spec.copy_path and not spec.copy_env:
-        judge.against("copy_path", "copy_path needs copy_env = True")
-    _check_virtualenv(spec, judge)
-    _check_users(spec, judge)
+    for option in ("copy_path", "virtualenv"):
+        if getattr(spec, option) and not spec.copy_env:
+            judge.against(option, f"{option} needs copy_env = True")
     if spec.stdin_socket is not None and spec.stdin_socket.lower() not in sockets:
         judge.against("stdin_socket", f"there is no usable [socket:{spec.stdin_socket}]")
-    if spec.env and "PYTHONPATH" in spec.env:
-        add_import_paths(spec.env["PYTHONPATH"])
-    for name, hook in spec.hooks.items():
-        _check_hook(f"hooks.{name}", str(hook.target), judge)
-    _check_stream("stdout_stream", spec.stdout_stream, judge)
-    _check_stream("stderr_stream", spec.stderr_stream, judge)
+    if look_around:
+        _check_machine(spec, judge)
+    for name in ("stdout_stream", "stderr_stream"):
+        _check_stream(name, getattr(spec, name), judge, look_around=look_around)
     _warn_about_sockets(spec, sockets, judge)
     return judge.fine
 
 
-def _check_virtualenv(spec: WatcherSpec, judge: _Judge) -> None:
-    if spec.virtualenv is None:
-        return
-    if not spec.copy_env:
-        judge.against("virtualenv", "virtualenv needs copy_env = True")
-    if (reason := missing_virtualenv(spec.virtualenv, spec.virtualenv_py_ver)) is not None:
-        judge.against("virtualenv", reason)
-
-
-def _check_users(spec: WatcherSpec, judge: _Judge) -> None:
+def _check_machine(spec: WatcherSpec, judge: _Judge) -> None:
+    if spec.virtualenv is not None:
+        reason = missing_virtualenv(spec.virtualenv, spec.virtualenv_py_ver)
+        if reason is not None:
+            judge.against("virtualenv", reason)
     if spec.uid is not None and not user_exists(spec.uid):
         judge.against("uid", "there is no such user on this machine")
     if spec.gid is not None and not group_exists(spec.gid):
         judge.against("gid", "there is no such group on this machine")
+    if spec.env and "PYTHONPATH" in spec.env:
+        add_import_paths(spec.env["PYTHONPATH"])
+    for name, hook in spec.hooks.items():
+        _check_callable(f"hooks.{name}", str(hook.target), judge)
 
 
-def _check_hook(option: str, target: str, judge: _Judge) -> None:
+def _check_callable(option: str, target: str, judge: _Judge) -> None:
     try:
         found = resolve_name(target)
     except ImportError as error:
@@ -88,7 +90,7 @@ def _check_hook(option: str, target: str, judge: _Judge) -> None:
         judge.against(option, f"{target!r} is not callable")
 
 
-def _check_stream(name: str, stream: StreamSpec | None, judge: _Judge) -> None:
+def _check_stream(name: str, stream: StreamSpec | None, judge: _Judge, *, look_around: bool) -> None:
     if stream is None:
         return
     if stream.cls is None and not stream.options.get("filename"):
@@ -99,8 +101,8 @@ def _check_stream(name: str, stream: StreamSpec | None, judge: _Judge) -> None:
     if cls not in STREAM_CLASSES:
         if "." not in cls and ":" not in cls:
             judge.against(f"{name}.class", f"expected one of {', '.join(STREAM_CLASSES)}, or a dotted name")
-        else:
-            _check_hook(f"{name}.class", cls, judge)
+        elif look_around:
+            _check_callable(f"{name}.class", cls, judge)
         return
     for key, value in stream.options.items():
         if key not in STREAM_CLASSES[cls]:

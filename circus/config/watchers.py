@@ -33,7 +33,12 @@ _TEXTS = (TEXT, OPTIONAL_TEXT, ARGS, USER)
 
 
 def build_watchers(
-    document: Document, environment: Environment, sockets: Iterable[SocketSpec], report: Report
+    document: Document,
+    environment: Environment,
+    sockets: Iterable[SocketSpec],
+    report: Report,
+    *,
+    look_around: bool,
 ) -> list[WatcherSpec]:
     """All watchers of a configuration, sorted by name as 0.19 starts them, without those that were left out."""
     known_sockets = frozenset(socket.name for socket in sockets)
@@ -58,7 +63,7 @@ def build_watchers(
             report.wrong(section, name_entry, f"is the same watcher as {where}: names are compared without case")
             continue
         spec = _Builder(name, section, entries, environment, report).build()
-        if possible.check_watcher(spec, section, entries, known_sockets, report):
+        if possible.check_watcher(spec, section, entries, known_sockets, report, look_around=look_around):
             built[name] = spec
     return [built[name] for name in sorted(built)]
 

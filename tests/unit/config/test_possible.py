@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from circus.config.build import load
 from tests.unit.config.conftest import Ini
 
 
@@ -122,3 +123,11 @@ def test_what_is_possible_but_odd_is_warned_about(ini: Ini, text: str, word: str
 
 def test_a_singleton_of_no_process_is_fine(ini: Ini) -> None:
     assert reasons(ini, "singleton = yes\nnumprocesses = 0") == []
+
+
+def test_a_program_that_is_not_the_daemon_asks_nothing_of_the_machine(ini: Ini) -> None:
+    text = "[watcher:a]\ncmd = x\nuid = no-such-user-here\nhooks.before_start = nothere.hook\nstdout_stream.class = no.Such"
+    path = ini.write(f"{text}\n[watcher:b]\ncmd = x\ncopy_path = yes")
+    spec = load(path, look_around=False)
+    assert [watcher.name for watcher in spec.watchers] == ["a"]
+    assert [mistake.section for mistake in spec.omitted] == ["watcher:b"]

@@ -69,6 +69,11 @@ class Launcher:
         stdin = {self.spec.stdin_socket.lower()} if self.spec.stdin_socket else set()
         return set(self._builder.sockets) | stdin
 
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of the processes to come; changes are in force for the next one."""
+        return self._builder.env
+
     def launch(self, wid: int, generation: int, reaper: Reaper) -> Process:
         """Start a process.
 

@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from circus.config.resolve import add_import_paths
 from circus.core import effects as do
 from circus.core import stimuli as told
 from circus.core.lifecycle import Lifecycle
@@ -86,9 +87,11 @@ class Watcher:
         self._waiters: dict[int, list[asyncio.Future[None]]] = {}
         self._pending: deque[do.Effect] = deque()
         self._performing = False
-        self._hooks = HookRunner(self, services.arbiter, spec.hooks, loop=services.loop, timeout=spec.hook_timeout)
         self._tally = services.bus.tally(spec.name)
         self._launcher = Launcher(spec, services.environ, services.sockets, self._tally.chunk)
+        # Hooks may live where the processes find their modules, in a virtualenv for one.
+        add_import_paths(self._launcher.env.get("PYTHONPATH", ""))
+        self._hooks = HookRunner(self, services.arbiter, spec.hooks, loop=services.loop, timeout=spec.hook_timeout)
         self.stops = 0
         services.sampler.add_watcher(spec.name, memory=spec.metrics_memory)
         self._perform: dict[type, Callable[[Any], None]] = {
@@ -126,6 +129,21 @@ class Watcher:
     def numprocesses(self) -> int:
         """How many processes are wanted."""
         return self.lifecycle.target
+
+    @numprocesses.setter
+    def numprocesses(self, target: int) -> None:
+        self.set_numprocesses(target)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of the processes to come; a hook may change it."""
+        return self._launcher.env
+
+    def __getattr__(self, name: str) -> Any:
+        """Options are readable as attributes, as in circus 0.19 (`watcher.cmd`, `watcher.graceful_timeout`)."""
+        if name in WatcherSpec.__dataclass_fields__:
+            return getattr(self.spec, name)
+        raise AttributeError(f"a watcher has no attribute {name!r}")
 
     @property
     def singleton(self) -> bool:

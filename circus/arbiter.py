@@ -10,8 +10,8 @@ import asyncio
 import logging
 import os
 import random
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from circus import __version__
@@ -19,36 +19,31 @@ from circus.channels import Channels
 from circus.controller import Controller
 from circus.core.origin import Origin
 from circus.discovery import Discovery
+from circus.driver import Driver, Services, cause_of
 from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT
 from circus.events.journal import Journal
 from circus.exc import CircusError, Mistake, Overtaken
 from circus.fleet import Fleet
 from circus.gate import Gate, sockets_used
+from circus.population import make_room, watcher_specs
 from circus.ports import WatcherLike
 from circus.publisher import EventPublisher
 from circus.runtime.clock import SystemClock
-from circus.runtime.fds import ROOM
 from circus.runtime.loop import SpawnQueue
 from circus.runtime.reaper import Reaper
 from circus.sockets import CircusSocket, CircusSockets
 from circus.spec.arbiter import ArbiterSpec
-from circus.spec.exporters import exporter_watcher
-from circus.spec.plugins import plugin_watcher
 from circus.spec.watcher import WatcherSpec
 from circus.stats.channel import StatsChannel
 from circus.stats.readers import choose_readers
 from circus.stats.sampler import Sampler
-from circus.telemetry import telemetry, versions
-from circus.watcher import Services, Watcher, cause_of
+from circus.telemetry import arbiter_snapshot, telemetry
+from circus.watcher import Watcher
 from circus.wire.events import Cause
-from circus.wire.snapshot import ArbiterSnapshot, Telemetry
+from circus.wire.snapshot import Telemetry
 
 logger = logging.getLogger("circus")
-
-# pidfd, two kept files of /proc, two pipes and room to breathe.
-_FDS_PER_PROCESS = 5
-_FDS_OF_DAEMON = 128
 
 
 class Arbiter:
@@ -172,37 +167,19 @@ class Arbiter:
         for sock in spec.sockets:
             self.sockets[sock.name] = CircusSocket.from_spec(sock)
         self.sockets.bind_and_listen_all()
-        wanted = list(spec.watchers)
-        where = {"endpoint": self.endpoint, "pubsub_endpoint": self.pubsub_endpoint, "python": sys.executable}
-        wanted += [
-            plugin_watcher(
-                plugin,
-                **where,
-                check_delay=spec.check_delay,
-                debug=spec.debug,
-                loglevel=spec.loglevel,
-                logoutput=spec.logoutput,
-            )
-            for plugin in spec.plugins
-            if plugin.active
-        ]
-        if spec.exporters:
-            wanted.append(
-                exporter_watcher(
-                    spec.exporters, **where, stats_endpoint=self.stats_endpoint, config_file=spec.config_file
-                )
-            )
-        self._make_room(wanted)
-        for watcher in wanted:
-            self._add(watcher)
-        for mistake in self.spec.omitted:
-            logger.error("left out: %s", mistake)
-
-    def _make_room(self, wanted: Sequence[WatcherSpec]) -> None:
-        processes = sum(watcher.numprocesses for watcher in wanted)
-        missing = ROOM.raise_soft_limit(processes * _FDS_PER_PROCESS + len(self.sockets) + _FDS_OF_DAEMON)
+        wanted = watcher_specs(
+            spec,
+            endpoint=self.endpoint,
+            pubsub_endpoint=self.pubsub_endpoint,
+            stats_endpoint=self.stats_endpoint,
+        )
+        missing = make_room(wanted, len(self.sockets), generous=self._main)
         if missing is not None:
             logger.error("%s", missing)
+        for watcher in wanted:
+            self._add(watcher)
+        for mistake in spec.omitted:
+            logger.error("left out: %s", mistake)
 
     def _add(self, spec: WatcherSpec) -> None:
         try:
@@ -210,9 +187,7 @@ class Arbiter:
         except (CircusError, ValueError, OSError) as error:
             mistake = Mistake(self.spec.config_file, None, f"watcher:{spec.name}", None, None, str(error))
             logger.error("left out: %s", mistake)  # noqa: TRY400 -- the sentence says it all
-            import dataclasses
-
-            self.spec = dataclasses.replace(self.spec, omitted=(*self.spec.omitted, mistake))
+            self.spec = replace(self.spec, omitted=(*self.spec.omitted, mistake))
 
     async def _boot(self, origin: Origin) -> None:
         CURRENT.set(cause_of(origin))
@@ -289,29 +264,11 @@ class Arbiter:
 
     def telemetry(self, watchers: str | None = None, detail: bool = True) -> Telemetry:
         """Everything cumulative, and how things stand."""
-        controller, publisher = self._controller, self._publisher
         return telemetry(
             bus=self.bus,
             spec=self.spec,
             applied=self.applied,
-            arbiter=ArbiterSnapshot(
-                pid=self.pid,
-                started=self.started,
-                state=self.state,
-                **versions(),
-                endpoint=self.endpoint,
-                pubsub_endpoint=self.pubsub_endpoint,
-                stats_endpoint=self.stats_endpoint,
-                check_delay=self.check_delay,
-                commands=controller.command_counts,
-                command_errors=controller.command_errors,
-                commands_in_flight=controller.in_flight,
-                command_seconds=controller.command_seconds,
-                events_published=publisher.published,
-                events_dropped=publisher.dropped,
-                illegal_transitions=self._services.illegal_transitions,
-                strangers_reaped=self._reaper.strangers,
-            ),
+            arbiter=arbiter_snapshot(self, self._controller, self._publisher, self._services, self._reaper),
             sockets=self.sockets,
             watchers=self.fleet,
             pattern=watchers,
@@ -373,6 +330,20 @@ class Arbiter:
             self._quitting = self._spawn_task(self._quit())
         return asyncio.shield(self._quitting)
 
+    def hasten(self, origin: Origin) -> None:
+        """No more grace for whatever is being stopped."""
+        for watcher in self.fleet:
+            watcher.hasten(origin)
+
+    @property
+    def quitting(self) -> bool:
+        """The end has begun."""
+        return self._quitting is not None
+
+    def reload_soon(self) -> None:
+        """Begin to reload all watchers, without waiting for it."""
+        self._spawn_task(self.reload())
+
     async def _quit(self) -> None:
         self.state = "stopping"
         cause = CURRENT.get() or Cause(kind="command", name="quit")
@@ -381,24 +352,6 @@ class Arbiter:
         self.bus.record("arbiter.stopped", None, cause, {})
         self.state = "stopped"
         self._finished.set()
-
-    # -- signals --------------------------------------------------------------------------------------------------
-
-    def quit_for(self, signal_name: str) -> None:
-        """SIGTERM and its like: quit; the second time without grace."""
-        origin = Origin(kind="signal", name=signal_name)
-        if self._quitting is not None:
-            logger.warning("%s again: no more grace", signal_name)
-            for watcher in self.fleet:
-                watcher.hasten(origin)
-            return
-        CURRENT.set(cause_of(origin))
-        self.quit()
-
-    def reload_for(self, signal_name: str) -> None:
-        """SIGHUP: reload all watchers."""
-        CURRENT.set(Cause(kind="signal", name=signal_name))
-        self._spawn_task(self.reload())
 
     # -- small wiring ---------------------------------------------------------------------------------------------
 
@@ -413,7 +366,7 @@ class Arbiter:
         if parent is None:
             TRACEPARENT.set(f"00-{trace}-{'0' * 15}1-01")
 
-    def _watch_sockets(self, watcher: Watcher, on: bool) -> None:
+    def _watch_sockets(self, watcher: Driver, on: bool) -> None:
         if on:
             fds = {name: sock.fileno() for name, sock in self.sockets.items()}
             self._gate.watch(watcher, sockets_used(watcher.socket_names, fds), watcher.socket_ready)

@@ -76,7 +76,7 @@ def run(argv: Sequence[str]) -> int:
     except (CircusError, OSError, RuntimeError, ValueError) as error:
         if handle is not None:
             handle.failed(str(error))
-        logger.error("%s", error)  # noqa: TRY400 -- one sentence is the contract
+        logger.error("%s", error)
         if not logger.hasHandlers() or handle is None:
             print(f"circusd: {error}", file=sys.stderr)
         return 1
@@ -131,10 +131,10 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
     import gc
 
     from circus.arbiter import Arbiter
-    from circus.sighandler import SignalHandler
+    from circus.sighandler import SysHandler
 
     arbiter = Arbiter(spec, main=True)
-    signals = SignalHandler(asyncio.get_running_loop(), arbiter)
+    signals = SysHandler(asyncio.get_running_loop(), arbiter)
     signals.install()
     logger.info("Starting master on pid %s", os.getpid())
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from circus.exc import SpawnError
+from circus.exc import SocketError, SpawnError
 from circus.process import Launch, Process
 from circus.runtime.argv import CommandBuilder
 from circus.runtime.child_setup import resolve_identity, resolve_limits
@@ -30,6 +30,7 @@ class Launcher:
         environ: the environment that `copy_env` copies.
         sockets: all sockets of the arbiter.
         on_chunk: told (stream name, bytes, lines) of captured output.
+        on_drop: told the same of output that its stream could not take.
 
     Raises:
         SpawnError: limits or user cannot be had on this system.
@@ -42,10 +43,11 @@ class Launcher:
         environ: Mapping[str, str],
         sockets: CircusSockets,
         on_chunk: Callable[[str, int, int], None],
+        on_drop: Callable[[str, int, int], None],
     ) -> None:
         self.spec = spec
         self._sockets = sockets
-        self._on_chunk = on_chunk
+        self._on_chunk, self._on_drop = on_chunk, on_drop
         self._builder = CommandBuilder(spec, environ)
         self._launch = Launch(
             limits=resolve_limits(spec.rlimits),
@@ -97,8 +99,10 @@ class Launcher:
                 inherit=list(fds.values()) if self.spec.use_sockets else [clone.fileno() for clone in clones],
                 stdin=self._stdin(fds),
             )
+        except SocketError as error:
+            raise SpawnError("socket", str(error), error.os_errno) from error
         except OSError as error:
-            raise SpawnError("socket" if error.filename is None else "fork", str(error), error.errno) from error
+            raise SpawnError("fork", str(error), error.errno) from error
         finally:
             for clone in clones:
                 clone.close()
@@ -126,9 +130,9 @@ class Launcher:
         """Be ready for output; again is harmless."""
         if self._redirector is not None or (self._stdout is None and self._stderr is None):
             return
-        for stream in (self._stdout, self._stderr):
-            _call_optional(stream, "open")
-        self._redirector = Redirector(self._stdout, self._stderr, on_chunk=self._on_chunk)
+        self._redirector = Redirector(
+            self._stdout, self._stderr, on_chunk=self._on_chunk, on_drop=self._on_drop, label=self.spec.name
+        )
         self._redirector.start()
 
     def close_streams(self) -> None:
@@ -138,19 +142,16 @@ class Launcher:
         self._redirector.stop()
         self._redirector = None
         for stream in (self._stdout, self._stderr):
-            _call_optional(stream, "close")
-
-    def dropped(self) -> dict[str, tuple[int, int]]:
-        """What streams could not take, by name: (bytes, lines)."""
-        return {} if self._redirector is None else self._redirector.drops
+            _close(stream)
 
 
-def _call_optional(stream: object, name: str) -> None:
-    """`open` and `close` are optional for a stream, and custom ones may raise anything; the watcher goes on."""
-    method = getattr(stream, name, None)
-    if method is None:
-        return
+def _close(stream: object) -> None:
+    """`close` is optional for a stream, and custom ones may raise anything; the watcher goes on."""
     try:
-        method()
+        getattr(stream, "close", _nothing)()
     except Exception:
-        logger.exception("cannot %s the stream %r", name, stream)
+        logger.exception("cannot close the stream %r", stream)
+
+
+def _nothing() -> None:
+    """Stand-in for a stream that needs no closing."""

@@ -8,7 +8,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections.abc import Awaitable
 from typing import Final, Protocol
+
+from circus.core.origin import Origin
+from circus.events.cause import CURRENT
+from circus.wire.events import Cause
 
 logger = logging.getLogger("circus")
 
@@ -18,12 +23,18 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, 
 class Signalled(Protocol):
     """What signals do to the arbiter."""
 
-    def quit_for(self, signal_name: str) -> None: ...
-    def reload_for(self, signal_name: str) -> None: ...
+    @property
+    def quitting(self) -> bool: ...
+    def quit(self) -> Awaitable[None]: ...
+    def hasten(self, origin: Origin) -> None: ...
+    def reload_soon(self) -> None: ...
 
 
-class SignalHandler:
+class SysHandler:
     """One method per signal, named `handle_<signal>`."""
+
+    SIGNALS = SIGNALS
+    SIG_NAMES: Final = {int(signum): signum.name for signum in SIGNALS}
 
     def __init__(self, loop: asyncio.AbstractEventLoop, arbiter: Signalled) -> None:
         self._loop, self._arbiter = loop, arbiter
@@ -44,14 +55,20 @@ class SignalHandler:
 
     def handle_int(self, signum: signal.Signals) -> None:
         """Stop everything and leave; the second time without grace."""
-        self._arbiter.quit_for(signum.name)
+        if self._arbiter.quitting:
+            logger.warning("%s again: no more grace", signum.name)
+            self._arbiter.hasten(Origin(kind="signal", name=signum.name))
+            return
+        CURRENT.set(Cause(kind="signal", name=signum.name))
+        self._arbiter.quit()
 
     handle_term = handle_int
     handle_quit = handle_int
 
     def handle_hup(self, signum: signal.Signals) -> None:
         """Reload all watchers gracefully."""
-        self._arbiter.reload_for(signum.name)
+        CURRENT.set(Cause(kind="signal", name=signum.name))
+        self._arbiter.reload_soon()
 
     def handle_winch(self, _: signal.Signals) -> None:
         """A terminal changed its size, which is nothing to us."""

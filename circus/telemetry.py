@@ -13,13 +13,17 @@ import struct
 import time
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Protocol
 
 import zmq
 
 from circus import __version__
+from circus.controller import Controller
 from circus.core.slots import Slot
+from circus.driver import Services
 from circus.events.bus import Bus
+from circus.publisher import EventPublisher
+from circus.runtime.reaper import Reaper
 from circus.runtime.signals import name as signal_name
 from circus.sockets import CircusSocket
 from circus.spec.arbiter import ArbiterSpec
@@ -31,6 +35,18 @@ from circus.wire.events import PROCESS_STATES
 # of a listening socket (unacked), the next its limit (sacked).
 _TCP_INFO_BYTES = 32
 _TCP_INFO_QUEUE = struct.Struct("=8x16xII")
+
+
+class Described(Protocol):
+    """What an arbiter says of itself."""
+
+    pid: int
+    started: float
+    state: str
+    endpoint: str
+    pubsub_endpoint: str
+    stats_endpoint: str
+    check_delay: float
 
 
 def watcher_snapshot(watcher: Watcher, bus: Bus, *, detail: bool) -> wire.WatcherSnapshot:
@@ -106,6 +122,31 @@ def socket_snapshot(name: str, sock: CircusSocket) -> wire.SocketSnapshot:
     )
 
 
+def arbiter_snapshot(
+    arbiter: Described, controller: Controller, publisher: EventPublisher, services: Services, reaper: Reaper
+) -> wire.ArbiterSnapshot:
+    """The daemon itself."""
+    return wire.ArbiterSnapshot(
+        pid=arbiter.pid,
+        started=arbiter.started,
+        state=arbiter.state,
+        python_version=platform.python_version(),
+        zmq_version=zmq.zmq_version(),
+        endpoint=arbiter.endpoint,
+        pubsub_endpoint=arbiter.pubsub_endpoint,
+        stats_endpoint=arbiter.stats_endpoint,
+        check_delay=arbiter.check_delay,
+        commands=controller.command_counts,
+        command_errors=controller.command_errors,
+        commands_in_flight=controller.in_flight,
+        command_seconds=controller.command_seconds,
+        events_published=publisher.published,
+        events_dropped=publisher.dropped,
+        illegal_transitions=services.illegal_transitions,
+        strangers_reaped=reaper.strangers,
+    )
+
+
 def telemetry(
     *,
     bus: Bus,
@@ -141,8 +182,3 @@ def telemetry(
             if wanted is None or fnmatchcase(watcher.name.lower(), wanted)
         ],
     )
-
-
-def versions() -> dict[str, Any]:
-    """The versions of what the daemon runs on."""
-    return {"python_version": platform.python_version(), "zmq_version": zmq.zmq_version()}

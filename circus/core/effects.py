@@ -13,6 +13,7 @@ import msgspec
 
 from circus.core.origin import Origin
 
+
 class Spawn(msgspec.Struct, frozen=True, gc=False):
     """Start a process in the slot; Spawned or SpawnFailed follows."""
 

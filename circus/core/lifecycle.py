@@ -306,38 +306,6 @@ class Lifecycle(Passage):
         for slot in list(self.crew.slots.values()):
             self.crew.kill(slot, "stop", stimulus.origin, escalated=True)
 
-    def _hook_answered(self, stimulus: told.HookAnswered) -> None:
-        crew = self.crew
-        crew.tell("hook.finished", self._origin, hook=stimulus.hook, ok=stimulus.ok, veto=not stimulus.ok,
-                  seconds=stimulus.seconds, error=stimulus.error)  # fmt: skip
-        about = crew.hook_tokens.pop(stimulus.token, None)
-        if about is not None:
-            self._process_hook_answered(about, stimulus)
-        elif self._phase is not None and stimulus.token == self._awaited:
-            phase, self._phase = self._phase, None
-            self._watcher_hook_answered(phase, ok=stimulus.ok)
-
-    def _process_hook_answered(self, about: tuple[str, int, int], stimulus: told.HookAnswered) -> None:
-        hook, wid, generation = about
-        crew = self.crew
-        slot = crew.find(wid, generation)
-        if slot is None:
-            return
-        if hook == "before_spawn" and slot.pid is None:
-            if stimulus.ok:
-                crew.effects.append(do.Spawn(wid, generation))
-                return
-            assert slot.origin is not None
-            crew.tell("process.spawn_failed", slot.origin, slot, stage="hook", errno=None,
-                      message=stimulus.error or "before_spawn said no", attempt=1)  # fmt: skip
-            self._go_down(_E.VETOED, Want.DOWN, slot.origin)
-        elif hook == "after_spawn" and slot.alive and not slot.ending:
-            if stimulus.ok:
-                crew.came_up(slot)
-                return
-            assert slot.spawned_by is not None
-            self._go_down(_E.VETOED, Want.DOWN, slot.spawned_by)
-
     def _timer_fired(self, stimulus: told.TimerFired) -> None:
         crew, name = self.crew, stimulus.name
         if not crew.fresh(name, stimulus.wid, stimulus.epoch):

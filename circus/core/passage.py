@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from circus.core import effects as do
+from circus.core import stimuli as told
 from circus.core.crew import Crew
 from circus.core.origin import Origin
 from circus.core.reconcile import plan
@@ -184,6 +185,38 @@ class Passage(ABC):
         if self.state is _S.STOPPING:
             self._to(_E.DRAINED_DOWN)
         self._is_down()
+
+    def _hook_answered(self, stimulus: told.HookAnswered) -> None:
+        crew = self.crew
+        crew.tell("hook.finished", self._origin, hook=stimulus.hook, ok=stimulus.ok, veto=not stimulus.ok,
+                  seconds=stimulus.seconds, error=stimulus.error)  # fmt: skip
+        about = crew.hook_tokens.pop(stimulus.token, None)
+        if about is not None:
+            self._process_hook_answered(about, stimulus)
+        elif self._phase is not None and stimulus.token == self._awaited:
+            phase, self._phase = self._phase, None
+            self._watcher_hook_answered(phase, ok=stimulus.ok)
+
+    def _process_hook_answered(self, about: tuple[str, int, int], stimulus: told.HookAnswered) -> None:
+        hook, wid, generation = about
+        crew = self.crew
+        slot = crew.find(wid, generation)
+        if slot is None:
+            return
+        if hook == "before_spawn" and slot.pid is None:
+            if stimulus.ok:
+                crew.effects.append(do.Spawn(wid, generation))
+                return
+            assert slot.origin is not None
+            crew.tell("process.spawn_failed", slot.origin, slot, stage="hook", errno=None,
+                      message=stimulus.error or "before_spawn said no", attempt=1)  # fmt: skip
+            self._go_down(_E.VETOED, Want.DOWN, slot.origin)
+        elif hook == "after_spawn" and slot.alive and not slot.ending:
+            if stimulus.ok:
+                crew.came_up(slot)
+                return
+            assert slot.spawned_by is not None
+            self._go_down(_E.VETOED, Want.DOWN, slot.spawned_by)
 
     def _watcher_hook_answered(self, phase: str, *, ok: bool) -> None:
         if phase == "before_stop":

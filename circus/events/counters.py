@@ -67,6 +67,11 @@ class WatcherTally:
         self.stream_bytes[stream] += size
         self.stream_lines[stream] += lines
 
+    def drop(self, stream: str, size: int, lines: int) -> None:
+        """Captured output that its stream could not take; counted in lines."""
+        del size
+        self.stream_drops[stream] += lines
+
     def counters(self) -> WatcherCounters:
         """The numbers as `telemetry` tells them."""
         return WatcherCounters(

@@ -11,6 +11,9 @@ import fcntl
 import os
 import resource
 from dataclasses import dataclass
+from typing import Final
+
+_GENEROUS: Final = 65_536
 
 
 @dataclass(slots=True)
@@ -20,17 +23,17 @@ class FdRoom:
     inherited_soft: int
     base: int | None = None
 
-    def raise_soft_limit(self, needed: int) -> str | None:
-        """Make room for `needed` descriptors.
+    def raise_soft_limit(self, needed: int, *, generous: bool = False) -> str | None:
+        """Make room for `needed` descriptors, and for more to come when `generous`.
 
         Returns:
             None when there is room now, else a sentence that says what is missing.
         """
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        if soft == resource.RLIM_INFINITY or soft >= needed:
+        # Once low numbers are taken it is too late to keep them free, so room for growth has to be made at the start.
+        wished = max(needed * 2, _GENEROUS) if generous else needed
+        if soft == resource.RLIM_INFINITY or soft >= wished:
             return None
-        # Twice what is needed now, so that scaling up does not come back here at each step.
-        wished = needed * 2
         limit = wished if hard == resource.RLIM_INFINITY else min(hard, wished)
         if limit > soft:
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))

@@ -13,7 +13,9 @@ BUDGET = 350
 COMMAND_BUDGET = 120
 
 # path: (lines allowed, why it is longer)
-EXCEPTIONS: dict[str, tuple[int, str]] = {}
+EXCEPTIONS: dict[str, tuple[int, str]] = {
+    "circus/arbiter.py": (380, "the wiring of all parts reads better in one place than in two"),
+}
 
 
 def modules() -> list[pathlib.Path]:

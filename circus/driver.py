@@ -1,0 +1,285 @@
+"""Performs what a watcher's lifecycle decides, and feeds back what happened.
+
+Decides nothing itself. Invariant: every stimulus goes through `tell`, and the effects of one are performed in order before
+those of the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from circus.config.resolve import add_import_paths
+from circus.core import effects as do
+from circus.core import stimuli as told
+from circus.core.lifecycle import Lifecycle
+from circus.core.origin import Origin
+from circus.events.bus import Bus
+from circus.events.cause import CURRENT, TRACEPARENT
+from circus.exc import IllegalTransition, Overtaken, SpawnError
+from circus.hooks import HookResult, HookRunner
+from circus.launcher import Launcher
+from circus.ports import ArbiterLike, Clock, WatcherLike
+from circus.process import Process
+from circus.runtime.loop import SpawnQueue
+from circus.runtime.reaper import Reaper
+from circus.runtime.signals import NAMES
+from circus.runtime.timers import Timers
+from circus.sockets import CircusSockets
+from circus.spec.watcher import WatcherSpec
+from circus.stats.sampler import Sampler
+from circus.wire.events import Cause
+from circus.wire.topics import res_name
+
+logger = logging.getLogger("circus")
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    """What all watchers of one arbiter share."""
+
+    loop: asyncio.AbstractEventLoop
+    clock: Clock
+    bus: Bus
+    reaper: Reaper
+    spawns: SpawnQueue
+    sampler: Sampler
+    sockets: CircusSockets
+    environ: Mapping[str, str]
+    arbiter: ArbiterLike
+    watch_sockets: Callable[[Driver, bool], None]
+    quitting: Callable[[], bool]
+    random: Callable[[], float] = field(default=random.random)
+    illegal_transitions: int = 0
+
+
+class Driver:
+    """The hands of one watcher.
+
+    Args:
+        spec: what to run.
+        services: the loop and everything that watchers share.
+
+    Raises:
+        SpawnError: the limits or the user cannot be had on this system.
+        HookError: a hook cannot be resolved.
+        ValueError: a stream cannot be made.
+    """
+
+    def __init__(self, spec: WatcherSpec, services: Services) -> None:
+        self.name, self.res_name, self.spec = spec.name, res_name(spec.name), spec
+        self._services = services
+        self.lifecycle = Lifecycle(spec, random=services.random, signal_names=NAMES)
+        self._by_pid: dict[int, Process] = {}
+        self._by_wid: dict[int, Process] = {}
+        self._timers = Timers(services.loop)
+        self._operations: dict[int, asyncio.Future[Any]] = {}
+        self._waiters: dict[int, list[asyncio.Future[None]]] = {}
+        self._pending: deque[do.Effect] = deque()
+        self._performing = False
+        self._tally = services.bus.tally(spec.name)
+        self._launcher = Launcher(spec, services.environ, services.sockets, self._tally.chunk, self._tally.drop)
+        # Hooks may live where the processes find their modules, in a virtualenv for one.
+        add_import_paths(self._launcher.env.get("PYTHONPATH", ""))
+        self._hooks = HookRunner(
+            cast(WatcherLike, self), services.arbiter, spec.hooks, loop=services.loop, timeout=spec.hook_timeout
+        )
+        services.sampler.add_watcher(spec.name, memory=spec.metrics_memory)
+        self._perform: dict[type, Callable[[Any], None]] = {
+            do.Spawn: self._do_spawn,
+            do.CancelSpawn: self._do_nothing,
+            do.SendSignal: self._do_send_signal,
+            do.ArmTimer: self._do_arm_timer,
+            do.CancelTimer: self._do_cancel_timer,
+            do.CallHook: self._do_call_hook,
+            do.Publish: self._do_publish,
+            do.Tell: self._do_tell,
+            do.Answer: self._do_answer,
+            do.Refuse: self._do_refuse,
+            do.Forget: self._do_forget,
+            do.OpenStreams: self._do_open_streams,
+            do.CloseStreams: self._do_close_streams,
+            do.WatchSockets: self._do_watch_sockets,
+            do.Log: self._do_log,
+        }
+
+    @property
+    def socket_names(self) -> set[str]:
+        """The sockets it names in its command or gives on standard input."""
+        return self._launcher.socket_names
+
+    def socket_ready(self) -> None:
+        """A connection waits on a socket of this on_demand watcher."""
+        self.tell(told.SocketReady())
+
+    def tell(self, stimulus: told.Stimulus) -> None:
+        """Feed a stimulus in and perform what follows from it."""
+        try:
+            effects = self.lifecycle.handle(self._services.clock.monotonic(), stimulus)
+        except IllegalTransition as error:
+            self._services.illegal_transitions += 1
+            logger.error("%s", error)  # noqa: TRY400 -- the story in the text says more than the stack
+            effects = self.lifecycle.crew.effects
+        self._pending.extend(effects)
+        # A hook façade or a stream may call back in here; the effects at hand come first.
+        if self._performing:
+            return
+        self._performing = True
+        try:
+            while self._pending:
+                effect = self._pending.popleft()
+                self._perform[type(effect)](effect)
+        finally:
+            self._performing = False
+
+    def _do_spawn(self, effect: do.Spawn) -> None:
+        self._services.spawns.submit(lambda: self._spawn(effect))
+
+    def _spawn(self, effect: do.Spawn) -> None:
+        slot = self.lifecycle.crew.find(effect.wid, effect.generation)
+        if slot is None or slot.pid is not None:
+            return  # stopped before its turn came
+        services = self._services
+        began = services.clock.monotonic()
+        try:
+            process = self._launcher.launch(effect.wid, effect.generation, services.reaper)
+        except SpawnError as error:
+            failed = told.SpawnFailed(effect.wid, effect.generation, error.stage, error.os_errno, str(error))
+            self.tell(failed)
+            return
+        self._by_pid[process.pid] = self._by_wid[effect.wid] = process
+        services.reaper.watch(process.pid, lambda status: self._gone(effect.wid, effect.generation, status))
+        services.sampler.add(self.name, effect.wid, process.pid, effect.generation, process.started)
+        self.tell(told.Spawned(effect.wid, effect.generation, process.pid, services.clock.monotonic() - began))
+
+    def _gone(self, wid: int, generation: int, status: Any) -> None:
+        self.tell(told.Reaped(wid, generation, status))
+
+    def _do_forget(self, effect: do.Forget) -> None:
+        process = self._by_pid.pop(effect.pid, None)
+        if process is None:
+            return
+        if self._by_wid.get(effect.wid) is process:
+            del self._by_wid[effect.wid]
+            self._services.sampler.discard(self.name, effect.wid)
+        self._launcher.release(process)
+        for future in self._waiters.pop(effect.pid, ()):
+            future.set_result(None)
+
+    def _do_send_signal(self, effect: do.SendSignal) -> None:
+        process = self._by_pid.get(effect.pid)
+        if process is None:
+            return
+        try:
+            # Read before the parent is signalled: once it is gone its children are somebody else's.
+            children = process.children(recursive=effect.kill) if self.spec.stop_children else []
+            process.send_signal(effect.signum)
+            for child in children:
+                _signal_child(child, effect.signum)
+        except ProcessLookupError:
+            pass  # its end is already on the way to us
+        except PermissionError as error:
+            logger.error("cannot signal process %s of '%s': %s", effect.pid, self.name, error)  # noqa: TRY400 -- a fact
+
+    def _do_arm_timer(self, effect: do.ArmTimer) -> None:
+        fired = told.TimerFired(effect.name, effect.wid, effect.epoch)
+        self._timers.arm((effect.name, effect.wid), effect.delay, lambda: self.tell(fired))
+
+    def _do_cancel_timer(self, effect: do.CancelTimer) -> None:
+        self._timers.cancel((effect.name, effect.wid))
+
+    def _do_call_hook(self, effect: do.CallHook) -> None:
+        self._hooks.call(effect.hook, effect.kwargs, lambda result: self._hook_done(effect.token, result))
+
+    def _hook_done(self, token: int, result: HookResult) -> None:
+        if result.error is None:
+            self._services.bus.event(self.name, "hook_success", {"name": result.hook})
+        else:
+            self._services.bus.event(self.name, "hook_failure", {"name": result.hook, "error": result.error})
+        self.tell(told.HookAnswered(token, result.hook, result.ok, result.error, result.seconds))
+
+    def _do_publish(self, effect: do.Publish) -> None:
+        payload = effect.payload
+        if effect.action == "spawn":
+            process = self._by_pid.get(payload["process_pid"])
+            if process is not None:
+                payload = {**payload, "time": process.started}
+        elif effect.action == "reap":
+            payload = {
+                "process_pid": payload["process_pid"],
+                "time": self._services.clock.time(),
+                "exit_code": payload["exit_code"],
+            }
+        self._services.bus.event(self.name, effect.action, payload)
+
+    def _do_tell(self, effect: do.Tell) -> None:
+        origin, opens = effect.origin, effect.opens
+        seq, trace = self._services.bus.record(
+            effect.record, self.name, cause_of(origin), effect.data,
+            trace=origin.trace, wid=effect.wid, pid=effect.pid, generation=effect.generation,
+        )  # fmt: skip
+        origin.trace = origin.trace or trace
+        if opens is not None:
+            opens.seq, opens.trace = seq, opens.trace or trace
+
+    def _do_answer(self, effect: do.Answer) -> None:
+        future = self._operations.pop(effect.operation)
+        if not future.done():
+            future.set_result(effect.info)
+
+    def _do_refuse(self, effect: do.Refuse) -> None:
+        future = self._operations.pop(effect.operation)
+        if not future.done():
+            future.set_exception(Overtaken(effect.reason))
+
+    def _do_open_streams(self, _: object) -> None:
+        self._launcher.open_streams()
+
+    def _do_close_streams(self, _: object) -> None:
+        self._launcher.close_streams()
+
+    def _do_watch_sockets(self, effect: do.WatchSockets) -> None:
+        self._services.watch_sockets(self, effect.on)
+
+    def _do_log(self, effect: do.Log) -> None:
+        logger.log(logging.getLevelName(effect.level.upper()), "%s", effect.text)
+
+    def _do_nothing(self, _: object) -> None:
+        """A spawn that was cancelled finds its slot gone when its turn comes."""
+
+
+def current_origin() -> Origin:
+    """Where the operation that runs right now comes from, by what the controller and the arbiter have set."""
+    cause = CURRENT.get()
+    parent = TRACEPARENT.get()
+    trace = parent.split("-")[1] if parent else None
+    if cause is None:
+        return Origin(kind="command", name="api", actor="python", trace=trace)
+    return Origin(
+        kind=cause.kind, id=cause.id, name=cause.name, actor=cause.actor, hash=cause.hash, seq=cause.seq, trace=trace
+    )
+
+
+def cause_of(origin: Origin) -> Cause:
+    """The wire's form of an origin."""
+    return Cause(
+        kind=origin.kind,  # type: ignore[arg-type] # core spells the same closed set as plain text
+        id=origin.id,
+        name=origin.name,
+        actor=origin.actor,
+        seq=origin.seq,
+        hash=origin.hash,
+    )
+
+
+def _signal_child(pid: int, signum: int) -> None:
+    try:
+        os.kill(pid, signum)
+    except ProcessLookupError:
+        logger.debug("child %s is gone already", pid)

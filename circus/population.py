@@ -1,0 +1,53 @@
+"""Which watchers a configuration makes: its own, one for each plugin, one for the exporters; and the room they need."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from circus.runtime.fds import ROOM
+from circus.spec.arbiter import ArbiterSpec
+from circus.spec.exporters import exporter_watcher
+from circus.spec.plugins import plugin_watcher
+from circus.spec.watcher import WatcherSpec
+
+# pidfd, two kept files of /proc, two pipes.
+_FDS_PER_PROCESS = 5
+_FDS_OF_DAEMON = 128
+
+
+def watcher_specs(spec: ArbiterSpec, *, endpoint: str, pubsub_endpoint: str, stats_endpoint: str) -> list[WatcherSpec]:
+    """All watchers in the order in which equal priorities start; the endpoints are the real ones."""
+    where = {"endpoint": endpoint, "pubsub_endpoint": pubsub_endpoint, "python": sys.executable}
+    plugins = [
+        plugin_watcher(
+            plugin,
+            **where,
+            check_delay=spec.check_delay,
+            debug=spec.debug,
+            loglevel=spec.loglevel,
+            logoutput=spec.logoutput,
+        )
+        for plugin in spec.plugins
+    ]
+    exporters = (
+        [exporter_watcher(spec.exporters, **where, stats_endpoint=stats_endpoint, config_file=spec.config_file)]
+        if spec.exporters
+        else []
+    )
+    return [*spec.watchers, *plugins, *exporters]
+
+
+def make_room(watchers: Iterable[WatcherSpec], sockets: int, *, generous: bool) -> str | None:
+    """Raise the soft limit of descriptors as far as these processes need it.
+
+    Args:
+        watchers: what will run.
+        sockets: how many sockets are ours.
+        generous: leave room for scaling up too; for a program that is nothing but the daemon.
+
+    Returns:
+        A sentence that says what is missing, or None.
+    """
+    processes = sum(watcher.numprocesses for watcher in watchers)
+    return ROOM.raise_soft_limit(processes * _FDS_PER_PROCESS + sockets + _FDS_OF_DAEMON, generous=generous)

@@ -23,7 +23,7 @@ from circus.driver import Driver, Services, cause_of
 from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT
 from circus.events.journal import Journal
-from circus.exc import CircusError, Mistake, Overtaken
+from circus.exc import CircusError, ConfigError, Mistake, Overtaken
 from circus.fleet import Fleet
 from circus.gate import Gate, sockets_used
 from circus.population import make_room, watcher_specs
@@ -309,11 +309,16 @@ class Arbiter:
         Raises:
             ConfigError: the file has mistakes; then everything goes on with the old configuration.
         """
+        began, cause = self.clock.monotonic(), CURRENT.get() or Cause(kind="command", name="restart")
         spec = self.spec
         if spec.config_file is not None:
             from circus.config.build import load
 
-            spec = load(spec.config_file)
+            try:
+                spec = load(spec.config_file)
+            except ConfigError as error:
+                self.bus.record("config.refused", None, cause, {"errors": [str(each) for each in error.mistakes]})
+                raise
         await self.fleet.stop()
         self.fleet.clear()
         self.sockets.close_all()
@@ -321,6 +326,8 @@ class Arbiter:
         self.spec, self.applied = spec, self.clock.time()
         self.fleet.warmup_delay = spec.warmup_delay
         self._populate()
+        seconds = self.clock.monotonic() - began
+        self.bus.record("config.applied", None, cause, {"hash": spec.config_hash, "seconds": seconds})
         await self.fleet.start()
 
     def quit(self) -> Awaitable[None]:

@@ -13,7 +13,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from circus.config.resolve import add_import_paths
 from circus.core import effects as do
@@ -38,6 +38,10 @@ from circus.wire.events import Cause
 from circus.wire.topics import res_name
 
 logger = logging.getLogger("circus")
+
+CALLED_HOOKS: Final = frozenset(
+    {"before_start", "after_start", "before_spawn", "after_spawn", "before_stop", "after_stop"}
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -91,6 +95,8 @@ class Driver:
             cast(WatcherLike, self), services.arbiter, spec.hooks, loop=services.loop, timeout=spec.hook_timeout
         )
         services.sampler.add_watcher(spec.name, memory=spec.metrics_memory)
+        for hook in sorted(set(spec.hooks) - CALLED_HOOKS):
+            logger.warning("'%s': the hook %s is not called yet", spec.name, hook)
         self._perform: dict[type, Callable[[Any], None]] = {
             do.Spawn: self._do_spawn,
             do.CancelSpawn: self._do_nothing,

@@ -11,6 +11,7 @@ waits for the port. One that was started by hand follows the other daemon instea
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -27,6 +28,7 @@ logger = logging.getLogger("circus_exporters.app")
 
 KNOWN = ("prometheus",)
 LINGER_SECONDS = 300.0
+SETTLE_SECONDS = 2.0
 
 
 def read_sections(sections: Mapping[str, Mapping[str, str]], *, where: str | None = None) -> PrometheusOptions:
@@ -96,7 +98,13 @@ class App:
         return self._status
 
     async def _serve(self) -> None:
-        """Listen, then wait for ever: only an error ends this."""
+        """Listen, then wait for ever: only an error ends this.
+
+        The port opens once there is something to tell, so that the first scrape after a start does not see a daemon
+        that is down, or a fleet without processes.
+        """
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._feed.settled.wait(), min(SETTLE_SECONDS, self._linger / 2))
         await self.site.start()
         await asyncio.Event().wait()
 

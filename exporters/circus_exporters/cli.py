@@ -86,7 +86,7 @@ def document_of(arguments: argparse.Namespace) -> ExporterDocument:
 
 
 def _from_config(path: str) -> ExporterDocument:
-    spec = load(path)
+    spec = load(path, look_around=False)
     addresses = {name: getattr(spec, name) for name in endpoints.AUTO_NAMES}
     if endpoints.AUTO in addresses.values():
         assert spec.config_file is not None
@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     logging.basicConfig(
         stream=sys.stderr, level=arguments.log_level.upper(),
-        format="%(asctime)s circus-exporter[%(process)d] %(levelname)s: %(message)s",
+        format="%(asctime)s circus-exporter[%(process)d] [%(levelname)s] %(message)s", datefmt="%Y-%m-%d %H:%M:%S",
     )  # fmt: skip
     try:
         return asyncio.run(_run(arguments, document_of(arguments)))

@@ -14,7 +14,8 @@ Three sources, each for what it does best:
   the journal has let go of it too. The subscription stands before the snapshot is taken, and a snapshot that knows of
   later records than arrived, a moment afterwards, shows that the last ones were lost.
 
-The daemon is gone when it is silent and answers no question either. It is another one when its `boot` is.
+The daemon is gone when it is silent, or its connections break, and it answers no question either. It is another one
+when its `boot` is.
 """
 
 from __future__ import annotations
@@ -80,12 +81,15 @@ class Feed:
         self._on_attached = on_attached
         self._on_lost = on_lost
         self._timings = timings or Timings()
+        self.settled = asyncio.Event()  # the first snapshot and the first sample are there
         self._client: AsyncCircusClient | None = None
         self._asking = asyncio.Lock()
         self._asked_at = 0.0
         self._heard_at = 0.0
         self._wake = asyncio.Event()
         self._suspect = False  # what arrived does not fit to the daemon that we know
+        self._disconnected = False
+        self._failures = 0
         self._wanted_seq = 0  # records up to this one exist
         self._healing = False
         self._told: str | None = None
@@ -137,17 +141,21 @@ class Feed:
         options = (await self._ask("globaloptions")).get("options", {})
         channels = ((options.get("pubsub_endpoint"), RECORDS, self._on_record),
                     (options.get("stats_endpoint"), SAMPLES, self._on_sample))  # fmt: skip
-        for address, prefix, handler in channels:
-            if address:
-                channel = Channel(context, reachable(address, self._endpoint), prefix, handler)
+        for told, prefix, handler in channels:
+            if told:
+                address = reachable(told, self._endpoint)
+                channel = Channel(context, address, prefix, handler, self._on_disconnect)
                 stack.callback(channel.close)
         telemetry = await self._telemetry()
-        self._suspect = self._healing = False
+        self._suspect = self._healing = self._disconnected = False
+        self._failures = 0
         self._heard_at = time.monotonic()
         self._wake.clear()
         other = self._state.attach(telemetry, self._heard_at, sampled=bool(options.get("stats_endpoint")))
         self._wanted_seq = self._state.last_seq
         self._expect(telemetry.seq)
+        if not self._state.sampled:
+            self.settled.set()
         logger.info("following circusd %s (pid %d) at %s", telemetry.version, telemetry.arbiter.pid, self._endpoint)
         return other
 
@@ -170,7 +178,6 @@ class Feed:
 
     async def _follow(self) -> None:
         """Look after what the channels cannot do by themselves; returns when the daemon is gone or another one."""
-        failures = 0
         while True:
             quiet_for = time.monotonic() - self._heard_at
             with contextlib.suppress(TimeoutError):
@@ -182,19 +189,29 @@ class Feed:
                     await self._heal()
                 if self._suspect or time.monotonic() - self._heard_at >= self._timings.silence:
                     self._suspect = False
-                    boot = self._state.boot
-                    async with self._asking:
-                        if (await self._take_snapshot()).boot != boot:
-                            return
+                    if not await self._is_the_same():
+                        return
                     self._heard_at = time.monotonic()
-                failures = 0
             except (CircusError, msgspec.ValidationError) as error:
-                failures += 1
                 self._suspect = True
                 self._wake.set()
-                if failures > 1:
+                self._failures += 1
+                if self._failures > (0 if self._disconnected else 1):
                     logger.warning("the daemon at %s does not answer any more: %s", self._endpoint, error)
                     return
+            else:
+                self._failures = 0
+                self._disconnected = False
+
+    async def _is_the_same(self) -> bool:
+        boot = self._state.boot
+        async with self._asking:
+            return (await self._take_snapshot()).boot == boot
+
+    def _on_disconnect(self) -> None:
+        """A connection broke: the daemon ended, or replaces itself; one question that it does not answer is enough."""
+        self._disconnected = True
+        self._look_into()
 
     def _on_sample(self, topic: bytes, body: bytes) -> None:
         now = self._heard_at = time.monotonic()
@@ -208,6 +225,8 @@ class Feed:
             return
         if not known:
             self._look_into()
+        elif topic == DAEMON_SAMPLE:
+            self.settled.set()
 
     def _on_record(self, topic: bytes, body: bytes) -> None:
         self._heard_at = time.monotonic()

@@ -132,6 +132,7 @@ class Arbiter:
             interval=self.spec.sample_interval,
             sockets=self.sockets.values,
             queue_depth=self._queue_depth,
+            drops=lambda: {"events": sum(self._publisher.dropped.values()), "control": self._controller.drops},
         )
         self._services = Services(
             loop=loop,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -48,6 +49,10 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def run(argv: Sequence[str]) -> int:
     """Run the daemon to its end and return the exit status."""
+    if os.getpid() == 1:
+        # PID 1 has no default actions: until the loop takes the signals over, SIGTERM would be lost.
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda number, _: sys.exit(128 + number))
     parser = _parser()
     args = parser.parse_args(argv)
     if args.version:

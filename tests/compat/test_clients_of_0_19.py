@@ -266,24 +266,30 @@ def test_the_client_gets_the_error_of_an_unknown_command(daemon: Daemon) -> None
 
 
 CONSUMER = """
-    import json, sys
+    import json, sys, threading
     from circus.client import CircusClient
     from circus.consumer import CircusConsumer
-    client = CircusClient(endpoint=sys.argv[1], timeout=15)
     wanted = {"watcher.dummy." + word for word in ("kill", "reap", "stop", "spawn", "start")}
     heard = []
-    with CircusConsumer(["watcher."], endpoint=sys.argv[2], timeout=10.0) as consumer:
-        # A subscription takes a moment to arrive, so stop and start until the round was heard whole.
-        for _ in range(10):
+    done = threading.Event()
+
+    def work():
+        # A subscription takes a moment to arrive, so stop and start until a round was heard whole.
+        client = CircusClient(endpoint=sys.argv[1], timeout=15)
+        while not done.is_set():
             for command in ("stop", "start"):
                 client.send_message(command, name="dummy", waiting=True)
-            for topic, message in consumer:
-                heard.append((topic.decode(), json.loads(message)))
-                if heard[-1][0] == "watcher.dummy.start":
-                    break
-            if wanted <= {topic for topic, _ in heard}:
-                break
-    client.stop()
+        client.stop()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    # Leaving this loop closes the consumer.
+    for topic, message in CircusConsumer(["watcher."], endpoint=sys.argv[2], timeout=1.0):
+        heard.append((topic.decode(), json.loads(message)))
+        if wanted <= {topic for topic, _ in heard}:
+            break
+    done.set()
+    worker.join()
     print(json.dumps(heard))
 """
 

@@ -137,7 +137,9 @@ class FleetCollector:
         add(catalogue.SAMPLE_PROCESSES, sample.processes)
         add(catalogue.SAMPLES_SKIPPED, sample.skipped)
         add_all(catalogue.SAMPLE_ERRORS, sample.errors)
-        add_all(catalogue.SUBSCRIBERS, sample.subscribers)
+        # By prefix on the wire; anybody may subscribe to anything, so prefixes must not become labels.
+        add(catalogue.SUBSCRIBERS, sum(sample.subscribers.values()), "stats")
+        add(catalogue.EVENTS_DROPPED, sample.drops.get("stats"), "stats", _DEFAULT_DROP_REASON)
         add_all(catalogue.DAEMON_CPU, {"user": sample.cpu_user_seconds, "system": sample.cpu_system_seconds})
         add(catalogue.DAEMON_RESIDENT, sample.resident_bytes)
         add(catalogue.DAEMON_OPEN_FDS, sample.open_fds)

@@ -182,6 +182,16 @@ def test_drops_are_told_by_sink_and_reason() -> None:
     assert value(text, "circus_events_dropped_total", sink="journal", reason="closed") == 1
 
 
+def test_subscriptions_are_counted_and_never_become_labels() -> None:
+    state = attached()
+    state.fold_daemon(
+        fleet.daemon_sample(seq=2, subscribers={"sample.": 2, "stat.web.1": 1}, drops={"stats": 7}), 100.0
+    )
+    text = page(state)
+    assert values(text, "circus_subscribers") == {frozenset({("socket", "stats")}): 3}
+    assert value(text, "circus_events_dropped_total", sink="stats", reason="hwm") == 7
+
+
 def test_a_command_that_never_failed_has_its_error_counter_at_zero() -> None:
     text = page(attached(arbiter={"commands": {"list": 3, "stop": 1}, "command_errors": {"stop": 1}}))
     assert value(text, "circus_command_errors_total", command="list") == 0

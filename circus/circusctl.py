@@ -20,7 +20,7 @@ from circus import __version__
 from circus.client import CircusClient, find_endpoint, running_daemons
 from circus.commands import MODULES, get_command, get_commands
 from circus.exc import ArgumentError, CallError, CircusError, MessageError
-from circus.wire.endpoints import DEFAULT_CONTROL, DEFAULT_EVENTS, EVENTS_SOCKET, parse, sibling
+from circus.wire.endpoints import DEFAULT_CONTROL, DEFAULT_EVENTS, ENV_ENDPOINT, EVENTS_SOCKET, reachable, sibling
 
 if TYPE_CHECKING:
     from circus.commands.base import Command
@@ -125,6 +125,8 @@ class ControllerApp:
         return NO_ANSWER
 
     def _command_line(self, command: Command, words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+        if not words:  # nothing to parse: worth some milliseconds
+            return [], {long: default for _, long, default, _ in command.options}
         sub = argparse.ArgumentParser(prog=f"circusctl {command.name}", description=command.short, allow_abbrev=False)
         for _, long, default, told in command.options:
             if isinstance(default, bool):
@@ -159,7 +161,9 @@ class ControllerApp:
     # What goes on until it is interrupted
 
     def _listen(self, topics: Sequence[str]) -> int:
-        endpoint = self.options.endpoint or sibling(find_endpoint({}), EVENTS_SOCKET) or DEFAULT_EVENTS
+        # CIRCUSCTL_ENDPOINT names a control channel, so it is no help here, as in circus 0.19.
+        environ = {name: value for name, value in os.environ.items() if name != ENV_ENDPOINT}
+        endpoint = self.options.endpoint or sibling(find_endpoint(environ), EVENTS_SOCKET) or DEFAULT_EVENTS
         with self._consumer(topics, endpoint) as consumer:
             for topic, body in consumer:
                 say(f"{topic.decode(errors='backslashreplace')}: {body.decode(errors='backslashreplace')}")
@@ -200,14 +204,7 @@ class ControllerApp:
         reply = self.client.send_message("globaloptions", option="pubsub_endpoint")
         if reply.get("status") != "ok":
             raise CallError(str(reply.get("reason")))
-        endpoint = str(reply["options"]["pubsub_endpoint"])
-        try:
-            ours, theirs = parse(self.client.endpoint), parse(endpoint)
-        except CircusError:
-            return endpoint
-        if theirs.host in {"0.0.0.0", "::", "*"} and ours.host:  # noqa: S104 - compared, not bound
-            endpoint = str(theirs._replace(host=ours.host))
-        return endpoint
+        return reachable(str(reply["options"]["pubsub_endpoint"]), self.client.endpoint)
 
 
 def prettify(jsonobj: Any, prettify: bool = True) -> str:

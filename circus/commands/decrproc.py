@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class DecrProc(IncrProc):
     """Take processes away from a watcher.
 
-    Lowers `numprocesses` by `nb` (1 without it, never below 0) and stops the surplus, oldest first. The number of a
+    Lowers `numprocesses` by `nb` (1 without it, never below 0) and stops the surplus. The number of a
     stopped watcher changes too. A singleton keeps its one process.
 
     Request:

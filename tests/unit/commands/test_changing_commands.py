@@ -1,0 +1,213 @@
+"""Commands that change something: what they ask of watchers, and what they refuse before they do."""
+
+import signal
+
+import pytest
+
+from circus.commands import get_commands
+from circus.exc import ArgumentError, CircusError, MessageError
+from tests.fakes.arbiter import FakeArbiter, FakeWatcher
+
+COMMANDS = get_commands()
+
+
+@pytest.fixture
+def arbiter():
+    return FakeArbiter(
+        FakeWatcher("Web", 2), FakeWatcher("web-api"), FakeWatcher("single", singleton=True), FakeWatcher("a+b")
+    )
+
+
+@pytest.fixture
+def web(arbiter):
+    return arbiter.watchers["web"]
+
+
+def begun(arbiter, command, /, **props):
+    doing = COMMANDS[command]
+    doing.validate(props)
+    return doing.execute(arbiter, props)
+
+
+async def done(arbiter, command, /, **props):
+    work = begun(arbiter, command, **props)
+    return work if work is None or isinstance(work, dict) else await work
+
+
+@pytest.mark.parametrize("name", ["start", "stop", "restart"])
+async def test_one_watcher_answers_with_what_came_of_it(arbiter, web, name):
+    reply = await done(arbiter, name, name="web")
+    assert name in web.done
+    assert set(reply) == {"info"}
+
+
+async def test_stop_of_one_watcher_has_nothing_to_tell(arbiter):
+    assert await done(arbiter, "stop", name="WEB") == {"info": None}
+
+
+@pytest.mark.parametrize("name", ["start", "stop", "restart"])
+async def test_several_watchers_go_through_the_arbiter(arbiter, name):
+    assert await done(arbiter, name, name="web*") is None
+    assert arbiter.done == [f"{name} Web,web-api"]
+
+
+@pytest.mark.parametrize("name", ["start", "stop", "restart", "reload", "quit"])
+async def test_without_a_name_all_are_meant(arbiter, name):
+    assert await done(arbiter, name) is None
+    (told,) = arbiter.done
+    assert told.startswith(name)
+    assert told.endswith("all")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "match", "names"),
+    [
+        ("WEB*", "glob", "Web,web-api"),
+        ("web|single", "regex", "Web,web-api,single"),
+        (r"\S+-\S+", "regex", "web-api"),
+        ("A+B", "simple", "a+b"),
+    ],
+)
+async def test_patterns_are_read_without_case(arbiter, pattern, match, names):
+    await done(arbiter, "stop", name=pattern, match=match)
+    stopped = [watcher.name for watcher in arbiter.iter_watchers() if "stop" in watcher.done]
+    assert arbiter.done == [f"stop {names}"] or stopped == [names]
+
+
+def test_a_pattern_that_matches_nothing_is_an_error(arbiter):
+    with pytest.raises(MessageError, match=r"^program zz\* not found$"):
+        begun(arbiter, "stop", name="zz*")
+
+
+def test_an_unknown_way_of_matching_is_an_error(arbiter):
+    with pytest.raises(MessageError, match=r"^unknown match method bad$"):
+        begun(arbiter, "start", name="web", match="bad")
+
+
+def test_an_empty_name_is_not_all(arbiter):
+    with pytest.raises(MessageError):
+        begun(arbiter, "stop", name="")
+
+
+async def test_incr_and_decr_answer_with_the_new_number(arbiter):
+    assert await done(arbiter, "incr", name="web", nb=3) == {"numprocesses": 5}
+    assert await done(arbiter, "decr", name="web") == {"numprocesses": 4}
+
+
+@pytest.mark.parametrize("name", ["incr", "decr"])
+def test_a_singleton_keeps_its_number_and_says_so_at_once(arbiter, name):
+    assert begun(arbiter, name, name="single", nb=2) == {"numprocesses": 1, "singleton": True}
+
+
+@pytest.mark.parametrize("nb", ["2", 1.5, None, True])
+def test_a_number_must_be_one(arbiter, nb):
+    with pytest.raises(MessageError, match="'nb' isn't an integer"):
+        begun(arbiter, "incr", name="web", nb=nb)
+
+
+async def test_reload_takes_graceful_and_sequential(arbiter, web):
+    reply = await done(arbiter, "reload", name="web", graceful=False, sequential=True)
+    assert set(reply["info"]) == {"stopped", "started", "kept"}
+    assert web.done == ["reload graceful=False sequential=True"]
+
+
+async def test_reload_is_graceful_unless_told(arbiter):
+    await done(arbiter, "reload")
+    assert arbiter.done == ["reload graceful=True sequential=False all"]
+
+
+async def test_reload_means_what_a_text_says(arbiter, web):
+    await done(arbiter, "reload", name="web", graceful="false")
+    assert web.done == ["reload graceful=False sequential=False"]
+    with pytest.raises(MessageError, match="'graceful'"):
+        begun(arbiter, "reload", name="web", graceful="perhaps")
+
+
+def test_reload_takes_no_pattern(arbiter):
+    with pytest.raises(MessageError, match=r"^program web\* not found$"):
+        begun(arbiter, "reload", name="web*")
+
+
+async def test_kill_reads_pid_signal_and_grace_in_any_form(arbiter, web):
+    pid = next(iter(web.processes))
+    await done(arbiter, "kill", name="web", pid=str(pid), signum="int", graceful_timeout="0.5")
+    assert web.killed == [(pid, signal.SIGINT, 0.5)]
+
+
+async def test_kill_without_a_pid_means_all(arbiter, web):
+    await done(arbiter, "kill", name="web")
+    assert web.killed == [(None, None, None)]
+
+
+def test_kill_of_a_pid_that_is_not_there_is_done(arbiter, web):
+    assert begun(arbiter, "kill", name="web", pid=99999) is None
+    assert web.killed == []
+
+
+@pytest.mark.parametrize(
+    ("props", "error"),
+    [
+        ({"name": "nope"}, "^program nope not found$"),
+        ({"name": "web", "signum": "FOO"}, "'FOO' is not a signal"),
+        ({"name": "web", "signum": 1.5}, "is not a signal"),
+        ({"name": "web", "graceful_timeout": "soon"}, "isn't a number"),
+        ({"name": "web", "graceful_timeout": -1}, "isn't a number"),
+        ({"name": "web", "graceful_timeout": True}, "isn't a number"),
+        ({"name": "web", "pid": [1]}, "is not a pid"),
+        ({}, "^message invalid 'name' is missing$"),
+    ],
+)
+def test_kill_refuses_before_it_begins(arbiter, props, error):
+    with pytest.raises(MessageError, match=error):
+        begun(arbiter, "kill", **props)
+
+
+def test_kill_of_a_pid_that_is_no_number_is_told_as_of_old(arbiter):
+    with pytest.raises(ValueError, match="invalid literal for int"):
+        begun(arbiter, "kill", name="web", pid="abc")
+
+
+def signals(web):
+    return [process.signals for process in web.processes.values()]
+
+
+def test_signal_reaches_all_processes(arbiter, web):
+    begun(arbiter, "signal", name="web", signum="usr1")
+    assert signals(web) == [[signal.SIGUSR1], [signal.SIGUSR1]]
+
+
+def test_signal_reaches_one(arbiter, web):
+    begun(arbiter, "signal", name="web", signum="SIGUSR1", pid=list(web.processes)[1])
+    assert signals(web) == [[], [signal.SIGUSR1]]
+
+
+def test_signal_to_a_pid_that_is_not_there_is_done(arbiter, web):
+    begun(arbiter, "signal", name="web", signum=0, pid=99999)
+    assert signals(web) == [[], []]
+
+
+@pytest.mark.parametrize("key", ["childpid", "child_pid"])
+def test_signal_to_a_child_needs_its_parent(arbiter, key):
+    with pytest.raises(ArgumentError, match=r"^cannot specify childpid without pid$"):
+        begun(arbiter, "signal", name="web", signum="cont", **{key: 5})
+
+
+def test_signal_names_who_is_no_child(arbiter, web):
+    pid = next(iter(web.processes))
+    with pytest.raises(CircusError, match=f"process 5 is not a child of process {pid}"):
+        begun(arbiter, "signal", name="web", signum="cont", pid=pid, childpid=5)
+
+
+def test_signal_to_the_children_of_nobody_is_an_error(arbiter):
+    with pytest.raises(CircusError, match="process 99999 not found"):
+        begun(arbiter, "signal", name="web", signum="cont", pid=99999, children=True)
+
+
+def test_signal_to_children_spares_the_parent(arbiter, web):
+    begun(arbiter, "signal", name="web", signum="cont", children=True)
+    assert signals(web) == [[], []]
+
+
+def test_signal_needs_a_signal(arbiter):
+    with pytest.raises(MessageError, match=r"^message invalid 'signum' is missing$"):
+        begun(arbiter, "signal", name="web")

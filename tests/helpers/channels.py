@@ -58,6 +58,12 @@ class Caller:
     def close(self) -> None:
         self._socket.close()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 class Message(NamedTuple):
     """One published message; `at` is monotonic time of its arrival."""

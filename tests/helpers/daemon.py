@@ -34,7 +34,8 @@ def script(name: str) -> str:
 class Daemon:
     """One circusd. The ini text needs no `[circus]`; endpoints that it does not name are ipc sockets of our own.
 
-    `endpoint`, `pubsub_endpoint` and `stats_endpoint` are where to reach it; `ini` and `log` are files.
+    `endpoint`, `pubsub_endpoint` and `stats_endpoint` are where to reach it; `ini` and `log` are files. `through` are
+    words in front of circusd: a program that changes something and then executes it.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Daemon:
         env: Mapping[str, str | None] | None = None,
         arguments: Sequence[str] = (),
         options: Mapping[str, object] | None = None,
+        through: Sequence[str] = (),
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         # A path below tmp_path can be longer than the 107 bytes that a unix socket may have.
@@ -70,7 +72,7 @@ class Daemon:
                 self._env.pop(name, None)
             else:
                 self._env[name] = value
-        self._arguments = list(arguments)
+        self._command = [*through, script("circusd"), *arguments, str(self.ini)]
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._caller: Caller | None = None
         self._recorders: list[Recorder] = []
@@ -82,7 +84,7 @@ class Daemon:
         """Start the program and do not wait for anything."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [script("circusd"), *self._arguments, str(self.ini)],
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -192,7 +194,7 @@ class Daemon:
         return reply
 
     def caller(self) -> Caller:
-        """One more connection to the control endpoint; the test closes it."""
+        """One more connection to the control endpoint; the test closes it (`with daemon.caller() as other`)."""
         return Caller(self.endpoint, self._context)
 
     def pids(self, watcher: str) -> list[int]:

@@ -113,10 +113,11 @@ def end(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def open_fds() -> dict[int, str]:
-    """The open file descriptors of this process and where they lead."""
+def open_fds(pid: int | None = None) -> dict[int, str]:
+    """The open file descriptors of a process (of this one without an argument) and where they lead."""
+    directory = f"/proc/{'self' if pid is None else pid}/fd"
     found = {}
-    for name in os.listdir("/proc/self/fd"):
+    for name in os.listdir(directory):
         with contextlib.suppress(OSError):
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+            found[int(name)] = os.readlink(f"{directory}/{name}")
     return found

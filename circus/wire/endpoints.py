@@ -136,6 +136,20 @@ def sibling(control: str, name: str) -> str | None:
     return f"{stem}/{name}" if slash and last == CONTROL_SOCKET and control.startswith("ipc://") else None
 
 
+def reachable(address: str, found_at: str) -> str:
+    """The address of a channel as it can be reached by who found another channel of the same daemon at `found_at`.
+
+    A daemon that listens on all interfaces cannot know by which of them it is seen.
+    """
+    try:
+        channel, known = parse(address), parse(found_at)
+    except EndpointError:
+        return address
+    if channel.host not in {"*", "0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        return address
+    return str(channel._replace(host=known.host or "127.0.0.1"))
+
+
 def find_control(environ: Mapping[str, str], alive: Sequence[str]) -> str:
     """The control endpoint to use when none was named; `alive` are the automatic ones where somebody answers."""
     named = environ.get(ENV_ENDPOINT, "")

@@ -75,8 +75,8 @@ def listen(endpoint: str, *, mode: int = 0o600, owner: str | None = None, option
     `option` names the setting in the text of an error. Raises EndpointInUse where somebody alive listens, otherwise
     EndpointError.
     """
-    parsed = parse(endpoint)
     try:
+        parsed = parse(endpoint)
         if parsed.scheme == "tcp":
             return _listen_tcp(parsed)
         if parsed.path.startswith("@"):
@@ -177,12 +177,10 @@ def _tcp_address(wanted: Endpoint) -> tuple[int, tuple[str, int]]:
         return socket.AF_INET, ("0.0.0.0", wanted.port)  # noqa: S104 - that is what the star asks for
     try:
         found = socket.getaddrinfo(wanted.host, wanted.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:
         address = _interface_address(wanted.host)
         if address is None:
-            raise EndpointError(
-                f"no address or network interface is called {wanted.host!r} ({error.strerror})"
-            ) from error
+            raise EndpointError(f"no address or network interface is called {wanted.host!r} ({error})") from error
         return socket.AF_INET, (address, wanted.port)
     # libzmq prefers IPv4 too, and "localhost" must mean the same to clients and to us.
     family, _, _, _, address_tuple = min(found, key=lambda row: row[0] != socket.AF_INET)

@@ -56,17 +56,16 @@ def parse(endpoint: str) -> Endpoint:
     """The parts of an endpoint to listen on or to connect to; EndpointError says what is wrong with it."""
     scheme, separator, rest = endpoint.strip().partition("://")
     if not separator or scheme not in {"tcp", "ipc"}:
-        raise EndpointError(f"endpoint {endpoint!r}: expected tcp://HOST:PORT or ipc:///PATH")
+        raise EndpointError(f"expected tcp://HOST:PORT or ipc:///PATH, not {endpoint!r}")
     return _parse_ipc(endpoint, rest) if scheme == "ipc" else _parse_tcp(endpoint, rest)
 
 
 def _parse_ipc(endpoint: str, path: str) -> Endpoint:
     if path in {"", "*", "@"} or "\0" in path:
-        raise EndpointError(f"endpoint {endpoint!r}: expected a path after ipc://")
+        raise EndpointError(f"expected a path after ipc://, not {endpoint!r}")
     if len(path.encode(errors="surrogateescape")) > MAX_IPC_PATH:
         raise EndpointError(
-            f"endpoint {endpoint!r}: the path is longer than the {MAX_IPC_PATH} bytes that unix sockets take; "
-            "choose a shorter one"
+            f"the path of {endpoint!r} is longer than the {MAX_IPC_PATH} bytes that unix sockets take; choose a shorter"
         )
     return Endpoint("ipc", path=path)
 
@@ -74,13 +73,13 @@ def _parse_ipc(endpoint: str, path: str) -> Endpoint:
 def _parse_tcp(endpoint: str, rest: str) -> Endpoint:
     host, separator, port_text = rest.rpartition(":")
     if not separator or not host:
-        raise EndpointError(f"endpoint {endpoint!r}: expected tcp://HOST:PORT, with a port")
+        raise EndpointError(f"expected tcp://HOST:PORT, with a port, not {endpoint!r}")
     port = 0 if port_text == "*" else int(port_text) if _is_small_number(port_text) else -1
     if not 0 <= port <= 65535:
-        raise EndpointError(f"endpoint {endpoint!r}: {port_text!r} is not a port (0 to 65535, 0 takes any free one)")
+        raise EndpointError(f"{port_text[:20]!r} is not a port (0 to 65535, 0 takes any free one)")
     bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
     if ";" in bare or "/" in bare or not bare or (bare == host and ":" in host):
-        raise EndpointError(f"endpoint {endpoint!r}: {host!r} is not a host (IPv6 addresses go in brackets)")
+        raise EndpointError(f"{host!r} is not a host (IPv6 addresses go in brackets)")
     return Endpoint("tcp", host=bare, port=port)
 
 

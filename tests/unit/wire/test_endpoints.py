@@ -58,8 +58,8 @@ def test_an_endpoint_is_written_as_it_was_read(text):
         "ipc:///" + "x" * 107,
     ],
 )
-def test_what_is_no_endpoint_is_named(text):
-    with pytest.raises(EndpointError, match=r"^endpoint "):
+def test_what_is_no_endpoint_is_refused(text):
+    with pytest.raises(EndpointError):
         parse(text)
 
 

@@ -159,7 +159,9 @@ class Lifecycle(Passage):
         """Draw every conclusion that the counts allow, then begin the next command, until nothing moves."""
         while True:
             before = (self.state, self._phase, self.current, len(self.queue))
-            if self._phase is None:
+            # A stop that waits begins before any conclusion: one from half a start would ask after_start once more.
+            overtaken = self.current is None and self.queue and self.queue[0].kind == "stop"
+            if self._phase is None and not overtaken:
                 self._conclusions[self.state]()
             if self.current is None and self.queue and self._phase is None and self._may_begin(self.queue[0]):
                 self._begin(self.queue.popleft())

@@ -41,6 +41,7 @@ class World:
         self.refusals: dict[int, str] = {}
         self.hooks: list[str] = []
         self.veto: set[str] = set()
+        self.silent: set[str] = set()
         self.failing_spawns = 0
         self.ignore_term = False
         self.stop_seconds = 0.1
@@ -118,6 +119,8 @@ class World:
 
     def _CallHook(self, effect):
         self.hooks.append(effect.hook)
+        if effect.hook in self.silent:
+            return
         ok = effect.hook not in self.veto
         self._later(0.01, lambda: self.tell(told.HookAnswered(effect.token, effect.hook, ok, None, 0.01)))
 

@@ -370,6 +370,20 @@ def test_a_veto_on_the_way_up_stops_the_watcher(hook):
     assert not w.alive
 
 
+@pytest.mark.parametrize("hook", ["before_start", "before_spawn", "after_spawn", "after_start"])
+def test_a_stop_does_not_wait_for_a_hook_on_the_way_up(hook):
+    w = hooked(hook)
+    w.silent = {hook}
+    start = w.submit("start")
+    w.run(1)
+    stop = w.submit("stop")
+    w.run(1)
+    assert start in w.refusals
+    assert stop in w.answers
+    assert w.life.status == "stopped"
+    assert w.hooks == [hook]
+
+
 def test_a_late_answer_of_a_hook_does_no_harm():
     w = hooked("before_start")
     w.submit("start")

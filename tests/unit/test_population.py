@@ -1,0 +1,34 @@
+"""Which watchers a configuration makes, and the room they need."""
+
+import sys
+
+from circus.population import watcher_specs
+from circus.spec.arbiter import ArbiterSpec
+from circus.spec.exporters import ExporterSpec
+from circus.spec.plugins import PluginSpec
+from circus.spec.watcher import WatcherSpec
+
+WHERE = {"endpoint": "ipc:///c", "pubsub_endpoint": "ipc:///p", "stats_endpoint": "ipc:///s"}
+
+
+def test_the_configured_come_first_then_plugins_then_the_exporter():
+    spec = ArbiterSpec(
+        watchers=(WatcherSpec(name="web", cmd="x"),),
+        plugins=(PluginSpec(name="plugin:p", use="a.B"),),
+        exporters=(ExporterSpec(name="prometheus"),),
+    )
+    made = watcher_specs(spec, **WHERE)
+    assert [watcher.name for watcher in made] == ["web", "plugin:p", "circus-exporter"]
+    assert [watcher.role for watcher in made] == ["worker", "plugin", "exporter"]
+
+
+def test_without_sections_there_is_neither():
+    assert watcher_specs(ArbiterSpec(), **WHERE) == []
+
+
+def test_secrets_of_an_exporter_are_not_on_its_command_line():
+    spec = ArbiterSpec(exporters=(ExporterSpec(name="prometheus", options={"password": "s3cret"}),))
+    (made,) = watcher_specs(spec, **WHERE)
+    assert "s3cret" not in f"{made.cmd} {made.args}"
+    assert b"s3cret" in made.stdin_data
+    assert sys.executable in made.cmd

@@ -79,7 +79,8 @@ class Histogram(msgspec.Struct):
 class DaemonSample(msgspec.Struct, kw_only=True):
     """The daemon about itself, with the addresses of its other channels so that one address is enough to find all.
 
-    Counters (`passes`, `skipped`, `errors`, `drops`) are cumulative over the daemon's life.
+    Counters (`passes`, `skipped`, `errors`, `drops`) are cumulative over the daemon's life. `machine_memory_bytes` is
+    what the machine has, so that who looks from another one can tell shares of it.
     """
 
     boot: str
@@ -107,6 +108,7 @@ class DaemonSample(msgspec.Struct, kw_only=True):
     queue_depth: int
     subscribers: dict[str, int]
     drops: dict[str, int]
+    machine_memory_bytes: int | None = None
 
 
 _encoder = msgspec.json.Encoder()

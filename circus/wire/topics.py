@@ -51,3 +51,13 @@ def split_action(topic: bytes) -> tuple[str, str]:
     _, _, rest = topic.decode().partition(".")
     name, _, action = rest.rpartition(".")
     return name, action
+
+
+def split_stat(topic: bytes, subtopic: object) -> tuple[str, str | None]:
+    """(`res_name`, subtopic or None) of a `stat.` topic. Names may hold dots, so only the body tells whether the last
+    part is a subtopic: `subtopic` is what it carries under that key.
+    """
+    name = topic.decode().partition(".")[2]
+    if subtopic is not None and name.endswith(f".{subtopic}"):
+        return name.removesuffix(f".{subtopic}"), str(subtopic)
+    return name, None

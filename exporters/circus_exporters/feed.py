@@ -33,7 +33,7 @@ import zmq
 import zmq.asyncio
 
 from circus.client import AsyncCircusClient
-from circus.exc import CallError, CircusError, EndpointError
+from circus.exc import CallError, CircusError
 from circus.wire import endpoints, samples
 from circus.wire.events import Record
 from circus.wire.events import decode as decode_record
@@ -47,7 +47,6 @@ RECORDS = b"lifecycle."
 SAMPLES = b"sample."
 DAEMON_SAMPLE = b"sample.-"
 JOURNAL_PAGE = 1000
-WILDCARDS = ("*", "0.0.0.0", "::")  # noqa: S104 - not bound here: a daemon that listens there is asked elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +119,7 @@ class Feed:
     async def refresh(self) -> bool:
         """Take a snapshot that is not older than this call; False when the daemon gave none."""
         came = time.monotonic()
-        if not self._state.attached():
+        if not self._state.attached() or self._disconnected:
             return False
         try:
             async with self._asking:
@@ -143,7 +142,7 @@ class Feed:
                     (options.get("stats_endpoint"), SAMPLES, self._on_sample))  # fmt: skip
         for told, prefix, handler in channels:
             if told:
-                address = reachable(told, self._endpoint)
+                address = endpoints.reachable(told, self._endpoint)
                 channel = Channel(context, address, prefix, handler, self._on_disconnect)
                 stack.callback(channel.close)
         telemetry = await self._telemetry()
@@ -279,6 +278,8 @@ class Feed:
             state.lose_records((records[0].seq if records else self._wanted_seq + 1) - 1)
             for record in records:
                 state.fold_record(record)
+            if state.last_seq == before:  # an answer that leads nowhere must not be asked for again and again
+                state.lose_records(self._wanted_seq)
         self._healing = False
 
     # Questions
@@ -306,16 +307,3 @@ class Feed:
         if answer.get("status") == "error":
             raise CircusError(f"it refused {command!r}: {answer.get('reason')}")
         return answer
-
-
-def reachable(address: str, control: str) -> str:
-    """The address of a channel as seen from here: a daemon that listens on all interfaces is asked where its control
-    endpoint was found.
-    """
-    try:
-        channel, known = endpoints.parse(address), endpoints.parse(control)
-    except EndpointError:
-        return address
-    if channel.scheme == known.scheme == "tcp" and channel.host in WILDCARDS:
-        return str(channel._replace(host=known.host))
-    return address

@@ -1,4 +1,4 @@
-"""The reference page of all metrics, made from the catalogue.
+"""The reference page of the metrics and of the section that serves them, made from the tables in the code.
 
     python -m circus_exporters.reference > docs/reference/metrics.md
 
@@ -11,6 +11,7 @@ import sys
 from typing import Final
 
 from circus_exporters.catalogue import METRICS, SOURCES, Group, Metric
+from circus_exporters.prometheus.options import OPTIONS, SECTION, PrometheusOptions
 
 _INTRODUCTION: Final = """\
 # Metrics
@@ -29,9 +30,9 @@ When no daemon answers, `circus_up` is 0 and only what the exporter knows of its
 older than ten sampling intervals (30 seconds at least), the series of processes are left out, because they would
 say what is not known any more.
 """
-_PROCESS_NOTE: Final = """\
-A series for each slot. How much is shown is the option `processes` of `[exporter:prometheus]`: `full`; `cpu_mem`, which
-is what is marked with *; `off`; or `auto`, which is full detail for up to 500 processes."""
+_PROCESS_NOTE: Final = (
+    "A series for each slot. How much is shown is the option `processes`; with `cpu_mem` it is what is marked with *."
+)
 _TITLES: Final[dict[Group, tuple[str, str]]] = {
     "target": ("The daemon and the exporter", ""),
     "watcher": ("Watchers", "A series for each watcher, whatever its processes do."),
@@ -43,7 +44,15 @@ _TITLES: Final[dict[Group, tuple[str, str]]] = {
 def metrics_page() -> str:
     """The whole page."""
     sources = ", ".join(f"{letter} = {meaning}" for letter, meaning in SOURCES.items())
-    parts = [_INTRODUCTION, f"Sources: {sources}.\n"]
+    defaults = PrometheusOptions()
+    options = [f"| `{name}` | {getattr(defaults, name)} | {option.doc} |" for name, option in OPTIONS.items()]
+    parts = [
+        _INTRODUCTION,
+        f"## [{SECTION}]\n",
+        "\n".join(["| option | default | meaning |", "|---|---|---|", *options, ""]),
+        "## Sources\n",
+        f"{sources}.\n",
+    ]
     for group, (title, note) in _TITLES.items():
         parts.append(f"## {title}\n")
         if note:

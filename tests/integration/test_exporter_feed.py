@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 
+import msgspec
 import pytest
 
 from circus_exporters.feed import Feed, Timings
@@ -122,6 +123,28 @@ async def test_a_gap_is_filled_from_the_journal(following: Following, daemon: Sc
     assert [record.seq for record in following.state.recent] == [11, 12, 13]
     assert following.state.event_gaps == 2
     assert following.state.events_lost == 0
+
+
+async def test_a_flood_of_records_is_taken_to_the_last_one(following: Following, daemon: ScriptedDaemon) -> None:
+    await daemon.subscribed()
+    await until(following.state.attached)
+    for seq in range(11, 5011):
+        await daemon.publish(fleet.record(seq))
+    await until(lambda: following.state.last_seq == 5010)
+    assert following.state.events_lost == 0
+
+
+async def test_a_journal_that_answers_nothing_useful_is_asked_once(
+    following: Following, daemon: ScriptedDaemon
+) -> None:
+    await daemon.subscribed()
+    await until(following.state.attached)
+    strange = [fleet.record(seq, boot="elsewhere") for seq in (11, 12)]
+    daemon.answers["events"] = lambda _: {"status": "ok", "boot": fleet.BOOT, "records": msgspec.to_builtins(strange)}
+    daemon.asked.clear()
+    await daemon.publish(fleet.record(13))
+    await until(lambda: following.state.last_seq == 13)
+    assert daemon.asked.count("events") == 1
 
 
 async def test_what_the_journal_has_forgotten_is_counted_as_lost(following: Following, daemon: ScriptedDaemon) -> None:

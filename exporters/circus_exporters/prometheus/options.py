@@ -54,10 +54,32 @@ def _processes(text: str) -> ProcessDetail:
     return cast("ProcessDetail", text)
 
 
-_READERS: Final[Mapping[str, tuple[Callable[[str], Any], str]]] = {
-    "host": (_host, "expected a host name or address, without port"),
-    "port": (_port, "expected a port number from 0 to 65535"),
-    "processes": (_processes, f"expected one of {', '.join(_DETAILS)}"),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One option: how its text is read (ValueError if it is wrong), what is expected, and what it means."""
+
+    read: Callable[[str], Any]
+    expected: str
+    doc: str
+
+
+OPTIONS: Final[Mapping[str, Option]] = {
+    "host": Option(
+        read=_host,
+        expected="expected a host name or address, without port",
+        doc="Where to listen. Metrics tell much about a machine: open it to others with care.",
+    ),
+    "port": Option(
+        read=_port,
+        expected="expected a port number from 0 to 65535",
+        doc="The port; 0 takes any free one and logs it. One that is taken is tried again every second.",
+    ),
+    "processes": Option(
+        read=_processes,
+        expected=f"expected one of {', '.join(_DETAILS)}",
+        doc="How much to show of each process: `full`, `cpu_mem` (five series), `off`, or `auto`: `full` for up to 500 "
+        "processes, `cpu_mem` for more.",
+    ),
 }
 
 
@@ -66,15 +88,16 @@ def read_options(section: Mapping[str, str], *, where: str | None = None) -> Pro
     mistakes: list[Mistake] = []
     values: dict[str, Any] = {}
     for option, text in section.items():
-        if option not in _READERS:
-            expected = f"no such option; there are {', '.join(_READERS)}"
-            near = difflib.get_close_matches(option, _READERS, n=1)
+        known = OPTIONS.get(option)
+        if known is None:
+            expected = f"no such option; there are {', '.join(OPTIONS)}"
+            near = difflib.get_close_matches(option, OPTIONS, n=1)
             if near:
                 expected = f"no such option; did you mean {near[0]}?"
         else:
-            read, expected = _READERS[option]
+            expected = known.expected
             try:
-                values[option] = read(text.strip())
+                values[option] = known.read(text.strip())
                 continue
             except ValueError:
                 pass

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from circus_exporters.catalogue import METRICS, SOURCES, Metric
+from circus_exporters.prometheus.options import OPTIONS
 from circus_exporters.reference import metrics_page
 from tests.helpers.daemon import REPOSITORY
 
@@ -62,3 +63,8 @@ def test_the_committed_page_is_fresh() -> None:
 def test_every_metric_is_on_the_page() -> None:
     page = metrics_page()
     assert [metric.name for metric in METRICS if f"| `{metric.name}`" not in page] == []
+
+
+def test_every_option_of_the_section_is_on_the_page() -> None:
+    page = metrics_page()
+    assert [name for name in OPTIONS if f"| `{name}` |" not in page] == []

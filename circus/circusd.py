@@ -106,7 +106,9 @@ def _serve(spec: ArbiterSpec, args: argparse.Namespace, handle: DaemonHandle | N
 
     from circus.logs import configure_logger
     from circus.pidfile import Pidfile
+    from circus.runtime.fds import keep_to_ourselves
 
+    keep_to_ourselves()
     configure_logger(
         logger,
         args.loglevel or spec.loglevel or "info",

@@ -7,6 +7,7 @@ more per worker) are moved up out of the way.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import resource
@@ -64,3 +65,15 @@ class FdRoom:
 
 ROOM = FdRoom(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """The one table of descriptors that this program has."""
+
+
+def keep_to_ourselves() -> None:
+    """Close on exec what this program was started with: its workers are spawned without a look at open descriptors.
+
+    For the main program only, before it opens anything that is to be inherited.
+    """
+    for name in os.listdir("/dev/fd"):  # noqa: PTH208 -- plain text is enough
+        fd = int(name)
+        if fd > 2:
+            with contextlib.suppress(OSError):  # the one that reads the directory is gone again
+                os.set_inheritable(fd, False)

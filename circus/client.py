@@ -76,7 +76,7 @@ class CircusClient:
         deadline = time.monotonic() + self.timeout
         try:
             self.socket.send(body)
-            while (left := deadline - time.monotonic()) > 0 and self.socket.poll(max(int(left * 1000), 1)):
+            while (left := deadline - time.monotonic()) > 0 and self.socket.poll(int(left * 1000) + 1):
                 reply = answer_to(request_id, self.socket.recv_multipart())
                 if reply is not None:
                     return reply

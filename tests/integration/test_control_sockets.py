@@ -180,8 +180,10 @@ async def test_the_peer_on_a_unix_socket_is_known(place):
     socket.bind(endpoint)
     got = []
     with contextlib.closing(LoopSocket(socket, got.append, loop=asyncio.get_running_loop())):
-        connected(context, endpoint).send(b"hello")
+        client = connected(context, endpoint)
+        client.send(b"hello")
         await until(lambda: got)
+        client.close()
         assert got[0][-1].get("Peer-Address") == f"localhost:{os.getuid()}:{os.getgid()}:{os.getpid()}"
 
 

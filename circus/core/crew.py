@@ -181,7 +181,7 @@ class Crew:
     def spawned(self, slot: Slot, pid: int, seconds: float) -> None:
         """The process exists."""
         self._step(slot, ProcessEvent.SPAWNED)
-        slot.pid, slot.spawned_at, slot.spawn_failures = pid, self.now, 0
+        slot.pid, slot.spawned_at, slot.spawn_seconds, slot.spawn_failures = pid, self.now, seconds, 0
         origin = slot.origin
         assert origin is not None
         slot.spawned_by = Origin(kind="record", trace=origin.trace)
@@ -202,7 +202,8 @@ class Crew:
         slot.ready = True
         self.effects.append(do.Publish("spawn", {"process_pid": slot.pid}))
         assert slot.spawned_by is not None
-        self.tell("process.ready", slot.spawned_by, slot, seconds=self.now - slot.spawned_at)
+        since_fork = self.now - slot.spawned_at + slot.spawn_seconds
+        self.tell("process.ready", slot.spawned_by, slot, seconds=since_fork)
 
     def spawn_failed(self, slot: Slot, stage: str, errno: int | None, message: str) -> None:
         """No process came; wait and try again, or stay (the lifecycle asks `spent`)."""

@@ -23,6 +23,7 @@ class Slot:
     start_cause: str = "boot"
     replaces: bool = False
     spawned_at: float = 0.0
+    spawn_seconds: float = 0.0
     ready: bool = False
     origin: Origin | None = None
     """What the next record about this slot comes from."""

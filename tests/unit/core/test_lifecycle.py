@@ -33,6 +33,12 @@ def test_a_start_answers_with_the_pids_it_started():
     assert actions(w) == ["spawn", "spawn", "start"]
 
 
+def test_the_time_to_readiness_counts_the_fork():
+    w = started()
+    ready = next(r for r in w.records if r.record == "process.ready")
+    assert ready.data["seconds"] == pytest.approx(0.001)
+
+
 def test_a_start_of_what_runs_keeps_it():
     w = started(numprocesses=2)
     op = w.submit("start")

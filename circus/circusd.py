@@ -44,7 +44,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The console script; ends the program."""
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
+    try:
+        status = run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:  # while the configuration is read
+        status = 128 + signal.SIGINT
+    sys.exit(status)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -109,6 +113,9 @@ def _serve(spec: ArbiterSpec, args: argparse.Namespace, handle: DaemonHandle | N
     from circus.runtime.fds import keep_to_ourselves
 
     keep_to_ourselves()
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        # Until the loop takes the signals over there is nothing to stop, but there may be a pid file to remove.
+        signal.signal(signum, lambda *_: sys.exit(0))
     configure_logger(
         logger,
         args.loglevel or spec.loglevel or "info",
@@ -143,6 +150,8 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
     arbiter = Arbiter(spec, main=True)
     signals = SysHandler(asyncio.get_running_loop(), arbiter)
     signals.install()
+    # Whoever started us may have blocked some; nobody could stop us then, and our workers would inherit it.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     logger.info("Starting master on pid %s", os.getpid())
     try:
         # What was imported lives as long as the daemon; a full collection need not look at it again and again.
@@ -150,7 +159,11 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
         gc.freeze()
         await arbiter.run(handle.ready if handle is not None else None)
     finally:
+        # Nothing is left that a further signal could hasten, and it must not keep us from leaving well.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals.SIGNALS)
         signals.uninstall()
+        for signum in signals.SIGNALS:
+            signal.signal(signum, signal.SIG_IGN)
     logger.info("Arbiter exiting")
 
 

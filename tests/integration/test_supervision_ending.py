@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -79,16 +80,42 @@ def test_a_signal_ends_the_daemon_well(circusd: Start, tmp_path: pathlib.Path, s
     assert not pathlib.Path(daemon.endpoint.removeprefix("ipc://")).exists()
 
 
-def test_sigterm_at_any_moment_of_the_start_leaves_nothing(circusd: Start) -> None:
+def test_sigterm_at_any_moment_of_the_start_leaves_nothing(circusd: Start, tmp_path: pathlib.Path) -> None:
+    pidfile = tmp_path / "circusd.pid"
     # From before the first line of Python has run to after all have been started. That nothing is left behind is
     # watched by the fixture of every test, which adopts what escapes.
     for hundredths in range(0, 60, 5):
-        daemon = circusd(f"[watcher:web]\n{SLEEPER}numprocesses = 50\n", start=False)
+        daemon = circusd(f"[watcher:web]\n{SLEEPER}numprocesses = 50\n", options={"pidfile": pidfile}, start=False)
         daemon.spawn()
         time.sleep(hundredths / 100)
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() in {0, -signal.SIGTERM}
         assert "Traceback" not in daemon.log_text()
+        assert not pidfile.exists()
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_impatient_signals_do_not_keep_the_daemon_from_leaving_well(
+    circusd: Start, tmp_path: pathlib.Path, signum: int
+) -> None:
+    pidfile = tmp_path / "circusd.pid"
+    daemon = circusd(f"[watcher:web]\n{SLEEPER}", options={"pidfile": pidfile})
+    while daemon.returncode is None:
+        daemon.signal(signum)
+        time.sleep(0.001)  # as fast as somebody who keeps the keys pressed, and faster
+    assert daemon.returncode == 0
+    assert not pidfile.exists()
+    assert "Traceback" not in daemon.log_text()
+
+
+def test_a_daemon_that_was_started_with_blocked_signals_can_be_stopped(circusd: Start) -> None:
+    blocked = (
+        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [15]); os.execvp(sys.argv[1], sys.argv[1:])"
+    )
+    daemon = circusd(f"[watcher:web]\n{SLEEPER}", through=[sys.executable, "-c", blocked])
+    daemon.wait_pids("web", 1)
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
 
 
 def test_sigterm_during_the_delay_between_watchers(circusd: Start) -> None:

@@ -161,7 +161,7 @@ class Grid(ScrollView, can_focus=True):
             return "", _PLAIN, _PLAIN, 0, 0
         row = self.rows[index]
         text = line(row, self._placed, self._time)
-        if index == self._cursor and self.has_focus:
+        if index == self._cursor:
             return text, _CURSOR, _CURSOR, 0, 0
         style = _WATCHER if row.process is None else _PLAIN
         state = (row.process or row.watcher).state

@@ -79,6 +79,7 @@ class CircusTop(App[None]):
         self.needle = needle
         self.folded: set[str] = set()
         self._drawing = False
+        self._writing = False
         self._told: dict[str, tuple[str, bool]] = {}
 
     def compose(self) -> ComposeResult:
@@ -138,14 +139,12 @@ class CircusTop(App[None]):
 
     def action_filter(self) -> None:
         """Ask what to look for."""
-        field = self.query_one(Input)
-        field.display = True
-        field.focus()
+        self._write(begun=True)
 
     def action_no_filter(self) -> None:
         """Show everything again."""
         self.query_one(Input).value = ""
-        self._leave_filter()
+        self._write(begun=False)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while it is written."""
@@ -154,11 +153,13 @@ class CircusTop(App[None]):
 
     def on_input_submitted(self) -> None:
         """Keep the filter and go back to the table."""
-        self._leave_filter()
+        self._write(begun=False)
 
-    def _leave_filter(self) -> None:
-        self.query_one(Input).display = False
-        self._grid.focus()
+    def _write(self, *, begun: bool) -> None:
+        self._writing = begun
+        field = self.query_one(Input)
+        field.display = begun
+        (field if begun else self._grid).focus()
         self.draw()
 
     def on_resize(self) -> None:
@@ -188,11 +189,11 @@ class CircusTop(App[None]):
             return f"{source.view.refused} messages were not understood: another release of circus?", True
         if source.problem:
             return printable(source.problem), True
-        if self._grid.has_focus:
-            if self.needle:
-                return f"filter: {printable(self.needle)}   / changes it, escape ends it", False
-            return f"{self._order_keys()}  {_OTHER_KEYS}", False
-        return "enter keeps the filter, escape ends it", False
+        if self._writing:
+            return "enter keeps the filter, escape ends it", False
+        if self.needle:
+            return f"filter: {printable(self.needle)}   / changes it, escape ends it", False
+        return f"{self._order_keys()}  {_OTHER_KEYS}", False
 
     def _order_keys(self) -> str:
         arrow = "↑" if self.reversed != (self.order == "name") else "↓"

@@ -2,7 +2,9 @@
 
 Soft limits are set in the daemon just around the spawn and restored at once, hard ones are set on the child right
 after. Limits that would bite the daemon itself in that half millisecond (CPU, address space, data, processes) go through
-a `sh` that sets them and execs the program. A hard limit of the daemon is never lowered: it could not be raised again.
+a `sh` that sets them and execs the program; so do descriptors, where the daemon has no free number below the limit, and
+the stack, whose limit the kernel restores at the end of an exec. A hard limit of the daemon is never lowered: it could
+not be raised again.
 """
 
 from __future__ import annotations
@@ -14,15 +16,16 @@ import resource
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil
 from typing import Final
 
 from circus.exc import SpawnError
 from circus.runtime.fds import ROOM
 
-# What a limit of the daemon itself could break while it is in force there.
-_BITING: Final = {"as": "-v", "cpu": "-t", "data": "-d", "nproc": "-u"}
-_KILOBYTES: Final = frozenset({"as", "data"})
+# What a limit of the daemon itself could break while it is in force there, or what would not last.
+_BITING: Final = {"as": "-v", "cpu": "-t", "data": "-d", "nproc": "-u", "stack": "-s"}
+_OTHERS: Final = {"nofile": "-n", "core": "-c", "fsize": "-f", "memlock": "-l"}
+_UNIT: Final = {"as": 1024, "data": 1024, "stack": 1024, "memlock": 1024, "core": 512, "fsize": 512}
+"""Bytes in what the shell counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +36,23 @@ class Limits:
     """(resource, value) to be in force in the daemon around the spawn."""
     after: tuple[tuple[int, int], ...]
     """(resource, value) to be set soft and hard on the child."""
-    prefix: tuple[str, ...]
-    """Words before the program: the `sh` that sets the biting limits."""
+    script: tuple[str, ...]
+    """What a shell in front of the program does, for the biting limits."""
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        """Words before the program: the `sh` that sets the biting limits."""
+        return ("/bin/sh", "-c", f'{" && ".join(self.script)} && exec "$@"', "circus") if self.script else ()
+
+    def fitting(self) -> Limits:
+        """The same, in the way that works now: a limit of descriptors below those that we need goes through `sh` too."""
+        soft = dict(self.around).get(resource.RLIMIT_NOFILE, ROOM.inherited_soft if ROOM.raised else None)
+        if soft is None or ROOM.has_numbers_below(soft):
+            return self
+        around = tuple(each for each in self.around if each[0] != resource.RLIMIT_NOFILE)
+        # What the shell lowers must not be lowered here, so the limit in force stays.
+        held = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        return Limits((*around, (resource.RLIMIT_NOFILE, held)), self.after, (*self.script, _ulimit("nofile", soft)))
 
 
 NO_LIMITS: Final = Limits((), (), ())
@@ -57,25 +75,27 @@ def resolve_limits(rlimits: Mapping[str, int | None]) -> Limits:
         _, hard = resource.getrlimit(number)
         if name == "nofile" and wanted == resource.RLIM_INFINITY:
             wanted = hard
+        if name in _BITING and wanted != resource.RLIM_INFINITY:
+            # As the shell counts: what it sets and what is set on the child must not be at odds.
+            wanted -= wanted % _UNIT.get(name, 1)
         after.append((number, wanted))
         if name in _BITING or not hasattr(resource, "prlimit"):
-            script.append(_ulimit(name, value))
+            script.append(_ulimit(name, value, hard=name == "stack"))
         else:
             fits = hard == resource.RLIM_INFINITY or (wanted != resource.RLIM_INFINITY and wanted <= hard)
             around.append((number, wanted if fits else hard))
-    prefix = ("/bin/sh", "-c", f'{" && ".join(script)} && exec "$@"', "circus") if script else ()
-    return Limits(tuple(around), tuple(after) if hasattr(resource, "prlimit") else (), prefix)
+    return Limits(tuple(around), tuple(after) if hasattr(resource, "prlimit") else (), tuple(script))
 
 
-def _ulimit(name: str, value: int | None) -> str:
-    flag = _BITING.get(name) or {"nofile": "-n", "core": "-c", "stack": "-s", "fsize": "-f", "memlock": "-l"}.get(name)
+def _ulimit(name: str, value: int | None, *, hard: bool = False) -> str:
+    flag = _BITING.get(name) or _OTHERS.get(name)
     if flag is None:
         raise SpawnError("rlimit", f"'rlimit_{name}' cannot be set on this system")
-    amount = "unlimited" if value is None else str(ceil(value / 1024) if name in _KILOBYTES else value)
+    amount = "unlimited" if value is None else str(value // _UNIT.get(name, 1))
     if name == "nproc":
         # dash calls the number of processes -p, other shells -u.
         return f"{{ ulimit -S -u {amount} 2>/dev/null || ulimit -S -p {amount}; }}"
-    return f"ulimit -S {flag} {amount}"
+    return f"ulimit {flag} {amount}" if hard else f"ulimit -S {flag} {amount}"
 
 
 @contextmanager

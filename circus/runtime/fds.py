@@ -51,6 +51,16 @@ class FdRoom:
         """Whether workers have to be given another limit than the daemon's."""
         return self.base is not None
 
+    def has_numbers_below(self, limit: int) -> bool:
+        """Whether a spawn under that soft limit finds the two descriptors that it needs for itself."""
+        try:
+            free = os.pipe()
+        except OSError:
+            return False
+        for fd in free:
+            os.close(fd)
+        return max(free) < limit
+
     def move_up(self, fd: int) -> int:
         """The same descriptor under a high number, if low ones have to be kept free."""
         if self.base is None or fd >= self.base:

@@ -52,9 +52,11 @@ def spawn(
         SpawnError: with the stage that failed and a sentence that says what and where.
     """
     argv: Sequence[str] = command.argv
+    limits = limits.fitting()
     if limits.prefix:
         _must_exist(command)
-        argv = (*limits.prefix, *argv)
+        # A shell cannot give a program another name than its path.
+        argv = (*limits.prefix, command.executable or argv[0], *argv[1:])
     switch: dict[str, Any] = {}
     if identity is not None:
         switch = {"user": identity.uid, "group": identity.gid, "extra_groups": identity.groups}

@@ -208,6 +208,18 @@ class Daemon:
     def wait_status(self, watcher: str, status: str, deadline: float = DEADLINE) -> None:
         wait_until(lambda: self.status(watcher) == status, deadline, lambda: f"{watcher} is {self.status(watcher)}")
 
+    def wait_state(self, watcher: str, state: str, deadline: float = DEADLINE) -> dict[str, Any]:
+        """What `telemetry` says of a watcher once it is in that state (more of them than `status` tells: fatal, …)."""
+
+        def there() -> dict[str, Any] | None:
+            told = self.telemetry(watcher)
+            return told if told["state"] == state else None
+
+        return (
+            wait_until(there, deadline, lambda: f"{watcher}: {self.telemetry(watcher)['state']}\n{self.log_text()}")
+            or {}
+        )
+
     def wait_pids(self, watcher: str, count: int, deadline: float = DEADLINE, without: Sequence[int] = ()) -> list[int]:
         """The pids of a watcher once there are `count` of them and none of `without` is among them."""
 

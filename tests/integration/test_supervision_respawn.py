@@ -45,8 +45,8 @@ def test_a_crash_loop_cools_down_and_goes_on(circusd: Start) -> None:
 
 def test_a_program_that_is_missing_is_given_up_after_max_retry(circusd: Start) -> None:
     daemon = circusd(f"[watcher:bad]\n{MISSING}max_retry = 4\nbackoff = 0.01\n")
-    daemon.wait_status("bad", "stopped")
-    snapshot = wait_until(lambda: (told := daemon.telemetry("bad"))["state"] == "fatal" and told)
+    snapshot = daemon.wait_state("bad", "fatal")
+    assert daemon.status("bad") == "stopped"
     assert snapshot["counters"]["spawn_failures"]["exec"] == 4
     assert daemon.log_text().count("error in 'bad': program not found") == 4
     assert "'/nonexistent/program'" in daemon.log_text()
@@ -56,13 +56,13 @@ def test_a_watcher_that_gives_up_does_not_hold_up_the_others(circusd: Start) -> 
     daemon = circusd(f"[watcher:bad]\n{MISSING}priority = 10\nbackoff = 0.01\n{GOOD}[watcher:zzz]\n{SLEEPER}")
     for name in ("good", "zzz"):
         daemon.wait_status(name, "active")
-    daemon.wait_status("bad", "stopped")
+    daemon.wait_state("bad", "fatal")
 
 
 def test_a_watcher_that_gave_up_starts_again_when_asked(circusd: Start, tmp_path: pathlib.Path) -> None:
     program = tmp_path / "late"
     daemon = circusd(f"[watcher:late]\ncmd = {program}\nmax_retry = 1\n")
-    daemon.wait_status("late", "stopped")
+    daemon.wait_state("late", "fatal")
     program.write_text("#!/bin/sh\nexec sleep 1000\n")
     program.chmod(0o755)
     assert len(daemon.ok("start", name="late", waiting=True)["info"]["started"]) == 1
@@ -99,7 +99,7 @@ def test_a_program_that_comes_back_is_found_by_the_next_attempt(circusd: Start, 
 
 def test_a_working_directory_that_is_missing_is_named(circusd: Start) -> None:
     daemon = circusd(f"[watcher:bad]\n{SLEEPER}working_dir = /nonexistent/place\nmax_retry = 1\n")
-    daemon.wait_status("bad", "stopped")
+    daemon.wait_state("bad", "fatal")
     assert "cannot use working_dir '/nonexistent/place'" in daemon.log_text()
     assert daemon.telemetry("bad")["counters"]["spawn_failures"]["cwd"] == 1
 
@@ -108,7 +108,7 @@ def test_a_program_that_may_not_be_executed_is_named(circusd: Start, tmp_path: p
     program = tmp_path / "text"
     program.write_text("no program\n")
     daemon = circusd(f"[watcher:bad]\ncmd = {program}\nmax_retry = 1\n")
-    daemon.wait_status("bad", "stopped")
+    daemon.wait_state("bad", "fatal")
     assert f"cannot run '{program}': Permission denied" in daemon.log_text()
 
 

@@ -349,3 +349,11 @@ async def test_many_requests_at_once_are_all_answered():
             await client.send(b'{"command": "status", "id": %d}' % number)
         ids = [json.loads((await client.receive())[-1])["id"] for _ in range(1000)]
     assert ids == list(range(1000))
+
+
+async def test_a_message_that_is_too_large_costs_only_its_sender_the_connection():
+    async with served(watchers()) as daemon:
+        flooder = daemon.client()
+        await flooder.send(b'{"command": "list", "more": "%b"}' % (b"x" * (17 * 1024 * 1024)))
+        assert (await daemon.client().ask("numwatchers"))["status"] == "ok"
+        assert (await flooder.ask("numwatchers"))["status"] == "ok"

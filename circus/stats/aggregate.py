@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from circus.stats.readers import NOT_AVAILABLE
 from circus.wire.samples import ProcessSample, Totals
 
 
@@ -28,10 +29,10 @@ def totals(samples: Iterable[ProcessSample], ended: tuple[float, float], floor: 
 
 def averages(infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The body of `stat.<watcher>`: the mean of CPU, the sum of memory, the age of the oldest; `N/A` without numbers."""
-    cpu, mem, age = ([info[key] for info in infos if info[key] != "N/A"] for key in ("cpu", "mem", "age"))
+    cpu, mem, age = ([info[key] for info in infos if info[key] != NOT_AVAILABLE] for key in ("cpu", "mem", "age"))
     return {
         "pid": [info["pid"] for info in infos],
-        "cpu": round(sum(cpu) / len(cpu), 3) if cpu else "N/A",
-        "mem": round(sum(mem), 3) if mem else "N/A",
-        "age": max(age) if age else "N/A",
+        "cpu": round(sum(cpu) / len(cpu), 3) if cpu else NOT_AVAILABLE,
+        "mem": round(sum(mem), 3) if mem else NOT_AVAILABLE,
+        "age": max(age) if age else NOT_AVAILABLE,
     }

@@ -29,7 +29,8 @@ from circus.wire.samples import DaemonSample, WatcherSample
 
 logger = logging.getLogger(__name__)
 
-PAUSE_SECONDS: Final = 0.0001  # any timer will do: what is due and what is readable comes before it
+# A timer that is due at once: whatever is readable and every timer that was due earlier comes before it.
+PAUSE_SECONDS: Final = 0.0
 PASS_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _QUEUED_PASSES: Final = 8
 _DAEMON: Final = "circusd"
@@ -305,6 +306,7 @@ class StatsChannel:
             queue_depth=self._queue_depth(),
             subscribers=self.subscriptions.counts(),
             drops={"stats": self._socket.drops, **self._drops()},
+            machine_memory_bytes=self.service.machine_memory,
         )
 
     def _publish_sockets(self) -> None:

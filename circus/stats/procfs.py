@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from circus.runtime.fds import ROOM
-from circus.stats.readers import Description, MemoryReading, SlowReading
+from circus.stats.readers import NOT_AVAILABLE, Description, MemoryReading, SlowReading
 from circus.wire.samples import TreeSample
 
 _FLAGS: Final = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
@@ -52,9 +52,13 @@ class Procfs:
         return ProcfsReader(self, pid, keep=keep)
 
     def may_keep(self, fd: int) -> bool:
-        """Descriptors are given out from the lowest up, so the number of a new one tells how full the table is."""
+        """Descriptors are given out from the lowest up (or from a base up), so the number of a new one tells how full
+        the table is.
+        """
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return fd < (KEEP_BELOW if limit < 0 else min(KEEP_BELOW, limit * 3 // 4))
+        base = ROOM.base or 0
+        room = KEEP_BELOW if limit < 0 else min(KEEP_BELOW, (limit - base) * 3 // 4)
+        return fd - base < room
 
     def user(self, uid: int) -> str:
         """The name of a user, asked for once: the answer may come from a directory service."""
@@ -256,16 +260,20 @@ class ProcfsReader:
             return self._described[1]
         closed = self._line.rindex(b")")
         comm = self._line[:closed]
-        if self._names is None or comm != self._comm:  # an exec changes the name
-            self._names = (self._command(), self._user())
+        names = self._names
+        if names is None or comm != self._comm:  # an exec changes the name
+            names = (self._command(), self._user())
             self._comm = comm
+            # In the first moments after an exec there is no command line yet: then it is asked for again.
+            self._names = names if names[0] != NOT_AVAILABLE else None
         fields = self._line[closed + 2 :].split()
         ticks = sum(int(fields[i]) for i in (_USER, _SYSTEM, _CHILD_USER, _CHILD_SYSTEM))
         if len(fields) > _WAITED_FOR_DISK:
             ticks += int(fields[_WAITED_FOR_DISK])
         nice = None if fields[_STATE] == b"Z" else int(fields[_NICE])
-        described = Description(*self._names, nice, ticks / _TICKS)
-        self._described = (self._line, described)
+        described = Description(*names, nice, ticks / _TICKS)
+        if self._names is not None:
+            self._described = (self._line, described)
         return described
 
     def children(self) -> list[int]:
@@ -289,11 +297,11 @@ class ProcfsReader:
         try:
             return _program(self._procfs.read(self.pid, "cmdline"))
         except PermissionError:
-            return "N/A"
+            return NOT_AVAILABLE
 
     def _user(self) -> str:
         uid = _after(self._procfs.read(self.pid, "status"), b"\nUid:")
-        return "N/A" if uid is None else self._procfs.user(uid)
+        return NOT_AVAILABLE if uid is None else self._procfs.user(uid)
 
     def _max_fds(self) -> int | None:
         if self._procfs.asks_kernel:
@@ -332,7 +340,7 @@ def _after(text: bytes, key: bytes) -> int | None:
 def _program(cmdline: bytes) -> str:
     """The base name of the program, as 0.19 shows it: the first word of the first argument."""
     words = cmdline.split(b"\0", 1)[0].split()
-    return words[0].rpartition(b"/")[2].decode(errors="replace") if words else "N/A"
+    return words[0].rpartition(b"/")[2].decode(errors="replace") if words else NOT_AVAILABLE
 
 
 def _boot_time(root: str) -> float:

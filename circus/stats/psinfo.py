@@ -11,11 +11,10 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from circus.stats.readers import Description
+from circus.stats.readers import NOT_AVAILABLE, Description
 from circus.wire.samples import ProcessSample
 
-NOT_AVAILABLE: Final = "N/A"
-_UNITS: Final = "KMGTPEZY"
+_UNITS: Final = "BKMGTPEZY"
 
 
 def size_text(size: int | None) -> str:
@@ -24,12 +23,8 @@ def size_text(size: int | None) -> str:
         return NOT_AVAILABLE
     if size < 1024:
         return f"{size}B"
-    value = float(size)
-    power = -1
-    while value >= 1024.0:
-        value /= 1024.0
-        power += 1
-    return f"{value:.2f}{_UNITS[power]}"
+    power = (size.bit_length() - 1) // 10
+    return f"{size / (1 << 10 * power):.2f}{_UNITS[power]}"
 
 
 def cpu_text(seconds: float) -> str:

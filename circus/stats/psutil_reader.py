@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 import psutil
 
-from circus.stats.readers import Description, MemoryReading, SlowReading
+from circus.stats.readers import NOT_AVAILABLE, Description, MemoryReading, SlowReading
 from circus.wire.samples import TreeSample
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ class PsutilReaders:
 class PsutilReader:
     """One process."""
 
-    __slots__ = ("_factory", "_name", "_process", "_user_and_command", "create_time", "pid")
+    __slots__ = ("_factory", "_name", "_names", "_process", "create_time", "pid")
 
     def __init__(self, factory: PsutilReaders, pid: int) -> None:
         self.pid = pid
@@ -63,7 +63,7 @@ class PsutilReader:
         self._factory = factory
         self._process: psutil.Process | None = None
         self._name = ""
-        self._user_and_command: tuple[str, str] | None = None
+        self._names: tuple[str, str] | None = None
 
     def read(self) -> tuple[str, float, float, int, int, int, int | None, int | None] | None:
         try:
@@ -95,7 +95,7 @@ class PsutilReader:
 
     def read_slow(self) -> SlowReading:
         process = self._known()
-        self._user_and_command = None
+        self._names = None
         with _translated():
             io = _told(process, "io_counters")
             switches = _told(process, "num_ctx_switches")
@@ -149,13 +149,15 @@ class PsutilReader:
         process = self._known()
         with _translated():
             try:
-                name = process.name()
-                if self._user_and_command is None or name != self._name:
-                    self._user_and_command = (_program(process), process.username())
+                name, names = process.name(), self._names
+                if names is None or name != self._name:
+                    names = (_program(process), process.username())
                     self._name = name
-                return Description(*self._user_and_command, process.nice(), sum(process.cpu_times()))
+                    # In the first moments after an exec there is no command line yet: then it is asked for again.
+                    self._names = names if names[0] != NOT_AVAILABLE else None
+                return Description(*names, process.nice(), sum(process.cpu_times()))
             except psutil.ZombieProcess:
-                return Description(*(self._user_and_command or ("N/A", "N/A")), None, 0.0)
+                return Description(*(self._names or (NOT_AVAILABLE, NOT_AVAILABLE)), None, 0.0)
 
     def children(self) -> list[int]:
         return self._factory.children(self.pid)
@@ -193,6 +195,6 @@ def _program(process: psutil.Process) -> str:
     try:
         words = process.cmdline()[:1]
     except psutil.AccessDenied:
-        return "N/A"
+        return NOT_AVAILABLE
     first = words[0].split() if words else []
-    return first[0].rpartition("/")[2] if first else "N/A"
+    return first[0].rpartition("/")[2] if first else NOT_AVAILABLE

@@ -15,6 +15,7 @@ from circus.exc import CircusError
 from circus.ports import ProcessReader
 from circus.wire.samples import TreeSample
 
+NOT_AVAILABLE: Final = "N/A"
 VARIABLE: Final = "CIRCUS_STATS_READER"
 
 

@@ -27,20 +27,22 @@ _SHORTEST: Final = 0.25  # seconds; a percentage over less is mostly ticks of th
 
 
 class Slice:
-    """The time that may pass before the loop gets its turn."""
+    """The time that may pass before the loop gets its turn; `end` is monotonic."""
+
+    __slots__ = ("_budget", "_monotonic", "end")
 
     def __init__(self, clock: Clock, budget: float) -> None:
         self._monotonic = clock.monotonic
         self._budget = budget
-        self._end = 0.0
+        self.end = NEVER
 
     def begin(self) -> None:
         """A new slice begins now."""
-        self._end = self._monotonic() + self._budget
+        self.end = self._monotonic() + self._budget
 
     def over(self) -> bool:
         """True when it is time to let others run."""
-        return self._monotonic() >= self._end
+        return self._monotonic() >= self.end
 
 
 class Member:
@@ -54,13 +56,16 @@ class Member:
     """
 
     __slots__ = ("base_cpu", "base_time", "gone", "memory", "memory_asked", "percent", "read_at", "reader", "sample",
-                 "slow_due")  # fmt: skip
+                 "slow_due", "slow_told", "told", "used")  # fmt: skip
 
     def __init__(self, reader: Reader, sample: ProcessSample, memory: bool) -> None:
         self.reader = reader
         self.sample = sample
         self.memory = memory
         self.memory_asked: Future[MemoryReading | None] | None = None
+        self.told: tuple[object, ...] | None = None
+        self.slow_told: tuple[object, ...] | None = None
+        self.used = 0.0
         self.percent = 0.0
         self.base_cpu = 0.0
         self.base_time = NEVER
@@ -151,13 +156,13 @@ class Sampler:
         """Read these processes, yielding whenever the loop should have its turn.
 
         With `slow`, processes for which the slow tier is due get it too: those that never had it, and that many others.
-        Samples not older than `max_age` are left as they are. Whoever drives the sweep calls `slice.begin()` before
+        Samples younger than `max_age` are left as they are. Whoever drives the sweep calls `slice.begin()` before
         each step.
         """
-        monotonic, over = self.clock.monotonic, self.slice.over
+        monotonic, slice_ = self.clock.monotonic, self.slice
+        now = monotonic()
         for member in members:
-            now = monotonic()
-            if member.gone or now - member.read_at <= max_age:
+            if member.gone or now - member.read_at < max_age:
                 continue
             if self._read(member, now) and slow is not None and now >= member.slow_due:
                 if member.slow_due == NEVER:
@@ -165,8 +170,10 @@ class Sampler:
                 elif slow > 0:
                     slow -= 1
                     yield from self._read_slow(member, now)
-            if over():
+            now = monotonic()
+            if now >= slice_.end:
                 yield
+                now = monotonic()
 
     def totals(self, watcher: str) -> Totals:
         """The sums of a watcher as of the last readings."""
@@ -205,25 +212,27 @@ class Sampler:
         if told is None:
             self._vanished(member)
             return False
-        sample = member.sample
-        user, system = told[1], told[2]
-        if sample.cpu_user_seconds is None or user > sample.cpu_user_seconds:
-            sample.cpu_user_seconds = user
-        if sample.cpu_system_seconds is None or system > sample.cpu_system_seconds:
-            sample.cpu_system_seconds = system
-        sample.state = told[0]
-        sample.resident_bytes = told[3]
-        sample.virtual_bytes = told[4]
-        sample.threads = told[5]
-        sample.minor_faults = told[6]
-        sample.major_faults = told[7]
+        if told is not member.told:
+            member.told = told
+            sample = member.sample
+            user, system = told[1], told[2]
+            if sample.cpu_user_seconds is None or user > sample.cpu_user_seconds:
+                sample.cpu_user_seconds = user
+            if sample.cpu_system_seconds is None or system > sample.cpu_system_seconds:
+                sample.cpu_system_seconds = system
+            sample.state = told[0]
+            sample.resident_bytes = told[3]
+            sample.virtual_bytes = told[4]
+            sample.threads = told[5]
+            sample.minor_faults = told[6]
+            sample.major_faults = told[7]
+            member.used = user + system
         member.read_at = now
         elapsed = now - member.base_time
         if elapsed >= _SHORTEST:
-            used = user + system
             if member.base_time != NEVER:
-                member.percent = max(0.0, (used - member.base_cpu) / elapsed * 100.0)
-            member.base_cpu, member.base_time = used, now
+                member.percent = max(0.0, (member.used - member.base_cpu) / elapsed * 100.0)
+            member.base_cpu, member.base_time = member.used, now
         if member.memory_asked is not None and member.memory_asked.done():
             self._take_memory(member)
         return True
@@ -234,7 +243,10 @@ class Sampler:
             self._spread = (self._spread + _GOLDEN) % 1.0
             member.slow_due = now + self._slow_interval * self._spread
         else:
-            member.slow_due = now + self._slow_interval
+            # One that has not used a tick of CPU time nor touched a new page since is looked at half as often.
+            asleep = member.told is member.slow_told
+            member.slow_due = now + self._slow_interval * (2.0 if asleep else 1.0)
+        member.slow_told = member.told
         sample = member.sample
         try:
             (

@@ -29,6 +29,7 @@ class StatsService:
     Attributes:
         sampler: the table of processes that the watchers keep up to date.
         own: the daemon itself, which is no member of a watcher.
+        machine_memory: the bytes of memory of this machine.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class StatsService:
         self._interval = interval
         self._loop = loop
         self._extend = extend
-        self._memory = total_memory()
+        self.machine_memory = total_memory()
         self._users = 0
         self._linger: asyncio.TimerHandle | None = None
 
@@ -100,7 +101,7 @@ class StatsService:
         self.own.reader.close()
 
     async def _drive(self, steps: Iterable[None]) -> None:
-        """Take steps with turns of the loop between them. Two turns: one alone would come before what is due."""
+        """Take steps with turns of the loop between them: two, since one alone comes before what is due."""
         self.begin_use()
         try:
             self.sampler.slice.begin()
@@ -154,6 +155,6 @@ class StatsService:
             percent=member.percent,
             create_time=member.reader.create_time,
             age=age,
-            memory=self._memory,
+            memory=self.machine_memory,
             children=list(children),
         )

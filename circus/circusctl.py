@@ -89,9 +89,8 @@ class ControllerApp:
     def client(self) -> CircusClient:
         if self._client is None:
             options = self.options
-            endpoint = options.endpoint or find_endpoint()
             self._client = CircusClient(
-                endpoint=endpoint,
+                endpoint=options.endpoint or find_endpoint(),
                 timeout=options.timeout,
                 ssh_server=options.ssh,
                 ssh_keyfile=options.ssh_keyfile,
@@ -162,8 +161,8 @@ class ControllerApp:
 
     def _listen(self, topics: Sequence[str]) -> int:
         # CIRCUSCTL_ENDPOINT names a control channel, so it is no help here, as in circus 0.19.
-        environ = {name: value for name, value in os.environ.items() if name != ENV_ENDPOINT}
-        endpoint = self.options.endpoint or sibling(find_endpoint(environ), EVENTS_SOCKET) or DEFAULT_EVENTS
+        found = find_endpoint({name: value for name, value in os.environ.items() if name != ENV_ENDPOINT})
+        endpoint = self.options.endpoint or sibling(found, EVENTS_SOCKET) or DEFAULT_EVENTS
         with self._consumer(topics, endpoint) as consumer:
             for topic, body in consumer:
                 say(f"{topic.decode(errors='backslashreplace')}: {body.decode(errors='backslashreplace')}")
@@ -175,7 +174,7 @@ class ControllerApp:
         return CircusConsumer(topics, endpoint=endpoint, ssh_server=self.options.ssh)
 
     def _events(self, command: Command, args: Sequence[str], options: dict[str, Any]) -> int:
-        from circus.commands.events import Trail, record_line, rings
+        from circus.commands.trail import Trail, record_line, rings
 
         limit, following = options.pop("limit"), options.pop("follow")
         if limit is None and following and not int(options["since"]):

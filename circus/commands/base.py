@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from circus.client import make_message
-from circus.exc import NOT_SPECIFIED, ArgumentError, MessageError
+from circus.exc import NOT_SPECIFIED, MessageError
 
 if TYPE_CHECKING:
     from circus.ports import ArbiterLike, WatcherLike
@@ -114,59 +114,3 @@ def ok(props: Mapping[str, Any] | None = None) -> dict[str, Any]:
 def error(reason: str = "unknown", tb: str | None = None, errno: int = NOT_SPECIFIED) -> dict[str, Any]:
     """A reply of failure, for third parties that build their own."""
     return {"status": "error", "reason": reason, "tb": tb, "time": time.time(), "errno": errno}
-
-
-def words(args: tuple[str, ...], least: int, most: int | None = None) -> tuple[str | None, ...]:
-    """The words of a command line, filled up with None to `most`; ArgumentError when there are too few or too many."""
-    most = least if most is None else most
-    if not least <= len(args) <= most:
-        raise ArgumentError("Invalid number of arguments")
-    return args + (None,) * (most - len(args))
-
-
-def to_pid(value: Any) -> int:
-    """A pid as a number, or as digits."""
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise MessageError(f"{value!r} is not a pid")
-    return int(value)
-
-
-def to_signal(value: Any) -> int:
-    """A signal as a number, digits, or a name in any case, with or without SIG."""
-    from circus.runtime.signals import NAMES
-    from circus.spec.convert import to_signum
-
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise MessageError(f"{value!r} is not a signal")
-    try:
-        return to_signum(value, {name: number for number, name in NAMES.items()})
-    except ValueError as problem:
-        raise MessageError(str(problem)) from None
-
-
-def to_flag(props: Mapping[str, Any], name: str, default: bool = False) -> bool:
-    """A property that is a switch; texts such as `false` mean what they say."""
-    value = props.get(name, default)
-    if isinstance(value, str):
-        from circus.spec.convert import to_bool
-
-        try:
-            return to_bool(value)
-        except ValueError as problem:
-            raise MessageError(f"{name!r}: {problem}") from None
-    return bool(value)
-
-
-def as_lines(options: Mapping[str, Any], *, in_order: bool = False) -> str:
-    """`key: value` lines, as circus 0.19 prints options: nothing for null, `A=1,B=2` for an environment."""
-    keys = options if in_order else sorted(options)
-    return "\n".join(f"{key}: {option_text(key, options[key])}" for key in keys)
-
-
-def option_text(key: str, value: Any) -> str:
-    """One option's value for people."""
-    if value is None:
-        return ""
-    if key == "env" and isinstance(value, Mapping):
-        return ",".join(f"{name}={value[name]}" for name in sorted(value))
-    return str(value)

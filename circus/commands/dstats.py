@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from circus.commands.base import Command, Result, words
+from circus.commands.base import Command, Result
 from circus.commands.stats import info_line
+from circus.commands.values import words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from circus.commands.base import Command, Result, as_lines
+from circus.commands.base import Command, Result
+from circus.commands.values import as_lines
 from circus.exc import ArgumentError, MessageError
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from circus.commands.base import Command, Result, words
+from circus.commands.base import Command, Result
+from circus.commands.values import words
 from circus.exc import MessageError
 
 if TYPE_CHECKING:

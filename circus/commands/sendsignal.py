@@ -6,7 +6,8 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
-from circus.commands.base import Command, to_flag, to_pid, to_signal, words
+from circus.commands.base import Command
+from circus.commands.values import to_flag, to_pid, to_signal, words
 from circus.exc import ArgumentError, CircusError
 
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from circus.commands.base import Command, Result, words
+from circus.commands.base import Command, Result
 from circus.commands.reload import informed
 from circus.commands.selection import MATCH_OPTION, selected
+from circus.commands.values import words
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

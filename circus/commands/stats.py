@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from circus.commands.base import Command, Result, to_flag, to_pid, words
+from circus.commands.base import Command, Result
+from circus.commands.values import to_flag, to_pid, words
 from circus.exc import MessageError
 
 if TYPE_CHECKING:

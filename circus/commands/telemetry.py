@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from circus.commands.base import Command, to_flag, words
+from circus.commands.base import Command
+from circus.commands.values import to_flag, words
 from circus.exc import MessageError
 
 if TYPE_CHECKING:

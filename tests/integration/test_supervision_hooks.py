@@ -1,0 +1,214 @@
+"""Hooks in the real circusd: what vetoes and failures do to a watcher, and that nothing a hook asks for locks it up."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+import textwrap
+from collections.abc import Callable
+
+import pytest
+
+from tests.helpers import proc
+from tests.helpers.daemon import Daemon
+from tests.helpers.waiting import wait_until
+
+Start = Callable[..., Daemon]
+
+SLEEPER = "cmd = sleep 1000\n"
+OTHER = f"[watcher:other]\n{SLEEPER}"
+
+
+class Hooked:
+    """Daemons whose watcher `web` has hooks of a module that the test writes."""
+
+    def __init__(self, circusd: Start, directory: pathlib.Path) -> None:
+        self._circusd, self.directory = circusd, directory
+
+    def __call__(self, hooks: str, code: str, options: str = "", others: str = "") -> Daemon:
+        head = f"import os, time\nHERE = {str(self.directory)!r}\n"
+        (self.directory / "hooks_of_test.py").write_text(head + textwrap.dedent(code))
+        named = "\n".join(
+            f"hooks.{name.strip()} = hooks_of_test.{function.strip()}"
+            for name, _, function in (each.partition("=") for each in hooks.split(";"))
+        )
+        return self._circusd(
+            f"[watcher:web]\n{SLEEPER}{named}\nautostart = false\n{options}\n{others}\n",
+            env={"PYTHONPATH": str(self.directory)},
+        )
+
+
+@pytest.fixture
+def hooked(circusd: Start, tmp_path: pathlib.Path) -> Hooked:
+    return Hooked(circusd, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("hook", "told"),
+    [
+        ("before_start", ["hook_success"]),
+        ("before_spawn", ["hook_success", "stop"]),
+        ("after_spawn", ["hook_success", "kill", "reap", "stop"]),
+        ("after_start", ["spawn", "hook_success", "kill", "reap", "stop"]),
+    ],
+)
+def test_a_veto_on_the_way_up_ends_in_stopped(hooked: Hooked, hook: str, told: list[str]) -> None:
+    daemon = hooked(f"{hook}=no", "def no(**_): return False")
+    events = daemon.events("watcher.web.")
+    daemon.ok("start", name="web", waiting=True)
+    assert (daemon.status("web"), proc.children(daemon.pid)) == ("stopped", set())
+    wait_until(lambda: len(events.topics()) >= len(told))
+    assert [topic.rpartition(".")[2] for topic in events.topics()] == told
+
+
+@pytest.mark.parametrize("hook", ["before_stop", "after_stop"])
+@pytest.mark.parametrize("body", ["return False", "raise RuntimeError('no')", "raise SystemExit(1)"])
+def test_nothing_on_the_way_down_can_be_vetoed(hooked: Hooked, hook: str, body: str) -> None:
+    daemon = hooked(f"{hook}=no", f"def no(**_): {body}")
+    daemon.ok("start", name="web", waiting=True)
+    daemon.ok("stop", name="web", waiting=True)
+    assert (daemon.status("web"), daemon.pids("web")) == ("stopped", [])
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "GeneratorExit", "BaseException", "RuntimeError"])
+def test_whatever_a_hook_raises_is_its_failure_and_nobody_elses(hooked: Hooked, error: str) -> None:
+    daemon = hooked("before_start=fail", f"def fail(**_): raise {error}('told')", others=OTHER)
+    events = daemon.events("watcher.web.")
+    daemon.ok("start", name="web", waiting=True)
+    assert daemon.status("web") == "stopped"
+    events.wait_for_topic("watcher.web.hook_failure")
+    assert [topic.rpartition(".")[2] for topic in events.topics()] == ["hook_failure"]
+    assert events.messages[0].body["name"] == "before_start"
+    assert "told" in events.messages[0].body["error"]
+    daemon.wait_status("other", "active")
+
+
+def test_a_life_with_hooks_is_told_in_the_order_of_0_19(hooked: Hooked) -> None:
+    names = ("before_start", "before_spawn", "after_spawn", "after_start", "before_stop", "after_stop")
+    daemon = hooked(";".join(f"{name}=yes" for name in names), "def yes(**_): return True")
+    events = daemon.events("watcher.web.")
+    daemon.ok("start", name="web", waiting=True)
+    daemon.ok("stop", name="web", waiting=True)
+    wait_until(lambda: len(events.topics()) >= 11)
+    told = [message.body.get("name") or message.topic.rpartition(".")[2] for message in events.messages]
+    up = ["before_start", "before_spawn", "after_spawn", "spawn", "after_start", "start"]
+    assert told == [*up, "before_stop", "kill", "reap", "stop", "after_stop"]
+
+
+def test_a_respawn_asks_only_the_hooks_of_a_spawn(hooked: Hooked) -> None:
+    names = ("before_start", "before_spawn", "after_spawn", "after_start", "before_stop", "after_stop")
+    daemon = hooked(";".join(f"{name}=yes" for name in names), "def yes(**_): return True")
+    (pid,) = daemon.ok("start", name="web", waiting=True)["info"]["started"]
+    events = daemon.events("watcher.web.")
+    os.kill(pid, signal.SIGKILL)
+    events.wait_for_topic("watcher.web.spawn")
+    told = [message.body.get("name") or message.topic.rpartition(".")[2] for message in events.messages]
+    assert told == ["reap", "before_spawn", "after_spawn", "spawn"]
+
+
+def test_a_hook_can_change_the_number_of_processes(hooked: Hooked) -> None:
+    code = """
+    def more(watcher, **_):
+        watcher.numprocesses = 3
+        return True
+    """
+    daemon = hooked("before_start=more", code)
+    daemon.ok("start", name="web")
+    daemon.wait_pids("web", 3)
+
+
+def test_a_hook_can_change_the_environment_of_what_comes(hooked: Hooked) -> None:
+    code = """
+    def tell(watcher, **_):
+        watcher.env["FROM_HOOK"] = "yes"
+        return True
+    """
+    daemon = hooked("before_spawn=tell", code, options="copy_env = true")
+    (pid,) = daemon.ok("start", name="web", waiting=True)["info"]["started"]
+    assert b"FROM_HOOK=yes\0" in pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def test_a_hook_reads_what_0_19_let_it_read(hooked: Hooked) -> None:
+    code = """
+    def look(watcher, arbiter, hook_name):
+        told = [watcher.name, watcher.cmd, watcher.numprocesses, watcher.graceful_timeout, hook_name,
+                watcher.is_stopped(), sorted(other.name for other in arbiter.iter_watchers()), arbiter.endpoint]
+        open(os.path.join(HERE, "told"), "w").write(repr(told))
+        return True
+    """
+    daemon = hooked("before_start=look", code, others=OTHER)
+    daemon.ok("start", name="web", waiting=True)
+    told = (hooked.directory / "told").read_text()
+    # It is starting, so it is not stopped any more.
+    assert told == repr(["web", "sleep 1000", 1, 30.0, "before_start", False, ["other", "web"], daemon.endpoint])
+
+
+@pytest.mark.parametrize("hook", ["before_start", "before_spawn", "after_spawn", "after_start"])
+def test_a_hook_that_commands_its_own_watcher_locks_nothing_up(hooked: Hooked, hook: str) -> None:
+    code = """
+    def command(watcher, **_):
+        try:
+            with open(os.path.join(HERE, "wanted")) as wanted:
+                operation = wanted.read()
+            os.unlink(os.path.join(HERE, "wanted"))
+        except FileNotFoundError:
+            return True
+        getattr(watcher, operation)()
+        return True
+    """
+    daemon = hooked(f"{hook}=command", code)
+    for operation in ("stop", "start", "restart", "reload", "incr", "decr", "kill"):
+        (hooked.directory / "wanted").write_text(operation)
+        daemon.call("start", name="web", waiting=True)
+        daemon.wait_status("web", "stopped" if operation == "stop" else "active")
+        daemon.ok("stop", name="web", waiting=True)
+        assert proc.children(daemon.pid) == set(), operation
+
+
+def test_a_hook_that_ends_the_daemon_gets_what_it_asked_for(hooked: Hooked) -> None:
+    code = """
+    def leave(arbiter, **_):
+        arbiter.quit()
+        return True
+    """
+    daemon = hooked("after_start=leave", code, others=OTHER)
+    daemon.wait_pids("other", 1)
+    daemon.ok("start", name="web")
+    assert daemon.wait() == 0
+
+
+def test_the_dead_of_others_are_replaced_while_a_hook_sleeps(hooked: Hooked) -> None:
+    code = """
+    def wait(**_):
+        while not os.path.exists(os.path.join(HERE, "go")):
+            time.sleep(0.01)
+        return True
+    """
+    daemon = hooked("before_start=wait", code, others=OTHER)
+    (pid,) = daemon.wait_pids("other", 1)
+    daemon.ok("start", name="web")
+    daemon.wait_status("web", "starting")
+    os.kill(pid, signal.SIGKILL)
+    daemon.wait_pids("other", 1, without=[pid])
+    assert daemon.status("web") == "starting"
+    (hooked.directory / "go").touch()
+    daemon.wait_status("web", "active")
+
+
+def test_a_process_that_dies_while_after_spawn_is_asked_is_replaced(hooked: Hooked) -> None:
+    code = """
+    def wait(pid, **_):
+        open(os.path.join(HERE, "pids"), "a").write(f"{pid}\\n")
+        while not os.path.exists(os.path.join(HERE, "go")):
+            time.sleep(0.01)
+        return True
+    """
+    daemon = hooked("after_spawn=wait", code)
+    daemon.ok("start", name="web")
+    pids = hooked.directory / "pids"
+    first = int(wait_until(lambda: pids.exists() and pids.read_text()) or 0)
+    os.kill(first, signal.SIGKILL)
+    (hooked.directory / "go").touch()
+    daemon.wait_pids("web", 1, without=[first])
+    daemon.wait_status("web", "active")

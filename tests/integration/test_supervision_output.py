@@ -1,0 +1,136 @@
+"""The output of workers, from their pipes to files and to the daemon's own output, through the real circusd."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests import workers
+from tests.helpers import proc
+from tests.helpers.daemon import Daemon
+from tests.helpers.waiting import wait_until
+
+Start = Callable[..., Daemon]
+
+
+def lines(file: pathlib.Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def test_output_and_errors_go_to_their_files(circusd: Start, tmp_path: pathlib.Path) -> None:
+    out, err = tmp_path / "out", tmp_path / "err"
+    streams = f"stdout_stream.class = FileStream\nstdout_stream.filename = {out}\nstderr_stream.filename = {err}\n"
+    daemon = circusd(f"[watcher:web]\ncmd = {workers.python('chatty', 3)}\n{streams}")
+    wait_until(lambda: len(lines(out)) == len(lines(err)) == 3, what=daemon.log_text)
+    assert lines(out) == ["out 1", "out 2", "out 3"]
+    assert lines(err) == ["err 1", "err 2", "err 3"]
+    assert "out 1" not in daemon.log_text()
+
+
+def test_the_console_gets_what_is_for_it(circusd: Start) -> None:
+    daemon = circusd(f"[watcher:web]\ncmd = {workers.python('chatty', 2)}\nstdout_stream.class = StdoutStream\n")
+    wait_until(lambda: "out 1\nout 2\n" in daemon.log_text())
+
+
+def test_output_without_a_stream_is_that_of_the_daemon(circusd: Start) -> None:
+    daemon = circusd(f"[watcher:web]\ncmd = {workers.python('chatty', 1)}\n")
+    wait_until(lambda: {"out 1", "err 1"} <= set(daemon.log_text().splitlines()))
+
+
+@pytest.mark.parametrize("end", ["exit 0", "kill -9 $$"], ids=["exits", "is killed"])
+def test_the_last_lines_before_an_end_are_not_lost(circusd: Start, tmp_path: pathlib.Path, end: str) -> None:
+    out = tmp_path / "out"
+    # 60 kB stay in the pipe when the writer is gone at once; the last line has no newline.
+    text = f'sh -c "yes line | head -n 12000; printf %s end; {end}"'
+    daemon = circusd(
+        f"[watcher:once]\ncmd = {text}\nrespawn = false\nautostart = false\nstdout_stream.filename = {out}\n"
+    )
+    events = daemon.events("watcher.once.stop")
+    daemon.ok("start", name="once")
+    events.wait_for_topic("watcher.once.stop")
+    assert lines(out)[-1] == "end"
+    assert lines(out).count("line") == 12000
+
+
+def test_what_a_stopped_worker_says_while_it_stops_is_kept(circusd: Start, tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "out"
+    daemon = circusd(f"[watcher:web]\ncmd = {workers.python('slow_start', 0)}\nstdout_stream.filename = {out}\n")
+    wait_until(lambda: "ready" in lines(out))
+    daemon.ok("stop", name="web", waiting=True)
+    assert lines(out) == ["starting", "ready", "stopping"]
+
+
+def test_what_workers_say_while_the_daemon_leaves_is_kept(circusd: Start, tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "out"
+    daemon = circusd(f"[watcher:web]\ncmd = {workers.python('slow_start', 0)}\nstdout_stream.filename = {out}\n")
+    wait_until(lambda: "ready" in lines(out))
+    assert daemon.stop() == []
+    assert lines(out) == ["starting", "ready", "stopping"]
+
+
+def test_a_replacement_writes_to_the_same_file(circusd: Start, tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "out"
+    daemon = circusd(f"[watcher:web]\ncmd = {workers.python('chatty', 1)}\nstdout_stream.filename = {out}\n")
+    wait_until(lambda: lines(out) == ["out 1"])
+    os.kill(daemon.pids("web")[0], signal.SIGKILL)
+    wait_until(lambda: lines(out) == ["out 1"] * 2)
+    daemon.ok("restart", name="web", waiting=True)
+    wait_until(lambda: lines(out) == ["out 1"] * 3)
+
+
+def test_processes_on_one_file_tear_no_line(circusd: Start, tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "out"
+    cmd = workers.python("chatty", 500, 0, 900)
+    daemon = circusd(
+        f"[watcher:web]\ncmd = {cmd}\nnumprocesses = 3\nstdout_stream.filename = {out}\nclose_child_stderr = true\n"
+    )
+    wait_until(lambda: len(lines(out)) == 1500, what=daemon.log_text)
+    assert {line.rstrip(".") for line in lines(out)} == {f"out {number}" for number in range(1, 501)}
+    assert {len(line) for line in lines(out)} == {900}
+
+
+def test_captured_output_is_counted(circusd: Start, tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "out"
+    daemon = circusd(f"[watcher:web]\ncmd = {workers.python('chatty', 5)}\nstdout_stream.filename = {out}\n")
+    wait_until(lambda: len(lines(out)) == 5)
+    counters = daemon.telemetry("web")["counters"]
+    assert counters["stream_lines"]["stdout"] == 5
+    assert counters["stream_bytes"]["stdout"] == out.stat().st_size
+
+
+def test_a_file_that_cannot_be_opened_does_not_keep_the_worker_from_running(
+    circusd: Start, tmp_path: pathlib.Path
+) -> None:
+    daemon = circusd(
+        f"[watcher:web]\ncmd = {workers.python('chatty', 1)}\nstdout_stream.filename = {tmp_path / 'no' / 'dir' / 'out'}\n"
+    )
+    daemon.wait_status("web", "active")
+    wait_until(lambda: "no/dir" in daemon.log_text())
+    assert len(daemon.pids("web")) == 1
+
+
+def test_a_flood_is_captured_while_others_are_served(circusd: Start, tmp_path: pathlib.Path) -> None:
+    quiet = tmp_path / "quiet"
+    flood = f"[watcher:flood]\ncmd = yes {'x' * 99}\nstdout_stream.filename = /dev/null\n"
+    daemon = circusd(
+        f"{flood}[watcher:quiet]\ncmd = {workers.python('chatty', 0, 0.01)}\nstdout_stream.filename = {quiet}\n"
+    )
+    wait_until(lambda: len(lines(quiet)) > 5)
+    (pid,) = daemon.wait_pids("flood", 1)
+    os.kill(pid, signal.SIGKILL)
+    daemon.wait_pids("flood", 1, without=[pid])
+
+
+def test_a_child_that_holds_the_pipe_does_not_hold_up_the_end(circusd: Start, tmp_path: pathlib.Path) -> None:
+    out = tmp_path / "out"
+    text = 'sh -c "sleep 1000 & echo $!; exit 0"'
+    daemon = circusd(f"[watcher:web]\ncmd = {text}\nrespawn = false\nstdout_stream.filename = {out}\n")
+    orphan = int(wait_until(lambda: lines(out))[0])
+    daemon.wait_status("web", "stopped")
+    assert daemon.stop() == []
+    assert proc.alive(orphan)
+    os.kill(orphan, signal.SIGKILL)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -83,12 +84,18 @@ def run(argv: Sequence[str]) -> int:
     try:
         return _serve(spec, args, handle)
     except (CircusError, OSError, RuntimeError, ValueError) as error:
+        # One line for who started us, on the terminal if the log goes elsewhere (it may, by now, be a file).
         if handle is not None:
-            handle.failed(str(error))
-        logger.error("%s", error)
-        if not logger.hasHandlers() or handle is None:
+            handle.failed(f"circusd: {error}")
+        elif not _logs_to_terminal():
             print(f"circusd: {error}", file=sys.stderr)
+        logger.error("%s", error)
         return 1
+
+
+def _logs_to_terminal() -> bool:
+    handlers = [*logging.getLogger("circus").handlers, *logging.getLogger().handlers]
+    return any(getattr(handler, "stream", None) is sys.stderr for handler in handlers)
 
 
 def _check(config: str) -> int:

@@ -96,7 +96,7 @@ class Bus:
             data=dict(data),
         )
         self._previous[watcher] = seq
-        body = self._encode(made)
+        body = self._encoded(made)
         self.journal.append(made, body)
         if watcher is not None:
             self.tally(watcher).fold(made)
@@ -106,6 +106,13 @@ class Bus:
                 self.sink.send(topic, body)
         return seq, trace
 
+    def _encoded(self, message: Any) -> bytes:
+        try:
+            return self._encode(message)
+        except UnicodeEncodeError:
+            # Text that came in as bytes of no encoding, such as a path; JSON can carry it only escaped.
+            return self._encode(_escaped(msgspec.to_builtins(message)))
+
     def event(self, watcher: str, action: str, payload: Mapping[str, Any]) -> None:
         """Publish an event of circus 0.19; `time` is added where the payload has none."""
         if self.sink is None:
@@ -113,9 +120,19 @@ class Bus:
         topic = topics.watcher_topic(watcher, action)
         if self.sink.wants(topic):
             body = payload if "time" in payload else {**payload, "time": self._clock.time()}
-            self.sink.send(topic, self._encode(body))
+            self.sink.send(topic, self._encoded(body))
 
     def forget(self, watcher: str) -> None:
         """Drop the counters of a watcher that has been removed."""
         self.tallies.pop(watcher, None)
         self._previous.pop(watcher, None)
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_escaped(key): _escaped(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(each) for each in value]
+    return value

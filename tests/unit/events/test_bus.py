@@ -86,3 +86,10 @@ def test_a_removed_watcher_is_forgotten():
     spawned(bus)
     bus.forget("web")
     assert bus.tally("web").starts["boot"] == 0
+
+
+def test_text_of_no_encoding_is_recorded_escaped():
+    bus = Bus(Clock())
+    bus.record("watcher.changed", "web", BOOT, {"cmd": "x\udcff"})
+    (body,), *_ = bus.journal.replay()
+    assert events.decode(body).data["cmd"] == "x\\udcff"

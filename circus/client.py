@@ -177,16 +177,41 @@ def prepare(socket: zmq.Socket[Any] | Any) -> None:
 
 
 def connect(socket: Any, endpoint: str, ssh_server: str | None = None, ssh_keyfile: str | None = None) -> None:
-    """Connect, if asked through an ssh tunnel; CallError says what is wrong with the endpoint."""
+    """Connect, if asked through an ssh tunnel; CallError says what is wrong with the endpoint or the tunnel."""
+    near = endpoint if ssh_server is None else tunnel(endpoint, ssh_server, ssh_keyfile)
     try:
-        if ssh_server is None:
-            socket.connect(endpoint)
-        else:
-            from zmq import ssh
-
-            ssh.tunnel_connection(socket, endpoint, ssh_server, keyfile=ssh_keyfile)
+        socket.connect(near)
     except zmq.ZMQError as error:
         raise CallError(f"cannot connect to {endpoint!r}: {error}") from error
+
+
+def tunnel(endpoint: str, ssh_server: str, ssh_keyfile: str | None = None) -> str:
+    """The near end of an ssh tunnel to an endpoint; CallError says in one line why there is none."""
+    if not endpoint.startswith("tcp://"):
+        raise CallError(f"only tcp endpoints can be reached through ssh, and {endpoint} is none")
+    import contextlib
+    import io
+    import signal
+    import threading
+
+    main = threading.current_thread() is threading.main_thread()
+    # pyzmq's ssh goes into the background while its terminal is closed. The hang-up that this brings kills it as often
+    # as not, unless it is ignored; only the main thread can say so.
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN) if main else None
+    try:
+        from zmq.ssh.tunnel import open_tunnel
+
+        # It prints what ssh said when it fails; passwords it asks for on the terminal itself.
+        with contextlib.redirect_stdout(io.StringIO()):
+            near, _ = open_tunnel(endpoint, ssh_server, keyfile=ssh_keyfile)
+    except ImportError:
+        raise CallError("ssh tunnels need pexpect, which is not installed: pip install pexpect") from None
+    except Exception as error:  # pyzmq's tunnels raise errors of pexpect, paramiko, and plain ones
+        raise CallError(f"no tunnel to {endpoint} through {ssh_server}: {error}") from error
+    finally:
+        if main:
+            signal.signal(signal.SIGHUP, before)
+    return near
 
 
 def numbered(cmd: Mapping[str, Any]) -> tuple[str, bytes]:

@@ -20,7 +20,7 @@ from circus.exc import CallError, CircusError
 from circus.stats.viewer import addresses, columns, headline
 from circus.stats.viewer.document import document
 from circus.stats.viewer.rows import Order, rows
-from circus.stats.viewer.subscription import Subscription, tunnelled
+from circus.stats.viewer.subscription import Subscription
 from circus.stats.viewer.view import PROCESS_TIMEOUT, View
 from circus.wire.endpoints import DEFAULT_STATS, parse
 from circus.wire.snapshot import Telemetry
@@ -130,8 +130,8 @@ def _ask_telemetry(subscription: Subscription, options: Options) -> list[str]:
         return []
     missing = f"no states, restarts and exits: the control channel at {control}"
     try:
-        near = tunnelled(control, options.ssh_server)
-        with CircusClient(endpoint=near, timeout=min(_TELEMETRY_SECONDS, options.timeout)) as client:
+        timeout = min(_TELEMETRY_SECONDS, options.timeout)
+        with CircusClient(endpoint=control, timeout=timeout, ssh_server=options.ssh_server) as client:
             reply = client.send_message("telemetry", detail=True)
         if reply.get("status") != "ok":
             return [f"{missing} says: {reply.get('reason')}"]
@@ -146,7 +146,8 @@ def _ask_telemetry(subscription: Subscription, options: Options) -> list[str]:
 def _nobody(view: View, options: Options, endpoint: str) -> str:
     if view.refused:
         return f"{endpoint} answers, but not in a way that this release of circus understands"
-    text = f"no circusd answers at {endpoint} within {options.timeout:g} s"
+    through = f" through {options.ssh_server}" if options.ssh_server else ""
+    text = f"no circusd answers at {endpoint}{through} within {options.timeout:g} s"
     running = [] if options.endpoint or options.ssh_server else addresses.running_stats()
     others = [one for one in running if one != endpoint]
     if others:

@@ -20,11 +20,12 @@ from typing import Any
 import pytest
 import zmq
 
+from circus.client import tunnel
 from circus.exc import CallError
 from circus.stats.client import StatsClient
 from circus.stats.viewer.addresses import find_stats
 from circus.stats.viewer.following import Following
-from circus.stats.viewer.subscription import Subscription, tunnelled
+from circus.stats.viewer.subscription import Subscription
 from circus.stats.viewer.view import View
 from tests.conftest import CircusD
 from tests.fakes.stats_publisher import Fleet, Message, StatsPublisher
@@ -254,7 +255,7 @@ def test_ssh_without_its_library_or_its_server_is_one_clear_line() -> None:
 
 def test_unix_sockets_are_refused_through_ssh() -> None:
     with pytest.raises(CallError, match="only tcp"):
-        tunnelled("ipc:///run/stats.sock", "somebody@somewhere")
+        tunnel("ipc:///run/stats.sock", "somebody@somewhere")
 
 
 # -- the search ---------------------------------------------------------------------------------------------------------

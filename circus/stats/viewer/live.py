@@ -14,13 +14,14 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, Static
 
+from circus.client import tunnel
 from circus.exc import CallError
 from circus.stats.viewer import headline
 from circus.stats.viewer.addresses import find_stats
 from circus.stats.viewer.following import Following
 from circus.stats.viewer.grid import Grid
 from circus.stats.viewer.rows import Order, rows
-from circus.stats.viewer.subscription import Subscription, tunnelled
+from circus.stats.viewer.subscription import Subscription
 from circus.stats.viewer.units import printable, span_text
 from circus.stats.viewer.view import View
 
@@ -208,7 +209,7 @@ def live(options: Options, endpoint: str) -> int:
     try:
         following = Following(subscription, search=None if options.endpoint or options.ssh_server else find_stats)
         if options.ssh_server is not None:
-            _tunnel_control(following, subscription, options.timeout)
+            _tunnel_control(following, subscription, options.ssh_server, options.timeout)
         app = CircusTop(following, options.order, reverse=options.reverse, needle=options.needle)
         app.run(mouse=False)
     finally:
@@ -217,13 +218,13 @@ def live(options: Options, endpoint: str) -> int:
     return app.return_code or 0
 
 
-def _tunnel_control(following: Following, subscription: Subscription, timeout: float) -> None:
+def _tunnel_control(following: Following, subscription: Subscription, ssh_server: str, timeout: float) -> None:
     """Reach the control channel through a tunnel, made before there is a screen, because ssh may ask for a password."""
     end = time.monotonic() + timeout
     while subscription.control_endpoint is None and (left := end - time.monotonic()) > 0:
         subscription.receive(left)
     control = subscription.control_endpoint
     try:
-        following.control = None if control is None else tunnelled(control, subscription.ssh_server)
+        following.control = None if control is None else tunnel(control, ssh_server)
     except CallError as error:
         following.problem = f"no states, restarts and exits: {error}"

@@ -16,7 +16,6 @@ import msgspec
 import zmq
 
 from circus.client import connect, prepare
-from circus.exc import CallError
 from circus.stats.viewer.view import View
 from circus.wire import samples
 from circus.wire.endpoints import reachable
@@ -55,7 +54,7 @@ class Subscription:
         try:
             prepare(self.socket)
             self.socket.setsockopt(zmq.SUBSCRIBE, SAMPLES)
-            connect(self.socket, tunnelled(endpoint, ssh_server))
+            connect(self.socket, endpoint, ssh_server)
         except BaseException:
             self.socket.close(0)
             raise
@@ -124,20 +123,3 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise ValueError("expected a JSON object")  # noqa: TRY004 - a wrong value, as what is no JSON
     return told
-
-
-def tunnelled(endpoint: str, ssh_server: str | None) -> str:
-    """The endpoint, or the near end of a tunnel to it; CallError says in one line why there is none."""
-    if ssh_server is None:
-        return endpoint
-    if not endpoint.startswith("tcp://"):
-        raise CallError(f"only tcp endpoints can be reached through ssh, and {endpoint} is none")
-    try:
-        from zmq.ssh.tunnel import open_tunnel
-
-        near, _ = open_tunnel(endpoint, ssh_server)
-    except ImportError:
-        raise CallError("--ssh needs pexpect, which is not installed: pip install pexpect") from None
-    except Exception as error:  # pyzmq's tunnels raise errors of pexpect, paramiko, and plain ones
-        raise CallError(f"no tunnel to {endpoint} through {ssh_server}: {error}") from error
-    return near

@@ -18,6 +18,24 @@ from pathlib import Path
 from typing import Final
 
 from circus.runtime.fds import ROOM
+from circus.stats.proctext import (
+    CHILD_SYSTEM,
+    CHILD_USER,
+    MAJOR,
+    MINOR,
+    NICE,
+    START,
+    STATE,
+    SYSTEM,
+    THREADS,
+    USER,
+    VIRTUAL,
+    WAITED_FOR_DISK,
+    after,
+    fields,
+    program,
+    tree_share,
+)
 from circus.stats.readers import NOT_AVAILABLE, Description, MemoryReading, SlowReading
 from circus.wire.samples import TreeSample
 
@@ -27,12 +45,6 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 _LINE: Final = 1024  # the stat line, of which we need the first half
 _TRUSTED: Final = 5
 _CLOSED: Final = -1  # in place of a descriptor
-
-# Positions in the stat line after the name in brackets.
-_STATE, _MINOR, _MAJOR, _USER, _SYSTEM, _CHILD_USER, _CHILD_SYSTEM, _NICE, _THREADS, _START, _VIRTUAL = (
-    0, 7, 9, 11, 12, 13, 14, 16, 17, 19, 20,
-)  # fmt: skip
-_WAITED_FOR_DISK: Final = 39
 
 # Each open descriptor makes every later spawn a little slower, and the rest of the table belongs to pidfds and pipes.
 KEEP_BELOW: Final = 6144
@@ -141,23 +153,23 @@ class ProcfsReader:
             return None
         if line == self._line and pages == self._pages:
             return self._told
-        fields = line[line.rindex(b")") + 2 :].split(b" ", 21)
-        if fields[_START] != self._start:
+        words = fields(line, VIRTUAL)
+        if words[START] != self._start:
             if self._start:
                 return None  # the pid went to another process
-            self._start = fields[_START]
+            self._start = words[START]
             self.create_time = self._procfs.boot_time + int(self._start) / _TICKS
         self._line = line
         self._pages = pages
         self._told = (
-            fields[0].decode(),
-            int(fields[_USER]) / _TICKS,
-            int(fields[_SYSTEM]) / _TICKS,
+            words[0].decode(),
+            int(words[USER]) / _TICKS,
+            int(words[SYSTEM]) / _TICKS,
             int(pages.split(b" ", 2)[1]) * _PAGE,
-            int(fields[_VIRTUAL]),
-            int(fields[_THREADS]),
-            int(fields[_MINOR]),
-            int(fields[_MAJOR]),
+            int(words[VIRTUAL]),
+            int(words[THREADS]),
+            int(words[MINOR]),
+            int(words[MAJOR]),
         )
         return self._told
 
@@ -208,8 +220,8 @@ class ProcfsReader:
             max_fds=self._max_fds(),
             read_bytes=read_bytes,
             write_bytes=write_bytes,
-            voluntary_switches=_after(status, b"\nvoluntary_ctxt_switches:"),
-            involuntary_switches=_after(status, b"\nnonvoluntary_ctxt_switches:"),
+            voluntary_switches=after(status, b"\nvoluntary_ctxt_switches:"),
+            involuntary_switches=after(status, b"\nnonvoluntary_ctxt_switches:"),
         )
 
     def open_fds(self) -> int | None:
@@ -226,7 +238,7 @@ class ProcfsReader:
         except FileNotFoundError:
             self._procfs.read(self.pid, "stat")  # still there: then it is the kernel that keeps no lists of children
             return None
-        processes, (ticks, pages) = 1, _tree_share(self._line, self._pages)
+        processes, (ticks, pages) = 1, tree_share(self._line, self._pages)
         seen = {self.pid}
         while todo:
             pid = todo.pop()
@@ -235,12 +247,12 @@ class ProcfsReader:
             seen.add(pid)
             with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
                 line, statm = self._procfs.read(pid, "stat", _LINE), self._procfs.read(pid, "statm", 128)
-                more_ticks, more_pages = _tree_share(line, statm)
+                more_ticks, more_pages = tree_share(line, statm)
                 processes += 1
                 ticks += more_ticks
                 pages += more_pages
-                fields = line[line.rindex(b")") + 2 :].split(b" ", _THREADS + 1)
-                todo += self._procfs.children(pid, int(fields[_THREADS]))
+                words = fields(line, THREADS)
+                todo += self._procfs.children(pid, int(words[THREADS]))
             yield
         return TreeSample(processes, ticks / _TICKS, pages * _PAGE)
 
@@ -249,28 +261,27 @@ class ProcfsReader:
             text = self._procfs.read(self.pid, "smaps_rollup")
         except (FileNotFoundError, PermissionError):
             return None
-        proportional = _after(text, b"\nPss:")
+        proportional = after(text, b"\nPss:")
         if proportional is None:  # a zombie, a kernel thread
             return None
-        private = [_after(text, key) or 0 for key in (b"\nPrivate_Clean:", b"\nPrivate_Dirty:", b"\nPrivate_Hugetlb:")]
-        return MemoryReading(sum(private) * 1024, proportional * 1024, (_after(text, b"\nSwap:") or 0) * 1024)
+        private = [after(text, key) or 0 for key in (b"\nPrivate_Clean:", b"\nPrivate_Dirty:", b"\nPrivate_Hugetlb:")]
+        return MemoryReading(sum(private) * 1024, proportional * 1024, (after(text, b"\nSwap:") or 0) * 1024)
 
     def describe(self) -> Description:
         if self._described is not None and self._described[0] is self._line:
             return self._described[1]
-        closed = self._line.rindex(b")")
-        comm = self._line[:closed]
+        comm = self._line[: self._line.rindex(b")")]
         names = self._names
         if names is None or comm != self._comm:  # an exec changes the name
             names = (self._command(), self._user())
             self._comm = comm
             # In the first moments after an exec there is no command line yet: then it is asked for again.
             self._names = names if names[0] != NOT_AVAILABLE else None
-        fields = self._line[closed + 2 :].split()
-        ticks = sum(int(fields[i]) for i in (_USER, _SYSTEM, _CHILD_USER, _CHILD_SYSTEM))
-        if len(fields) > _WAITED_FOR_DISK:
-            ticks += int(fields[_WAITED_FOR_DISK])
-        nice = None if fields[_STATE] == b"Z" else int(fields[_NICE])
+        words = fields(self._line)
+        ticks = sum(int(words[i]) for i in (USER, SYSTEM, CHILD_USER, CHILD_SYSTEM))
+        if len(words) > WAITED_FOR_DISK:
+            ticks += int(words[WAITED_FOR_DISK])
+        nice = None if words[STATE] == b"Z" else int(words[NICE])
         described = Description(*names, nice, ticks / _TICKS)
         if self._names is not None:
             self._described = (self._line, described)
@@ -295,12 +306,12 @@ class ProcfsReader:
 
     def _command(self) -> str:
         try:
-            return _program(self._procfs.read(self.pid, "cmdline"))
+            return program(self._procfs.read(self.pid, "cmdline")) or NOT_AVAILABLE
         except PermissionError:
             return NOT_AVAILABLE
 
     def _user(self) -> str:
-        uid = _after(self._procfs.read(self.pid, "status"), b"\nUid:")
+        uid = after(self._procfs.read(self.pid, "status"), b"\nUid:")
         return NOT_AVAILABLE if uid is None else self._procfs.user(uid)
 
     def _max_fds(self) -> int | None:
@@ -311,41 +322,19 @@ class ProcfsReader:
                 pass  # another user's process; its limits can still be read
             else:
                 return None if limit < 0 else limit
-        return _after(self._procfs.read(self.pid, "limits"), b"\nMax open files")
+        return after(self._procfs.read(self.pid, "limits"), b"\nMax open files")
 
     def _io(self) -> tuple[int | None, int | None]:
         try:
             text = self._procfs.read(self.pid, "io")
         except (FileNotFoundError, PermissionError):
             return None, None  # kernels without accounting, processes of others
-        return _after(text, b"\nread_bytes:"), _after(text, b"\nwrite_bytes:")
-
-
-def _tree_share(line: bytes, statm: bytes) -> tuple[int, int]:
-    """(CPU ticks of a process and of the children that it waited for, resident pages)."""
-    fields = line[line.rindex(b")") + 2 :].split(b" ", _CHILD_SYSTEM + 1)
-    ticks = sum(int(fields[i]) for i in (_USER, _SYSTEM, _CHILD_USER, _CHILD_SYSTEM))
-    return ticks, int(statm.split(b" ", 2)[1])
-
-
-def _after(text: bytes, key: bytes) -> int | None:
-    """The first number after a key that begins a line; None when there is no such key or no number."""
-    found = text.find(key)
-    if found < 0:
-        return None
-    words = text[found + len(key) : found + len(key) + 64].split(None, 1)
-    return int(words[0]) if words and words[0].isdigit() else None
-
-
-def _program(cmdline: bytes) -> str:
-    """The base name of the program, as 0.19 shows it: the first word of the first argument."""
-    words = cmdline.split(b"\0", 1)[0].split()
-    return words[0].rpartition(b"/")[2].decode(errors="replace") if words else NOT_AVAILABLE
+        return after(text, b"\nread_bytes:"), after(text, b"\nwrite_bytes:")
 
 
 def _boot_time(root: str) -> float:
     try:
-        return float(_after(Path(root, "stat").read_bytes(), b"\nbtime") or 0)
+        return float(after(Path(root, "stat").read_bytes(), b"\nbtime") or 0)
     except OSError:
         return 0.0
 

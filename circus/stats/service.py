@@ -121,7 +121,12 @@ class StatsService:
             if sample.state is None or member.gone:
                 continue
             children: list[dict[str, Any]] = []
-            yield from self._children(member, children)
+            try:
+                pids = member.reader.children()
+            except OSError:
+                pids = []
+            if pids:
+                yield from self._read_children(pids, children)
             info = self._info(member, sampler.clock.time() - sample.started, children)
             info["started"] = sample.started
             info["wid"] = sample.wid
@@ -129,12 +134,8 @@ class StatsService:
             if sampler.slice.over():
                 yield
 
-    def _children(self, parent: Member, infos: list[dict[str, Any]]) -> Iterator[None]:
-        """The infos of the direct children, each read this once."""
-        try:
-            pids = parent.reader.children()
-        except OSError:
-            return
+    def _read_children(self, pids: list[int], infos: list[dict[str, Any]]) -> Iterator[None]:
+        """The infos of children, each read this once."""
         for pid in pids:
             reader = self.sampler.reader_factory(pid, keep=False)
             child = Member(reader, ProcessSample(wid=0, pid=pid, generation=0, started=0.0), memory=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from circus.ports import Clock
 from circus.stats import aggregate
@@ -53,9 +53,10 @@ class Member:
         percent: CPU in percent of a core between the last two readings that lay far enough apart.
         read_at: monotonic time of the last reading, minus infinity before the first.
         gone: it could not be read any more, or has been taken off.
+        form: what `service` has made of the last answers, to use again while they stay the same.
     """
 
-    __slots__ = ("base_cpu", "base_time", "gone", "memory", "memory_asked", "percent", "read_at", "reader", "sample",
+    __slots__ = ("base_cpu", "base_time", "form", "gone", "memory", "memory_asked", "percent", "read_at", "reader", "sample",
                  "slow_due", "slow_told", "told", "used")  # fmt: skip
 
     def __init__(self, reader: Reader, sample: ProcessSample, memory: bool) -> None:
@@ -65,6 +66,7 @@ class Member:
         self.memory_asked: Future[MemoryReading | None] | None = None
         self.told: tuple[object, ...] | None = None
         self.slow_told: tuple[object, ...] | None = None
+        self.form: tuple[object, object, dict[str, Any]] | None = None
         self.used = 0.0
         self.percent = 0.0
         self.base_cpu = 0.0
@@ -191,6 +193,7 @@ class Sampler:
         for watched in self._watched.values():
             for member in watched.members.values():
                 member.reader.close()
+                member.form = None
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._threads = None

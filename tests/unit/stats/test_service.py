@@ -57,6 +57,17 @@ async def test_an_older_sample_is_renewed(desk):
     assert (await desk.service.infos("web"))[11]["mem_info1"] == "1.50M"
 
 
+async def test_an_info_asked_for_again_differs_in_what_goes_on_by_itself(desk):
+    desk.add(1, 11)
+    first = (await desk.service.infos("web"))[11]
+    desk.clock.now += 2.0
+    desk.readers.made[11].below = [77]
+    again = (await desk.service.infos("web"))[11]
+    assert (again.pop("age"), first.pop("age")) == (62.0, 60.0)
+    assert ([child["pid"] for child in again.pop("children")], first.pop("children")) == ([77], [])
+    assert again == first
+
+
 async def test_processes_of_other_watchers_are_not_read(desk):
     desk.add(1, 11)
     desk.add(1, 21, "other")

@@ -12,7 +12,7 @@ COMPAT := $(VENV)-compat-0.19
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-SOURCES := circus exporters tests examples
+SOURCES := circus exporters tests examples docs
 
 # A pip.conf that asks for --user must not reach into the environments.
 export PIP_USER := 0

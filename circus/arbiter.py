@@ -19,7 +19,7 @@ from circus.channels import Channels
 from circus.controller import Controller
 from circus.core.origin import Origin
 from circus.discovery import Discovery
-from circus.driver import Driver, Services, cause_of
+from circus.driver import Driver, Services, cause_of, current_origin
 from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT
 from circus.events.journal import Journal
@@ -40,7 +40,6 @@ from circus.stats.readers import choose_readers
 from circus.stats.sampler import Sampler
 from circus.telemetry import arbiter_snapshot, telemetry
 from circus.watcher import Watcher
-from circus.wire.events import Cause
 from circus.wire.snapshot import Telemetry
 
 logger = logging.getLogger("circus")
@@ -302,24 +301,26 @@ class Arbiter:
         """Reload every watcher that is not stopped, by priority."""
         await self.fleet.reload(graceful=graceful, sequential=sequential)
 
-    async def restart(self) -> None:
+    def restart(self) -> Awaitable[None]:
         """Stop everything, build watchers and sockets anew from the configuration file, start.
 
         The channels stay bound, so clients notice nothing but the new watchers.
 
         Raises:
-            ConfigError: the file has mistakes; then everything goes on with the old configuration.
+            ConfigError: at once, for a file with mistakes; then everything goes on with the old configuration.
         """
-        began, cause = self.clock.monotonic(), CURRENT.get() or Cause(kind="command", name="restart")
-        spec = self.spec
+        began, spec = self.clock.monotonic(), self.spec
         if spec.config_file is not None:
             from circus.config.build import load
 
             try:
                 spec = load(spec.config_file)
             except ConfigError as error:
-                self.bus.record("config.refused", None, cause, {"errors": [str(each) for each in error.mistakes]})
+                self._tell("config.refused", current_origin(), errors=[str(each) for each in error.mistakes])
                 raise
+        return self._restart(spec, began)
+
+    async def _restart(self, spec: ArbiterSpec, began: float) -> None:
         await self.fleet.stop()
         self.fleet.clear()
         self.sockets.close_all()
@@ -327,8 +328,7 @@ class Arbiter:
         self.spec, self.applied = spec, self.clock.time()
         self.fleet.warmup_delay = spec.warmup_delay
         self._populate()
-        seconds = self.clock.monotonic() - began
-        self.bus.record("config.applied", None, cause, {"hash": spec.config_hash, "seconds": seconds})
+        self._tell("config.applied", current_origin(), hash=spec.config_hash, seconds=self.clock.monotonic() - began)
         await self.fleet.start()
 
     def quit(self) -> Awaitable[None]:
@@ -354,10 +354,10 @@ class Arbiter:
 
     async def _quit(self) -> None:
         self.state = "stopping"
-        cause = CURRENT.get() or Cause(kind="command", name="quit")
-        self.bus.record("arbiter.stopping", None, cause, {"watchers": len(self.fleet)})
+        origin = current_origin()
+        self._tell("arbiter.stopping", origin, watchers=len(self.fleet))
         await self.stop_watchers()
-        self.bus.record("arbiter.stopped", None, cause, {})
+        self._tell("arbiter.stopped", origin)
         self.state = "stopped"
         self._finished.set()
 

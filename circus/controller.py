@@ -197,7 +197,8 @@ class Controller:
             if job.command.always_waits:
                 self._fail_with(job, error)
             else:
-                logger.exception("command %r failed", job.command.name)
+                story = None if isinstance(error, CircusError) else error  # the sentence of ours says it all
+                logger.error("command %r failed: %s", job.command.name, _text(error), exc_info=story)  # noqa: TRY400 - no stack for a sentence
                 self._fail(job, _text(error), BAD_MSG_DATA_ERROR)
         else:
             self._succeed(job, result)

@@ -22,7 +22,7 @@ from circus.core.lifecycle import Lifecycle
 from circus.core.origin import Origin
 from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT
-from circus.exc import IllegalTransition, Overtaken, SpawnError
+from circus.exc import CircusError, IllegalTransition, Overtaken, SpawnError
 from circus.hooks import HookResult, HookRunner
 from circus.launcher import Launcher
 from circus.ports import ArbiterLike, Clock, WatcherLike
@@ -95,6 +95,9 @@ class Driver:
             cast(WatcherLike, self), services.arbiter, spec.hooks, loop=services.loop, timeout=spec.hook_timeout
         )
         services.sampler.add_watcher(spec.name, memory=spec.metrics_memory)
+        if spec.kill_scope != "main":
+            logger.warning("'%s': kill_scope = %s is not in force yet, only the process itself is signalled",
+                           spec.name, spec.kill_scope)  # fmt: skip
         for hook in sorted(set(spec.hooks) - CALLED_HOOKS):
             logger.warning("'%s': the hook %s is not called yet", spec.name, hook)
         self._perform: dict[type, Callable[[Any], None]] = {
@@ -108,6 +111,7 @@ class Driver:
             do.Tell: self._do_tell,
             do.Answer: self._do_answer,
             do.Refuse: self._do_refuse,
+            do.Fail: self._do_fail,
             do.Forget: self._do_forget,
             do.OpenStreams: self._do_open_streams,
             do.CloseStreams: self._do_close_streams,
@@ -243,6 +247,11 @@ class Driver:
         future = self._operations.pop(effect.operation)
         if not future.done():
             future.set_exception(Overtaken(effect.reason))
+
+    def _do_fail(self, effect: do.Fail) -> None:
+        future = self._operations.pop(effect.operation)
+        if not future.done():
+            future.set_exception(CircusError(effect.reason))
 
     def _do_open_streams(self, _: object) -> None:
         self._launcher.open_streams()

@@ -114,7 +114,7 @@ class Watcher(Driver):
         if kind == "stop":
             self.stops += 1
         elif self._services.quitting():
-            future.set_exception(Overtaken(f"cancelled: quit overtook {kind} of '{self.name}'"))
+            future.set_exception(Overtaken(f"cancelled: quit overtook {details.get('name') or kind} of '{self.name}'"))
             return future
         operation = told.Operation(id=next(_operation_ids), kind=kind, origin=current_origin(), **details)
         self._operations[operation.id] = future
@@ -143,15 +143,15 @@ class Watcher(Driver):
 
     def incr(self, nb: int = 1) -> Awaitable[int]:
         """More processes; answers with the new target. A singleton stays as it is."""
-        return self.submit("resize", delta=0 if self.singleton else nb)
+        return self.submit("resize", name="incr", delta=0 if self.singleton else nb)
 
     def decr(self, nb: int = 1) -> Awaitable[int]:
         """Fewer processes; answers with the new target."""
-        return self.incr(-nb)
+        return self.submit("resize", name="decr", delta=0 if self.singleton else -nb)
 
     def set_numprocesses(self, target: int) -> Awaitable[int]:
         """This many processes; answers with the new target."""
-        return self.submit("resize", target=target)
+        return self.submit("resize", name="set", target=target)
 
     async def kill(
         self, pid: int | None = None, signum: int | None = None, graceful_timeout: float | None = None

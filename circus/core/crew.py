@@ -283,7 +283,7 @@ class Crew:
         self.effects.append(do.SendSignal(slot.wid, slot.pid, signum, by, kill))
         self.effects.append(do.Publish("kill", {"process_pid": slot.pid}))
         self.tell("process.signalled", origin, slot, signal=self.signal_names.get(signum, str(signum)), by=by,
-                  scope=self.spec.kill_scope, count=1)  # fmt: skip
+                  scope="main", count=1)  # fmt: skip
 
     def drop(self, slot: Slot) -> None:
         """Give the slot up; it holds no process."""
@@ -333,6 +333,8 @@ class Crew:
         self.effects.append(do.Publish("reap", {"process_pid": pid, "exit_code": status.code}))
         self.effects.append(do.Forget(slot.wid, pid))
         self.last_exit = (slot, verdict, status)
+        if slot.asked is None:
+            slot.origin = follow
         counted = len(self.slots) - self.ending
         if slot.respawn_as is not None and self.respawning and counted <= self.target:
             self._move(slot, None)

@@ -95,6 +95,13 @@ class Refuse(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
+class Fail(msgspec.Struct, frozen=True, gc=False):
+    """The operation was carried out and did not succeed; the text says why and what is left."""
+
+    operation: int
+    reason: str
+
+
 class Forget(msgspec.Struct, frozen=True, gc=False):
     """The process of the slot is gone: close its pipes and drop it."""
 
@@ -134,6 +141,7 @@ Effect = (
     | Tell
     | Answer
     | Refuse
+    | Fail
     | Forget
     | OpenStreams
     | CloseStreams

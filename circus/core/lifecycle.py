@@ -17,6 +17,7 @@ from circus.core.origin import Origin
 from circus.core.passage import Passage
 from circus.core.process_fsm import ProcessEvent
 from circus.core.reloading import Reloading
+from circus.core.slots import Slot
 from circus.core.stimuli import Operation, Stimulus
 from circus.core.watcher_fsm import Want, WatcherEvent, WatcherState
 from circus.spec.watcher import WatcherSpec
@@ -84,7 +85,7 @@ class Lifecycle(Passage):
             if self._phase in ("before_start", "after_start"):
                 self._phase = None
         for op in waiting:
-            self._refuse(op, f"cancelled: stop overtook {op.kind} of '{self.spec.name}'")
+            self._refuse(op, f"cancelled: stop overtook {op.name or op.kind} of '{self.spec.name}'")
         self.queue = deque(op for op in self.queue if op.kind == "stop")
         if self.state is _S.STOPPING:
             self.want = Want.DOWN
@@ -216,7 +217,14 @@ class Lifecycle(Passage):
             self._to(_E.RELOADED)
             reloading.finish()
             if not reloading.ok:
-                self._reconcile("reload", reloading.operation.origin, replaces=True)
+                self._reload_failed(reloading)
+
+    def _reload_failed(self, reloading: Reloading) -> None:
+        op = reloading.operation
+        self._reconcile("reload", op.origin, replaces=True)
+        if self.current is op:
+            self.crew.effects.append(do.Fail(op.id, f"reload of '{self.spec.name}' failed: {reloading.failure}"))
+            self.current = None
 
     def _conclude_stopping(self) -> None:
         if not self.crew.alive:
@@ -278,15 +286,22 @@ class Lifecycle(Passage):
         if op is not None and slot.asked is not None and slot.generation <= op.after_generation:
             op.stopped.append(slot.pid)
         self.crew.reaped(slot, stimulus.status)
+        self._blame(slot)
 
     def _vanished(self, stimulus: told.Vanished) -> None:
         slot = self.crew.find(stimulus.wid, stimulus.generation)
         if slot is not None:
             self.crew.vanished(slot, stimulus.why)
+            self._blame(slot)
+
+    def _blame(self, slot: Slot) -> None:
+        # What the watcher does next (backoff, stop) follows from this end, unless an operation is going on.
+        if slot.asked is None and self.current is None and slot.origin is not None:
+            self._origin = slot.origin
 
     def _socket_ready(self, _: told.SocketReady) -> None:
         if self.state is _S.WAITING and self.current is None:
-            self._origin = Origin(kind="signal", name="socket")
+            self._origin, self._start_cause, self._replaces = Origin(kind="signal", name="socket"), "scale", False
             self._come_up(_E.SOCKET_READY)
 
     def _kill_asked(self, stimulus: told.KillAsked) -> None:

@@ -188,9 +188,12 @@ class Passage(ABC):
 
     def _hook_answered(self, stimulus: told.HookAnswered) -> None:
         crew = self.crew
-        crew.tell("hook.finished", self._origin, hook=stimulus.hook, ok=stimulus.ok, veto=not stimulus.ok,
-                  seconds=stimulus.seconds, error=stimulus.error)  # fmt: skip
         about = crew.hook_tokens.pop(stimulus.token, None)
+        slot = crew.find(about[1], about[2]) if about is not None else None
+        origin = (slot.spawned_by if slot.pid is not None else slot.origin) if slot is not None else None
+        veto = not stimulus.ok and stimulus.error is None
+        crew.tell("hook.finished", origin or self._origin, slot, hook=stimulus.hook, ok=stimulus.ok, veto=veto,
+                  seconds=stimulus.seconds, error=stimulus.error)  # fmt: skip
         if about is not None:
             self._process_hook_answered(about, stimulus)
         elif self._phase is not None and stimulus.token == self._awaited:

@@ -16,8 +16,9 @@ def delay(failures: int, *, backoff: float, backoff_max: float, jitter: float, r
     if failures <= IMMEDIATE or backoff <= 0:
         return 0.0
     # 2 ** 30 half-seconds is beyond any backoff_max; the cap keeps a count of millions from overflowing a float.
-    wait = min(backoff * 2.0 ** min(failures - IMMEDIATE - 1, 30), max(backoff_max, backoff))
-    return wait * (1 + jitter * (2 * random - 1))
+    wait = backoff * 2.0 ** min(failures - IMMEDIATE - 1, 30)
+    limit = max(backoff_max, backoff)
+    return min(min(wait, limit) * (1 + jitter * (2 * random - 1)), limit)
 
 
 def spent(spawn_failures: int, max_retry: int) -> bool:

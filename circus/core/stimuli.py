@@ -20,13 +20,14 @@ OperationKind = Literal["start", "stop", "restart", "reload", "resize"]
 class Operation:
     """A command for one watcher, to be answered once by its `id`.
 
-    `resize` carries `delta` or `target`; `reload` carries `sequential`; `start_cause` is what the spawns of a start
+    `name` is what the operator called it, for texts. `resize` carries `delta` or `target`; `reload` carries `sequential`; `start_cause` is what the spawns of a start
     are counted as (boot, manual).
     """
 
     id: int
     kind: OperationKind
     origin: Origin
+    name: str = ""
     delta: int = 0
     target: int | None = None
     sequential: bool = False

@@ -7,8 +7,8 @@ the counters and every subscriber are told the same record in the same order.
 from __future__ import annotations
 
 import os
+from _blake2 import blake2b  # hashlib would bring OpenSSL in: 4 MB for one small hash
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Any
 
 import msgspec

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -164,6 +165,8 @@ class Reaper:
 
 def _exit_status(status: int, usage: Any) -> ExitStatus:
     code, signum, name, core = decode(status, NAMES)
+    # After a vfork Linux counts the daemon's own peak for the child; only what lies above it is the child's.
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return ExitStatus(
         exit_code=code,
         signum=signum,
@@ -171,5 +174,5 @@ def _exit_status(status: int, usage: Any) -> ExitStatus:
         core=core,
         cpu_user_seconds=usage.ru_utime,
         cpu_system_seconds=usage.ru_stime,
-        max_resident_bytes=usage.ru_maxrss * _MAXRSS_UNIT,
+        max_resident_bytes=usage.ru_maxrss * _MAXRSS_UNIT if usage.ru_maxrss > own else None,
     )

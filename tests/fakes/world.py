@@ -142,6 +142,11 @@ class World:
         assert effect.operation not in self.refusals
         self.refusals[effect.operation] = effect.reason
 
+    def _Fail(self, effect):
+        assert effect.operation not in self.answers
+        assert effect.operation not in self.refusals
+        self.refusals[effect.operation] = effect.reason
+
     def _nothing(self, effect):
         pass
 

@@ -87,6 +87,16 @@ def test_a_crash_loop_cools_down_and_never_gives_up():
     assert w.alive
 
 
+def test_what_a_watcher_does_after_a_crash_points_back_to_the_crash():
+    w = started()
+    for _ in range(4):
+        w.run(0)
+        w.die(*w.alive)
+    exited = max(i for i, r in enumerate(w.records, 1) if r.record == "process.exited")
+    backoff = next(r for r in w.records if r.record == "watcher.state" and r.data["to"] == "backoff")
+    assert (backoff.origin.kind, backoff.origin.seq) == ("record", exited)
+
+
 def test_a_long_life_makes_the_next_restart_immediate():
     w = started()
     for _ in range(10):
@@ -230,8 +240,9 @@ def test_a_second_reload_goes_back_to_the_first_slots():
 def test_a_reload_whose_new_processes_fail_keeps_the_old_ones():
     w = started(numprocesses=2, max_retry=2)
     w.failing_spawns = 10**6
-    w.submit("reload")
+    op = w.submit("reload")
     w.run(60)
+    assert w.refusals[op] == "reload of 'web' failed: a new process did not start"
     assert sorted(w.alive) == [100, 101]
     finished = next(r for r in w.records if r.record == "reload.finished")
     assert not finished.data["ok"]

@@ -49,6 +49,10 @@ def test_jitter_goes_both_ways():
     assert delays(4, jitter=0.1, random=1.0) == pytest.approx(0.55)
 
 
+def test_jitter_never_exceeds_the_limit():
+    assert delays(20, jitter=0.1, random=1.0) == 5.0
+
+
 def test_a_huge_count_is_still_the_limit():
     assert delays(10**9) == 5.0
 

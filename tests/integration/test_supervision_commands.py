@@ -139,7 +139,9 @@ def test_a_reload_whose_new_processes_do_not_start_keeps_the_old(circusd: Start,
     daemon = circusd(f"[watcher:web]\ncmd = {program}\nbackoff = 0.01\n")
     pids = daemon.wait_pids("web", 1)
     program.unlink()
-    daemon.ok("reload", name="web", waiting=True)
+    reply = daemon.call("reload", name="web", waiting=True)
+    assert reply["status"] == "error"
+    assert reply["reason"] == "reload of 'web' failed: a new process did not start"
     assert daemon.pids("web") == pids
     assert daemon.status("web") == "active"
 

@@ -120,6 +120,8 @@ def _serve(spec: ArbiterSpec, args: argparse.Namespace, handle: DaemonHandle | N
     from circus.runtime.fds import keep_to_ourselves
 
     keep_to_ourselves()
+    # Ignored by a careless parent, it would make the kernel throw away the status of every worker.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         # Until the loop takes the signals over there is nothing to stop, but there may be a pid file to remove.
         signal.signal(signum, lambda *_: sys.exit(0))

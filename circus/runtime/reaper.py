@@ -21,6 +21,9 @@ from circus.runtime.signals import NAMES
 
 Report = Callable[[ExitStatus], None]
 
+_BLIND_SECONDS = 1.0
+"""How often to look for the dead where neither a pidfd nor SIGCHLD tells of them."""
+
 # ru_maxrss counts KiB on Linux and bytes on macOS.
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
@@ -50,13 +53,15 @@ class Reaper:
         self._pidfds = pidfd_usable()
         self._watched: dict[int, tuple[int | None, Report]] = {}
         self._sigchld = False
+        self._timer: asyncio.TimerHandle | None = None
         self.strangers = 0
         """Children of others that were reaped here."""
         if not self._pidfds or own_strangers:
             self._listen_to_sigchld()
 
     def _listen_to_sigchld(self) -> None:
-        if self._sigchld:
+        # A handler that somebody else has is his; a second one would silently take its place.
+        if self._sigchld or signal.getsignal(signal.SIGCHLD) not in (signal.SIG_DFL, signal.SIG_IGN):
             return
         try:
             self._loop.add_signal_handler(signal.SIGCHLD, self.sweep)
@@ -77,8 +82,20 @@ class Reaper:
         self._watched[pid] = (pidfd, report)
         if pidfd is not None:
             self._loop.add_reader(pidfd, self._readable, pid)
-        elif not self._sigchld:
-            self._loop.call_later(1.0, self.sweep)
+        else:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """Sweep every second as long as something is watched of whose end nothing would tell."""
+        if self._sigchld or self._timer is not None or all(fd is not None for fd, _ in self._watched.values()):
+            return
+
+        def look() -> None:
+            self._timer = None
+            self.sweep()
+            self._look_again()
+
+        self._timer = self._loop.call_later(_BLIND_SECONDS, look)
 
     def _readable(self, pid: int) -> None:
         self._collect(pid)
@@ -128,8 +145,6 @@ class Reaper:
         for pid in list(self._watched):
             if pid in self._watched:
                 self._collect(pid)
-        if self._watched and not self._pidfds and not self._sigchld:
-            self._loop.call_later(1.0, self.sweep)
 
     def _nobody_died(self) -> bool:
         try:
@@ -158,6 +173,8 @@ class Reaper:
                 self._loop.remove_reader(pidfd)
                 os.close(pidfd)
         self._watched.clear()
+        if self._timer is not None:
+            self._timer.cancel()
         if self._sigchld:
             self._loop.remove_signal_handler(signal.SIGCHLD)
             self._sigchld = False

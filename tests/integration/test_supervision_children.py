@@ -101,6 +101,20 @@ def test_no_signal_is_blocked_or_ignored_in_a_worker(report: Reported) -> None:
     assert said["ignored"] == []
 
 
+def test_statuses_are_known_although_the_daemon_was_started_with_sigchld_ignored(circusd: Start) -> None:
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execvp(sys.argv[1], sys.argv[1:])"
+    )
+    cmd = workers.python("exit_n", 7)
+    daemon = circusd(
+        f"[watcher:web]\ncmd = {cmd}\nrespawn = false\nautostart = false\n", through=[sys.executable, "-c", ignoring]
+    )
+    events = daemon.events("watcher.web.reap")
+    daemon.ok("start", name="web")
+    (reap,) = events.wait_for_topic("watcher.web.reap")
+    assert reap.body["exit_code"] == 7
+
+
 def test_the_umask_is_that_of_the_configuration(report: Reported) -> None:
     assert report(options_of_circus("umask = 027"))["umask"] == 0o027
 

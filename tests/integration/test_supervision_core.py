@@ -127,6 +127,7 @@ def test_a_reload_starts_the_new_before_it_stops_the_old(start: Start) -> None:
 
 def test_the_number_of_processes_follows_commands(start: Start) -> None:
     daemon = start(SLEEPER)
+    daemon.wait_status("web", "active")
     assert daemon.ok("incr", name="web", nb=3, waiting=True)["numprocesses"] == 4
     assert len(daemon.pids("web")) == 4
     assert daemon.ok("decr", name="web", nb=2, waiting=True)["numprocesses"] == 2

@@ -49,6 +49,7 @@ def made(directory: str, *watchers: dict[str, Any], name: str = "its") -> Arbite
         controller=f"ipc://{directory}/{name}-control",
         pubsub_endpoint=f"ipc://{directory}/{name}-events",
         stats_endpoint=f"ipc://{directory}/{name}-stats",
+        check_delay=1000,
     )
 
 
@@ -138,6 +139,7 @@ async def test_signal_handlers_and_limits_of_the_program_are_left_alone(sockets:
         assert during == before
 
 
+@pytest.mark.usefixtures("means")
 async def test_two_arbiters_live_side_by_side(sockets: str) -> None:
     first_one, second_one = made(sockets, SLEEPER, name="one"), made(sockets, SLEEPER, name="two")
     async with running(first_one) as one, running(second_one) as two:
@@ -146,6 +148,23 @@ async def test_two_arbiters_live_side_by_side(sockets: str) -> None:
         os.kill(first, signal.SIGKILL)
         await until(lambda: (found := pids(one)) and first not in found)
         assert pids(two) == [second]
+        os.kill(second, signal.SIGKILL)
+        await until(lambda: (found := pids(two)) and second not in found)
+
+
+async def test_a_handler_of_sigchld_of_the_program_stays(sockets: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIRCUS_REAPER", "sigchld")
+    loop, heard = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGCHLD, heard.set)
+    try:
+        async with running(made(sockets, SLEEPER)) as arbiter:
+            (pid,) = await until(lambda: pids(arbiter))
+            heard.clear()
+            os.kill(pid, signal.SIGKILL)
+            await asyncio.wait_for(heard.wait(), DEADLINE)
+            await until(lambda: (found := pids(arbiter)) and pid not in found)
+    finally:
+        assert loop.remove_signal_handler(signal.SIGCHLD)
 
 
 async def test_an_arbiter_can_be_made_and_run_again(sockets: str) -> None:

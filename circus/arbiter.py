@@ -308,6 +308,7 @@ class Arbiter:
 
         Raises:
             ConfigError: at once, for a file with mistakes; then everything goes on with the old configuration.
+            Overtaken: by a stop of everything, another restart or a quit.
         """
         began, spec = self.clock.monotonic(), self.spec
         if spec.config_file is not None:
@@ -321,8 +322,7 @@ class Arbiter:
         return self._restart(spec, began)
 
     async def _restart(self, spec: ArbiterSpec, began: float) -> None:
-        await self.fleet.stop()
-        self.fleet.clear()
+        await self.fleet.dissolve()
         self.sockets.close_all()
         self.sockets.clear()
         self.spec, self.applied = spec, self.clock.time()

@@ -1,7 +1,8 @@
 """All watchers of an arbiter, and what is done to several of them: start, stop, restart, reload, in their order.
 
 Inside one watcher its own queue rules; here a wave of starts goes from watcher to watcher. Invariant: a stop overtakes a
-wave: a watcher that was told to stop after the wave began is not started by it, and a quit ends every wave.
+wave: a watcher that was told to stop after the wave began is not started by it, and a quit ends every wave; a watcher
+that is forgotten has no processes and gets none any more.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Fleet:
         self.quitting = False
         self._watchers: dict[str, Watcher] = {}
         self._wave = asyncio.Lock()
+        self._dissolving = asyncio.Lock()
         self._stops = 0
 
     def __len__(self) -> int:
@@ -55,6 +57,22 @@ class Fleet:
         for watcher in self._watchers.values():
             watcher.close()
         self._watchers.clear()
+
+    async def dissolve(self) -> None:
+        """Stop all and forget them. Nothing can be asked of them meanwhile but to stop: what they would start now
+        nobody would know any more.
+
+        Raises:
+            Overtaken: by a quit.
+        """
+        async with self._dissolving:
+            if not self.quitting:
+                for watcher in self:
+                    watcher.retired = True
+                await self.stop()
+            if self.quitting:
+                raise Overtaken("cancelled: quit overtook restart")
+            self.clear()
 
     def _chosen(self, watchers: Sequence[WatcherLike] | None) -> list[Watcher]:
         if watchers is None:

@@ -32,6 +32,8 @@ class Watcher(Driver):
         super().__init__(spec, services)
         self.stops = 0
         """How often it was told to stop."""
+        self.retired = False
+        """It is stopped to be forgotten, and does nothing else any more."""
 
     def __repr__(self) -> str:
         return f"<Watcher {self.name!r} {self.lifecycle.public_state}>"
@@ -113,8 +115,9 @@ class Watcher(Driver):
         future.add_done_callback(_retrieved)
         if kind == "stop":
             self.stops += 1
-        elif self._services.quitting():
-            future.set_exception(Overtaken(f"cancelled: quit overtook {details.get('name') or kind} of '{self.name}'"))
+        elif self.retired or self._services.quitting():
+            by = "quit" if self._services.quitting() else "restart of everything"
+            future.set_exception(Overtaken(f"cancelled: {by} overtook {details.get('name') or kind} of '{self.name}'"))
             return future
         operation = told.Operation(id=next(_operation_ids), kind=kind, origin=current_origin(), **details)
         self._operations[operation.id] = future

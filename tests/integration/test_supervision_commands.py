@@ -342,3 +342,27 @@ def test_restart_without_a_name_keeps_going_when_the_file_is_broken(circusd: Sta
     assert reply["status"] == "error"
     assert "many" in reply["reason"]
     assert daemon.pids("web") == pids
+
+
+def test_nothing_is_started_behind_the_back_of_a_restart_without_a_name(circusd: Start) -> None:
+    daemon = circusd(f"[watcher:slow]\n{STUBBORN}graceful_timeout = 60\n[watcher:web]\n{SLEEPER}")
+    wait_until(lambda: "ready" in daemon.log_text())
+    slow = daemon.pids("slow")[0]
+    daemon.ok("restart")
+    daemon.wait_status("web", "stopped")
+    refused = daemon.call("start", name="web", waiting=True)
+    assert refused["reason"] == "cancelled: restart of everything overtook start of 'web'"
+    os.kill(slow, signal.SIGKILL)
+    known = daemon.wait_pids("web", 1) + daemon.wait_pids("slow", 1, without=[slow])
+    assert proc.descendants(daemon.pid) == set(known)
+
+
+def test_restarts_without_a_name_at_once_leave_one_set_of_processes(circusd: Start) -> None:
+    daemon = circusd(f"[watcher:web]\n{SLEEPER}numprocesses = 3\n")
+    daemon.wait_pids("web", 3)
+    with daemon.caller() as other:
+        for number in range(4):
+            other.send_raw(json.dumps({"command": "restart", "id": number, "properties": {"waiting": True}}).encode())
+        replies = [json.loads(other.receive_raw() or b"{}") for _ in range(4)]
+    assert {reply["id"]: reply["status"] for reply in replies}[3] == "ok"
+    assert proc.descendants(daemon.pid) == set(daemon.wait_pids("web", 3))

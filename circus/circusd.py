@@ -56,8 +56,7 @@ def run(argv: Sequence[str]) -> int:
     """Run the daemon to its end and return the exit status."""
     if os.getpid() == 1:
         # PID 1 has no default actions: until the loop takes the signals over, SIGTERM would be lost.
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(signum, lambda number, _: sys.exit(128 + number))
+        _note_signals()
     parser = _parser()
     args = parser.parse_args(argv)
     if args.version:
@@ -93,6 +92,16 @@ def run(argv: Sequence[str]) -> int:
         return 1
 
 
+_early: list[int] = []
+"""Signals to leave that came before the loop could take them over."""
+
+
+def _note_signals() -> None:
+    # Noted and not raised: an exception out of nowhere is swallowed, or worse, by half-made modules of others.
+    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(signum, lambda number, _: _early.append(number))
+
+
 def _logs_to_terminal() -> bool:
     handlers = [*logging.getLogger("circus").handlers, *logging.getLogger().handlers]
     return any(getattr(handler, "stream", None) is sys.stderr for handler in handlers)
@@ -122,9 +131,8 @@ def _serve(spec: ArbiterSpec, args: argparse.Namespace, handle: DaemonHandle | N
     keep_to_ourselves()
     # Ignored by a careless parent, it would make the kernel throw away the status of every worker.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-        # Until the loop takes the signals over there is nothing to stop, but there may be a pid file to remove.
-        signal.signal(signum, lambda *_: sys.exit(0))
+    # From here on there may be something to tidy up.
+    _note_signals()
     configure_logger(
         logger,
         args.loglevel or spec.loglevel or "info",
@@ -163,6 +171,9 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     logger.info("Starting master on pid %s", os.getpid())
     try:
+        if _early:
+            logger.info("Got signal %s before anything was started", signal.Signals(_early[0]).name)
+            return
         # What was imported lives as long as the daemon; a full collection need not look at it again and again.
         gc.collect()
         gc.freeze()

@@ -11,7 +11,7 @@ import pytest
 from docs import build
 from tests.helpers.daemon import REPOSITORY
 
-PAGES = sorted((REPOSITORY / "docs").rglob("*.md"))
+PAGES = [*sorted((REPOSITORY / "docs").rglob("*.md")), *sorted(REPOSITORY.glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 RECORD = re.compile(r"(arbiter|config|command|watcher|reload|hook|process)\.[a-z]+(_[a-z]+)*")

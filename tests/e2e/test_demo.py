@@ -17,6 +17,7 @@ import pytest
 from tests.helpers import proc
 from tests.helpers.daemon import REPOSITORY, script
 from tests.helpers.metrics import scrape
+from tests.helpers.page import steps, type_in
 from tests.helpers.ports import reserved_port
 from tests.helpers.prometheus import get
 from tests.helpers.waiting import DEADLINE, wait_until
@@ -119,6 +120,18 @@ def test_circusctl_and_circus_top_find_it(demo: Demo) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert [name for name in ("web", "leaker", "burner", "crasher") if name not in done.stdout] == []
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl: apt install curl")
+def test_the_tour_of_the_readme_works_as_it_is_written(demo: Demo) -> None:
+    page = (REPOSITORY / "README.md").read_text().replace("8080", str(demo.web)).replace("9464", str(demo.metrics))
+    demo.wait_workers()
+    # Whoever reads and types is slower than the first sample; this test is not.
+    wait_until(lambda: (page := scrape(demo.metrics)) and page.total("circus_process_resident_memory_bytes"))
+    env = {**demo.env, "PATH": f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for command, shown in steps(page):
+        type_in(command, shown, demo.top, env)
+    assert demo.process.wait(DEADLINE) == 0, demo.said()
 
 
 @pytest.mark.parametrize("by", ["ctrl-c in a terminal", "sigint to the program", "sigterm to the program"])

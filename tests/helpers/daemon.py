@@ -32,7 +32,8 @@ def script(name: str) -> str:
 
 
 class Daemon:
-    """One circusd. The ini text needs no `[circus]`; endpoints that it does not name are ipc sockets of our own.
+    """One circusd. The ini text needs no `[circus]`; endpoints that it does not name are ipc sockets of our own
+    (None among the options leaves one to circusd).
 
     `endpoint`, `pubsub_endpoint` and `stats_endpoint` are where to reach it; `ini` and `log` are files. `through` are
     words in front of circusd: a program that changes something and then executes it.
@@ -64,8 +65,9 @@ class Daemon:
             "multicast_endpoint": "",
             **(options or {}),
         }
+        given = [f"{name} = {value}\n" for name, value in own.items() if value is not None]
         # Sections of one name are merged and the first definition of an option wins: what the test wrote stays.
-        self.ini.write_text(ini + "\n[circus]\n" + "".join(f"{name} = {value}\n" for name, value in own.items()))
+        self.ini.write_text(ini + "\n[circus]\n" + "".join(given))
         self._env = {**os.environ, "PYTHONUNBUFFERED": "1", "XDG_RUNTIME_DIR": str(self._sockets)}
         for name, value in (env or {}).items():
             if value is None:

@@ -245,7 +245,8 @@ class Controller:
             self.command_errors[name] += 1
         observe(self.command_seconds[name], seconds)
         try:
-            self._observe("command.finished", job, seconds=seconds, ok=errno is None, errno=errno, reason=reason)
+            told = None if reason is None else messages.shortened(reason)
+            self._observe("command.finished", job, seconds=seconds, ok=errno is None, errno=errno, reason=told)
         except Exception:  # the reply is out; what keeps the books must not take the loop with it
             logger.exception("cannot record the end of command %r", name)
 

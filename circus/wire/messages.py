@@ -41,7 +41,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
         text = bytes(self.id).decode(errors="replace")
         if text == "null":
             return None
-        return text[1:-1] if text[:1] == '"' else text
+        return shortened(text[1:-1] if text[:1] == '"' else text)
 
 
 class BadRequest(MessageError):
@@ -183,18 +183,60 @@ def _encode(value: object) -> bytes:
 
 
 def masked(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Properties for a record that others read: values of environments, and of keys that sound secret, are hidden."""
-    return {key: _masked(key, value) for key, value in properties.items()}
+    """Properties for a record that others read and the journal keeps.
+
+    Values of environments, and of keys that sound secret, are hidden; what is long, deep or much is cut, and says so
+    with an ellipsis: a request may have megabytes, and there are thousands of records.
+    """
+    return _Masking().mapping(properties, _DEPTH)
 
 
-def _masked(key: object, value: Any) -> Any:
-    name = str(key).lower()
-    if name == "env" and isinstance(value, Mapping):
-        return dict.fromkeys(value, _MASK)
-    if any(word in name for word in _SECRET_WORDS) and value not in (None, "", True, False):
-        return _MASK
-    if isinstance(value, Mapping):
-        return {inner: _masked(inner, item) for inner, item in value.items()}
-    if isinstance(value, list):
-        return [_masked(key, item) for item in value]
-    return value
+def shortened(text: str) -> str:
+    """A text for a record: its beginning, and how long it was."""
+    return text if len(text) <= _TEXT else f"{text[:_TEXT]}… ({len(text)} characters)"
+
+
+_TEXT: Final = 1_000
+_DEPTH: Final = 20
+_MOST: Final = 4_000
+
+
+class _Masking:
+    """One document's way into a record; `_left` is how many more characters and values it may have."""
+
+    def __init__(self) -> None:
+        self._left = _MOST
+
+    def mapping(self, value: Mapping[Any, Any], depth: int, *, hide: bool = False) -> dict[str, Any]:
+        told: dict[str, Any] = {}
+        for key, item in value.items():
+            if self._left <= 0:
+                told["…"] = f"{len(value) - len(told)} more"
+                break
+            name = self._text(str(key))
+            told[name] = _MASK if hide else self._value(name.lower(), item, depth)
+        return told
+
+    def _value(self, name: str, value: Any, depth: int) -> Any:
+        if any(word in name for word in _SECRET_WORDS) and value not in (None, "", True, False):
+            return _MASK
+        if isinstance(value, str):
+            return self._text(value)
+        self._left -= 1
+        if isinstance(value, Mapping | list):
+            if depth == 0:
+                return "…"
+            if isinstance(value, Mapping):
+                return self.mapping(value, depth - 1, hide=name == "env")
+            told: list[Any] = []
+            for item in value:
+                if self._left <= 0:
+                    told.append(f"… {len(value) - len(told)} more")
+                    break
+                told.append(self._value(name, item, depth - 1))
+            return told
+        return value
+
+    def _text(self, text: str) -> str:
+        self._left -= 1 + min(len(text), _TEXT)
+        return shortened(text)

@@ -178,3 +178,28 @@ def test_secrets_do_not_reach_records():
         "options": {"env": {"A": "***"}, "db_password": "***", "list": [{"token": "***"}]},
         "waiting": True,
     }
+
+
+def test_the_record_of_a_huge_request_is_small():
+    told = masked({"name": "A" * 8_000_000, "many": [{"a": 1}] * 100_000, "B" * 8_000_000: 1, "text": ["x" * 999] * 99})
+    assert len(json.dumps(told)) < 100_000
+    assert told["name"] == "A" * 1000 + "… (8000000 characters)"
+    assert told["many"][0] == {"a": 1}
+
+
+def test_what_does_not_fit_into_a_record_is_counted():
+    assert masked({"list": [1] * 100_000})["list"][-1].startswith("… 96")
+    assert masked({str(number): number for number in range(100_000)})["…"].endswith(" more")
+
+
+def test_a_record_of_a_deep_request_ends_where_it_is_deep():
+    deep = "bottom"
+    for _ in range(900):
+        deep = [{"a": deep}]
+    assert "…" in json.dumps(masked({"deep": deep}), ensure_ascii=False)
+
+
+def test_a_long_id_is_short_where_people_read_it():
+    request = parse_request(b'{"command": "list", "id": "%b"}' % (b"x" * 1_000_000))
+    assert len(request.id_text) < 1100
+    assert len(bytes(request.id)) == 1_000_002

@@ -1,7 +1,8 @@
 """Plain zmq clients for tests: one request at a time, and a recorder of what is published.
 
 Written on bare sockets on purpose, so that a defect of `circus.client` or `circus.consumer` cannot hide one of the
-daemon. Invariant: when `Recorder` has been made, the daemon knows the subscription.
+daemon. Invariant: when `Recorder` has been made, its subscription is on the way; `Daemon.events` waits until it is in
+force.
 """
 
 from __future__ import annotations

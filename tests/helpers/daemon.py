@@ -252,8 +252,10 @@ class Daemon:
     def _record(self, endpoint: str, prefixes: tuple[str, ...]) -> Recorder:
         recorder = Recorder(endpoint, prefixes, self._context)
         self._recorders.append(recorder)
-        # The same I/O thread wrote the subscription before this question, and the daemon's reads in that order.
-        self.call("numwatchers")
+        # Our I/O thread, the daemon's and its loop each take what is ready in one turn in any order, so a question can
+        # pass the subscription once in each of them. The answer to the third tells that it has arrived.
+        for _ in range(3):
+            self.call("numwatchers")
         return recorder
 
     # -- files ---------------------------------------------------------------------------------------------------

@@ -194,7 +194,7 @@ class Driver:
                 _signal_child(child, effect.signum)
         except ProcessLookupError:
             pass  # its end is already on the way to us
-        except PermissionError as error:
+        except OSError as error:
             logger.error("cannot signal process %s of '%s': %s", effect.pid, self.name, error)  # noqa: TRY400 -- a fact
 
     def _do_arm_timer(self, effect: do.ArmTimer) -> None:

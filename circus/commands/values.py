@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from circus.exc import ArgumentError, MessageError
+from circus.exc import ArgumentError, CircusError, MessageError
 
 
 def words(args: tuple[str, ...], least: int, most: int | None = None) -> tuple[str | None, ...]:
@@ -23,7 +23,10 @@ def to_pid(value: Any) -> int:
     """A pid as a number, or as digits."""
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise MessageError(f"{value!r} is not a pid")
-    return int(value)
+    try:
+        return int(value)
+    except ValueError as problem:
+        raise CircusError(str(problem)) from None  # errno and words of circus 0.19
 
 
 def to_signal(value: Any) -> int:
@@ -34,9 +37,12 @@ def to_signal(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise MessageError(f"{value!r} is not a signal")
     try:
-        return to_signum(value, {name: number for number, name in NAMES.items()})
+        number = to_signum(value, {name: number for number, name in NAMES.items()})
     except ValueError as problem:
         raise MessageError(str(problem)) from None
+    if not 0 <= number <= max(NAMES):
+        raise MessageError(f"{value!r} is not a signal")
+    return number
 
 
 def to_flag(props: Mapping[str, Any], name: str, default: bool = False) -> bool:

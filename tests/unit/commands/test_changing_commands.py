@@ -150,6 +150,9 @@ def test_kill_of_a_pid_that_is_not_there_is_done(arbiter, web):
         ({"name": "nope"}, "^program nope not found$"),
         ({"name": "web", "signum": "FOO"}, "'FOO' is not a signal"),
         ({"name": "web", "signum": 1.5}, "is not a signal"),
+        ({"name": "web", "signum": -1}, "-1 is not a signal"),
+        ({"name": "web", "signum": "9999"}, "'9999' is not a signal"),
+        ({"name": "web", "signum": 2**31}, "is not a signal"),
         ({"name": "web", "graceful_timeout": "soon"}, "isn't a number"),
         ({"name": "web", "graceful_timeout": -1}, "isn't a number"),
         ({"name": "web", "graceful_timeout": True}, "isn't a number"),
@@ -163,8 +166,9 @@ def test_kill_refuses_before_it_begins(arbiter, props, error):
 
 
 def test_kill_of_a_pid_that_is_no_number_is_told_as_of_old(arbiter):
-    with pytest.raises(ValueError, match="invalid literal for int"):
+    with pytest.raises(CircusError, match="invalid literal for int") as raised:
         begun(arbiter, "kill", name="web", pid="abc")
+    assert raised.value.errno == 5
 
 
 def signals(web):

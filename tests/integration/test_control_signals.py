@@ -60,7 +60,8 @@ def test_a_family_dies_of_one_recursive_kill(family):
     wait_until(lambda: not any(map(proc.alive, pids.values())))
 
 
-def test_a_number_that_is_no_signal_is_refused_by_the_system(family):
-    daemon, _ = family
+def test_a_number_that_is_no_signal_is_refused_before_anything_is_done(family):
+    daemon, pids = family
     reply = daemon.call("signal", name="tree", signum=12345)
-    assert (reply["errno"], reply["reason"]) == (4, "[Errno 22] Invalid argument")
+    assert (reply["errno"], reply["reason"]) == (3, "12345 is not a signal")
+    assert all(map(proc.alive, pids.values()))

@@ -252,10 +252,16 @@ class Daemon:
     def _record(self, endpoint: str, prefixes: tuple[str, ...]) -> Recorder:
         recorder = Recorder(endpoint, prefixes, self._context)
         self._recorders.append(recorder)
-        # Our I/O thread, the daemon's and its loop each take what is ready in one turn in any order, so a question can
-        # pass the subscription once in each of them. The answer to the third tells that it has arrived.
-        for _ in range(3):
+        # Questions alone do not tell that the subscription has arrived: as long as they come quickly the daemon's loop
+        # reads them and nothing else. Left alone for a moment, and not kept from running, it comes to its other sockets.
+        quick = 0
+        for _ in range(100):
+            time.sleep(0.01)
+            asked = time.monotonic()
             self.call("numwatchers")
+            quick = quick + 1 if time.monotonic() - asked < 0.01 else 0
+            if quick == 2:
+                break
         return recorder
 
     # -- files ---------------------------------------------------------------------------------------------------

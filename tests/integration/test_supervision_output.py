@@ -32,7 +32,8 @@ def test_output_and_errors_go_to_their_files(circusd: Start, tmp_path: pathlib.P
 
 
 def test_the_console_gets_what_is_for_it(circusd: Start) -> None:
-    daemon = circusd(f"[watcher:web]\ncmd = {workers.python('chatty', 2)}\nstdout_stream.class = StdoutStream\n")
+    options = "stdout_stream.class = StdoutStream\nclose_child_stderr = true\n"
+    daemon = circusd(f"[watcher:web]\ncmd = {workers.python('chatty', 2)}\n{options}")
     wait_until(lambda: "out 1\nout 2\n" in daemon.log_text())
 
 

@@ -3,6 +3,9 @@
 A worker must start with the soft limit that the daemon itself was given, which is put in force in the daemon just
 around the spawn. That works only while the lowest free number lies below the limit, so long-lived descriptors (one or
 more per worker) are moved up out of the way.
+
+libzmq accepts clients in a thread of its own, and ends the program when a unix socket finds no descriptor for one.
+Invariant: neither the limit of a worker nor the number of workers takes the last descriptors away from it.
 """
 
 from __future__ import annotations
@@ -15,6 +18,10 @@ from dataclasses import dataclass
 from typing import Final
 
 _GENEROUS: Final = 65_536
+_CLIENTS_MEANWHILE: Final = 128
+"""Who may connect while the limit of a worker is in force: as many as wait in a backlog."""
+_CLIENTS: Final = 128
+"""Descriptors that no worker gets; a quarter where the limit is low."""
 
 
 @dataclass(slots=True)
@@ -52,14 +59,15 @@ class FdRoom:
         return self.base is not None
 
     def has_numbers_below(self, limit: int) -> bool:
-        """Whether a spawn under that soft limit finds the two descriptors that it needs for itself."""
-        try:
-            free = os.pipe()
-        except OSError:
-            return False
-        for fd in free:
-            os.close(fd)
-        return max(free) < limit
+        """Whether a spawn under that soft limit finds the two descriptors that it needs for itself, and clients theirs."""
+        number = _lowest_free()
+        return number is not None and (limit == resource.RLIM_INFINITY or number + _CLIENTS_MEANWHILE < limit)
+
+    def has_room(self) -> bool:
+        """Whether descriptors for clients are left when one more process takes its own."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        number = _lowest_free(self.base or 0)
+        return number is not None and (soft == resource.RLIM_INFINITY or number < soft - min(_CLIENTS, soft // 4))
 
     def move_up(self, fd: int) -> int:
         """The same descriptor under a high number, if low ones have to be kept free."""
@@ -71,6 +79,22 @@ class FdRoom:
             return fd
         os.close(fd)
         return moved
+
+
+def _lowest_free(start: int = 0) -> int | None:
+    """The lowest free number from `start` up; None when there is none."""
+    try:
+        fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if fd >= start:
+                return fd
+            moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, start)
+        finally:
+            os.close(fd)
+        os.close(moved)
+    except OSError:
+        return None
+    return moved
 
 
 ROOM = FdRoom(resource.getrlimit(resource.RLIMIT_NOFILE)[0])

@@ -18,6 +18,7 @@ from typing import Any
 from circus.exc import SpawnError
 from circus.runtime.argv import Command
 from circus.runtime.child_setup import NO_LIMITS, Identity, Limits, set_on_child, soft_limits
+from circus.runtime.fds import ROOM
 
 _STAGE_OF_ERRNO = {errno.EAGAIN: "fork", errno.ENOMEM: "fork", errno.EMFILE: "fork", errno.ENFILE: "fork"}
 
@@ -52,6 +53,13 @@ def spawn(
         SpawnError: with the stage that failed and a sentence that says what and where.
     """
     argv: Sequence[str] = command.argv
+    if not ROOM.has_room():
+        raise SpawnError(
+            "fork",
+            f"cannot start {argv[0]!r}: the file descriptors that are left are kept for clients; raise the hard limit "
+            f"(ulimit -Hn, or LimitNOFILE in systemd)",
+            errno.EMFILE,
+        )
     limits = limits.fitting()
     if limits.prefix:
         _must_exist(command)

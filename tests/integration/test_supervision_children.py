@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -240,6 +241,16 @@ def test_too_low_a_limit_of_descriptors_is_told_and_the_daemon_lives(circusd: St
     # As many as there can be, and still an ear for commands.
     wait_until(lambda: daemon.telemetry("many")["counters"]["spawn_failures"]["fork"], what=daemon.log_text)
     assert len(daemon.pids("many")) > 20
+
+
+def test_workers_never_take_the_last_descriptors_from_clients(circusd: Start) -> None:
+    # libzmq ends the program that has no descriptor for somebody who connects to a unix socket.
+    daemon = circusd("[watcher:many]\ncmd = sleep 1000\nnumprocesses = 200\n", through=["prlimit", "--nofile=100:100"])
+    wait_until(lambda: daemon.telemetry("many")["counters"]["spawn_failures"]["fork"], what=daemon.log_text)
+    with contextlib.ExitStack() as stack:
+        callers = [stack.enter_context(daemon.caller()) for _ in range(15)]
+        assert [caller.call("numwatchers")["status"] for caller in callers] == ["ok"] * 15
+    assert "are kept for clients" in daemon.log_text()
 
 
 @root

@@ -1,5 +1,6 @@
 """How limits are sorted by the way in which they are set."""
 
+import os
 import resource
 
 import pytest
@@ -43,6 +44,13 @@ def test_a_limit_of_descriptors_below_what_a_spawn_needs_is_set_by_the_shell() -
     held = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     assert dict(fitting.around) == {resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: held}
     assert fitting.after == limits.after
+
+
+def test_a_limit_is_not_in_force_here_when_a_few_clients_would_reach_it() -> None:
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    assert resolve_limits({"nofile": free + 60}).fitting().prefix
+    assert not resolve_limits({"nofile": free + 160}).fitting().prefix
 
 
 def test_limits_that_fit_stay_as_they_are() -> None:

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from circus.commands.base import Option
-from circus.exc import MessageError
+from circus.exc import CircusError, MessageError
 
 if TYPE_CHECKING:
     from circus.ports import ArbiterLike, WatcherLike
@@ -30,7 +30,10 @@ def selected(arbiter: ArbiterLike, props: dict[str, Any]) -> list[WatcherLike]:
         case "glob":
             found = [watcher for watcher in watchers if fnmatchcase(watcher.name.lower(), name.lower())]
         case "regex":
-            pattern = re.compile(name, re.IGNORECASE)
+            try:
+                pattern = re.compile(name, re.IGNORECASE)
+            except (re.error, RecursionError, OverflowError) as error:
+                raise CircusError(f"{name!r} is not a regular expression: {error}") from None
             found = [watcher for watcher in watchers if pattern.match(watcher.name)]
         case _:
             raise MessageError(f"unknown match method {method}")

@@ -79,6 +79,11 @@ def test_a_pattern_that_matches_nothing_is_an_error(arbiter):
         begun(arbiter, "stop", name="zz*")
 
 
+def test_a_pattern_that_is_none_is_an_error(arbiter):
+    with pytest.raises(CircusError, match=r"^'\(' is not a regular expression: "):
+        begun(arbiter, "start", name="(", match="regex")
+
+
 def test_an_unknown_way_of_matching_is_an_error(arbiter):
     with pytest.raises(MessageError, match=r"^unknown match method bad$"):
         begun(arbiter, "start", name="web", match="bad")

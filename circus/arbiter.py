@@ -226,8 +226,11 @@ class Arbiter:
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("an operation failed", exc_info=task.exception())
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Overtaken):
+            logger.info("%s", error)
+        elif error is not None:
+            logger.error("an operation failed", exc_info=error)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
@@ -308,6 +311,7 @@ class Arbiter:
 
         Raises:
             ConfigError: at once, for a file with mistakes; then everything goes on with the old configuration.
+            SocketError: a socket of the file cannot be bound; then everything is started with the old configuration.
             Overtaken: by a stop of everything, another restart or a quit.
         """
         began, spec = self.clock.monotonic(), self.spec
@@ -323,13 +327,27 @@ class Arbiter:
 
     async def _restart(self, spec: ArbiterSpec, began: float) -> None:
         await self.fleet.dissolve()
+        before, refused = self.spec, None
+        try:
+            self._apply(spec)
+        except (CircusError, OSError) as error:
+            # What ran until now runs on rather than nothing.
+            self._tell("config.refused", current_origin(), errors=[str(error)])
+            refused = error
+            self._apply(before)
+        else:
+            seconds = self.clock.monotonic() - began
+            self._tell("config.applied", current_origin(), hash=spec.config_hash, seconds=seconds)
+        await self.fleet.start()
+        if refused is not None:
+            raise refused
+
+    def _apply(self, spec: ArbiterSpec) -> None:
         self.sockets.close_all()
         self.sockets.clear()
         self.spec, self.applied = spec, self.clock.time()
         self.fleet.warmup_delay = spec.warmup_delay
         self._populate()
-        self._tell("config.applied", current_origin(), hash=spec.config_hash, seconds=self.clock.monotonic() - began)
-        await self.fleet.start()
 
     def quit(self) -> Awaitable[None]:
         """Stop everything, overtaking what is going on, and end; done when all is stopped."""
@@ -349,8 +367,9 @@ class Arbiter:
         return self._quitting is not None
 
     def reload_soon(self) -> None:
-        """Begin to reload all watchers, without waiting for it."""
-        self._spawn_task(self.reload())
+        """Begin to reload all watchers, without waiting for it; where one waits its turn already, that one will do."""
+        if sum(task.get_name() == "reload" for task in self._tasks) < 2:
+            self._spawn_task(self.reload()).set_name("reload")
 
     async def _quit(self) -> None:
         self.state = "stopping"

@@ -17,7 +17,15 @@ from circus.wire.events import Cause
 
 logger = logging.getLogger("circus")
 
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGWINCH)
+SIGNALS: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGWINCH,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
 
 
 class Signalled(Protocol):
@@ -72,3 +80,8 @@ class SysHandler:
 
     def handle_winch(self, _: signal.Signals) -> None:
         """A terminal changed its size, which is nothing to us."""
+
+    def handle_usr1(self, _: signal.Signals) -> None:
+        """Means nothing yet; its default would end the daemon and leave its workers to nobody."""
+
+    handle_usr2 = handle_usr1

@@ -345,6 +345,19 @@ def test_restart_without_a_name_keeps_going_when_the_file_is_broken(circusd: Sta
     assert daemon.pids("web") == pids
 
 
+def test_restart_without_a_name_goes_back_when_a_socket_cannot_be_had(circusd: Start) -> None:
+    daemon = circusd(f"[watcher:web]\n{SLEEPER}[socket:own]\npath = own.sock\n")
+    old = daemon.wait_pids("web", 1)
+    daemon.ini.write_text(daemon.ini.read_text() + "[socket:other]\npath = no/such/directory.sock\n")
+    reply = daemon.call("restart", waiting=True)
+    assert reply["status"] == "error"
+    assert "socket 'other'" in reply["reason"]
+    daemon.wait_pids("web", 1, without=old)
+    assert [sock["name"] for sock in daemon.ok("listsockets")["sockets"]] == ["own"]
+    refused = daemon.ok("events", record="config.refused")["records"]
+    assert "socket 'other'" in refused[0]["data"]["errors"][0]
+
+
 def test_nothing_is_started_behind_the_back_of_a_restart_without_a_name(circusd: Start, tmp_path: pathlib.Path) -> None:
     # Only the first of them ignores SIGTERM.
     stubborn_once = f"if mkdir {tmp_path}/once; then trap '' TERM; echo ready; fi; exec sleep 1000"

@@ -219,6 +219,36 @@ def test_a_resized_terminal_is_nothing_to_the_daemon(circusd: Start) -> None:
     assert daemon.pids("web") == pids
 
 
+@pytest.mark.parametrize("signum", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_signal_without_a_meaning_does_not_end_the_daemon(circusd: Start, signum: signal.Signals) -> None:
+    daemon = circusd(f"[watcher:web]\n{SLEEPER}")
+    pids = daemon.wait_pids("web", 1)
+    daemon.signal(signum)
+    wait_until(lambda: signum.name in daemon.log_text())
+    assert daemon.pids("web") == pids
+
+
+def test_many_sighups_are_no_more_than_two_reloads(circusd: Start) -> None:
+    daemon = circusd(f"[watcher:web]\n{STUBBORN}graceful_timeout = 0.5\n")
+    wait_until(lambda: "ready" in daemon.log_text())
+    for heard in range(1, 11):
+        daemon.signal(signal.SIGHUP)
+        wait_until(lambda so_many=heard: daemon.log_text().count("SIGHUP") == so_many)
+    daemon.ok("reload", waiting=True)
+    begun = daemon.ok("events", record="reload.started")["records"]
+    assert 2 <= len(begun) <= 4  # the first two, that of the command, and one more where the first was over early
+
+
+def test_sigterm_while_reloads_wait_is_no_error(circusd: Start) -> None:
+    daemon = circusd(f"[watcher:web]\n{STUBBORN}graceful_timeout = 0.5\n")
+    wait_until(lambda: "ready" in daemon.log_text())
+    for signum in (signal.SIGHUP, signal.SIGHUP, signal.SIGTERM):
+        daemon.signal(signum)
+    assert daemon.wait() == 0
+    assert "ERROR" not in daemon.log_text()
+    assert "Traceback" not in daemon.log_text()
+
+
 def test_quit_answers_when_everything_is_stopped(circusd: Start) -> None:
     daemon = circusd(f"[watcher:web]\n{SLEEPER}numprocesses = 3\n")
     pids = daemon.wait_pids("web", 3)

@@ -59,7 +59,7 @@ def _watcher(options: Mapping[str, Any]) -> WatcherSpec:
     values = dict(options)
     if not values.get("cmd"):
         raise ConfigError([Mistake(None, None, values.get("name"), "cmd", None, "a watcher needs a command")])
-    values.setdefault("name", os.path.basename(str(values["cmd"]).split()[0]))  # noqa: PTH119 -- text, not a path on disk
+    values.setdefault("name", os.path.basename(str(values["cmd"]).split()[0]))
     unknown = sorted(set(values) - _FIELDS)
     if unknown:
         raise ConfigError(

@@ -68,7 +68,7 @@ class Channels:
 
     def _automatic(self, option: str, apart: str = "") -> str:
         # A program without a configuration file is told apart by its pid.
-        file = os.path.abspath(self._spec.config_file or f"/arbiter-{os.getpid()}.py")  # noqa: PTH100 -- text, not I/O
+        file = os.path.abspath(self._spec.config_file or f"/arbiter-{os.getpid()}.py")
         endpoint = auto_endpoints(file, self._environ, os.geteuid())[option]
         if apart:
             stem, _, name = endpoint.rpartition("/")

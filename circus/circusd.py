@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -25,8 +26,19 @@ if TYPE_CHECKING:
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 
 
+class _Formatter(argparse.HelpFormatter):
+    """As wide as the terminal. argparse would ask shutil, whose compressors the daemon then kept: 0.5 MB."""
+
+    def __init__(self, prog: str) -> None:
+        try:
+            columns = os.get_terminal_size().columns
+        except OSError:
+            columns = 80
+        super().__init__(prog, width=columns - 2)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="circusd", description="Run some watchers.")
+    parser = argparse.ArgumentParser(prog="circusd", description="Run some watchers.", formatter_class=_Formatter)
     parser.add_argument("config", nargs="?", help="configuration file")
     parser.add_argument("--check", action="store_true", help="check the configuration file, start nothing")
     parser.add_argument(
@@ -67,6 +79,7 @@ def run(argv: Sequence[str]) -> int:
         return 0
     if args.check:
         return _check(args.config)
+    _without_burden()
     from circus.config.build import load
 
     try:
@@ -121,7 +134,6 @@ def _check(config: str) -> int:
 
 
 def _serve(spec: ArbiterSpec, args: argparse.Namespace, handle: DaemonHandle | None) -> int:
-    _without_ssl()
     import asyncio
 
     from circus.logs import configure_logger
@@ -162,6 +174,7 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
     import gc
 
     from circus.arbiter import Arbiter
+    from circus.runtime.memory import keep_little
     from circus.sighandler import SysHandler
 
     arbiter = Arbiter(spec, main=True)
@@ -177,6 +190,7 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
         # What was imported lives as long as the daemon; a full collection need not look at it again and again.
         gc.collect()
         gc.freeze()
+        keep_little()
         await arbiter.run(handle.ready if handle is not None else None)
     finally:
         # Nothing is left that a further signal could hasten, and it must not keep us from leaving well.
@@ -187,18 +201,20 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
     logger.info("Arbiter exiting")
 
 
-def _without_ssl() -> None:
-    """Import asyncio without ssl: 4 MB and some milliseconds that a daemon on unix sockets and loopback never needs.
+def _without_burden() -> None:
+    """Import asyncio without ssl and msgspec without typing_extensions: 5 MB and some milliseconds that a daemon on unix
+    sockets and loopback never needs.
 
-    ssl itself stays importable, for hooks that want it.
+    Both are optional to those who import them, and stay importable for hooks that want them.
     """
-    if "asyncio" in sys.modules:
-        return
-    sys.modules["ssl"] = None  # type: ignore[assignment] # the documented way to make an import fail
-    try:
-        import asyncio  # noqa: F401 -- imported now, while ssl cannot be found
-    finally:
-        del sys.modules["ssl"]
+    for module, burden in (("asyncio", "ssl"), ("msgspec", "typing_extensions")):
+        if module in sys.modules or burden in sys.modules:
+            continue
+        sys.modules[burden] = None  # type: ignore[assignment] # the documented way to make an import fail
+        try:
+            importlib.import_module(module)
+        finally:
+            del sys.modules[burden]
 
 
 def _set_title(title: str) -> None:

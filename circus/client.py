@@ -241,7 +241,7 @@ def running_daemons(environ: Mapping[str, str] = os.environ, uid: int | None = N
     """The automatic control endpoints of this user where somebody listens."""
     directory = endpoints.instances_dir(environ, os.geteuid() if uid is None else uid)
     try:
-        names = sorted(os.listdir(directory))  # noqa: PTH208 - pathlib would cost circusctl its import
+        names = sorted(os.listdir(directory))
     except OSError:
         return []
     paths = [f"{directory}/{name}/{endpoints.CONTROL_SOCKET}" for name in names]

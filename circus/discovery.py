@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import socket
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from circus import logger
 from circus.exc import CircusError
+
+if TYPE_CHECKING:
+    import ipaddress
 
 BUDGET = 16
 LARGEST_QUESTION = 1024
@@ -74,6 +77,8 @@ class Discovery:
 
 
 def _parsed(multicast_endpoint: str) -> tuple[ipaddress.IPv4Address, int]:
+    import ipaddress  # only where it is configured
+
     scheme, _, rest = multicast_endpoint.partition("://")
     host, _, port = rest.rpartition(":")
     try:

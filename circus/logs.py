@@ -108,7 +108,7 @@ def _configure_from_file(path: str) -> None:
     """Hand a file to the logging package, with its errors as sentences."""
     import logging.config
 
-    suffix = os.path.splitext(path)[1].lower()  # noqa: PTH122 - pathlib is not worth its import here
+    suffix = os.path.splitext(path)[1].lower()
     try:
         if suffix == ".ini":
             logging.config.fileConfig(path, disable_existing_loggers=True)
@@ -126,7 +126,7 @@ def _configure_from_file(path: str) -> None:
 def _load_json(path: str) -> Any:
     import json
 
-    with open(path, encoding="utf-8") as file:  # noqa: PTH123 - as above
+    with open(path, encoding="utf-8") as file:
         return json.load(file)
 
 
@@ -135,7 +135,7 @@ def _load_yaml(path: str) -> Any:
         import yaml  # type: ignore[import-untyped,import-not-found,unused-ignore]  # optional
     except ImportError:
         raise CircusError(f"logger configuration {path}: reading .yaml needs PyYAML: pip install pyyaml") from None
-    with open(path, encoding="utf-8") as file:  # noqa: PTH123 - as above
+    with open(path, encoding="utf-8") as file:
         try:
             return yaml.safe_load(file)
         except yaml.YAMLError as error:

@@ -4,7 +4,6 @@ Owns one file that holds one pid. Knows nothing of the daemon.
 Invariant: the file of a live process is never overwritten, and only our own is ever removed; a reader never sees it half
 written.
 """
-# ruff: noqa: PTH112, PTH118, PTH120, PTH108, PTH105, PTH123 - paths are text as the configuration has them
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ start time. Invariant: descriptors that it opens for the child are closed in the
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -160,6 +159,8 @@ def _memory(data: bytes) -> int:
     if hasattr(os, "memfd_create"):
         fd = os.memfd_create("circus-stdin")
     else:
+        import tempfile
+
         with tempfile.TemporaryFile() as file:
             fd = os.dup(file.fileno())
     os.write(fd, data)

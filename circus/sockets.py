@@ -183,7 +183,7 @@ class CircusSocket(socket.socket):
             return
         with contextlib.suppress(OSError):
             if _identity(self.path) == self._bound:
-                os.unlink(self.path)  # noqa: PTH108 - pathlib is not worth its import here
+                os.unlink(self.path)
         self._bound = None
 
     def _resolve(self, family: int, kind: int, proto: int) -> Any:
@@ -238,7 +238,7 @@ class CircusSocket(socket.socket):
             return
         if not stat.S_ISSOCK(mode):
             raise SocketError(f"{self} cannot be bound: what is at that path is not a socket, so it is not replaced")
-        os.unlink(path)  # noqa: PTH108 - as in close
+        os.unlink(path)
 
     def _error(self, what: str, error: OSError) -> SocketError:
         reason = error.strerror or str(error)

@@ -104,7 +104,7 @@ def _slot(slot: Slot, watcher: Watcher, last_exit: wire.LastExit | None) -> wire
 
 
 def _executable(cmd: str) -> str:
-    return os.path.basename(cmd.split(maxsplit=1)[0]) if cmd.strip() else ""  # noqa: PTH119 -- text, not a path on disk
+    return os.path.basename(cmd.split(maxsplit=1)[0]) if cmd.strip() else ""
 
 
 def socket_snapshot(name: str, sock: CircusSocket) -> wire.SocketSnapshot:

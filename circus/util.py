@@ -232,7 +232,7 @@ def close_on_exec(fd: int) -> None:
 
 def get_working_dir() -> str:
     """The current directory."""
-    return os.getcwd()  # noqa: PTH109 - a string is wanted
+    return os.getcwd()
 
 
 def get_python_version() -> tuple[int, int, int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from circus.config import includes, near, possible
@@ -80,7 +79,7 @@ def _read(path: str, environ: Mapping[str, str], *, look_around: bool) -> tuple[
         exporters=tuple(exporters),
         omitted=tuple(_in_order(report.omitted)),
         warnings=tuple(_in_order(report.warnings)),
-        config_file=str(Path(path).absolute()),
+        config_file=os.path.abspath(path),
         config_hash=source.hash,
     )
     return spec, report

@@ -9,7 +9,6 @@ import glob
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circus.config import ini
@@ -75,15 +74,15 @@ def _digest() -> blake2b:
 def _matches(main: str, pattern: str, *, directory: bool) -> Iterator[str]:
     if directory:
         pattern = f"{pattern}/*.ini"
-    full = pattern if pattern.startswith("/") else f"{glob.escape(str(Path(main).parent))}/{pattern}"
+    full = pattern if pattern.startswith("/") else f"{glob.escape(os.path.dirname(main) or '.')}/{pattern}"
     # Sorted, as the order decides which definition is first; a directory that a pattern meets is no file.
-    # Not Path.glob, which takes no absolute pattern.
-    return (match for match in sorted(glob.glob(full)) if not Path(match).is_dir())  # noqa: PTH207
+    return (match for match in sorted(glob.glob(full)) if not os.path.isdir(match))
 
 
 def _read_file(path: str) -> bytes | Mistake:
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            return file.read()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return Mistake(

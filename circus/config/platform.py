@@ -6,12 +6,12 @@ Owns the questions that a configuration asks the operating system. Nothing is as
 from __future__ import annotations
 
 import grp
+import os
 import pwd
 import resource
 import signal
 import sys
 from functools import cache
-from pathlib import Path
 
 from circus.spec import scalars
 from circus.spec.scalars import Platform
@@ -60,9 +60,9 @@ def group_exists(group: int | str) -> bool:
 def missing_virtualenv(virtualenv: str, python_version: str | None) -> str | None:
     """Why this virtual environment cannot be used, or None when it can."""
     version = python_version or f"{sys.version_info.major}.{sys.version_info.minor}"
-    candidates = [Path(virtualenv, "lib", f"{name}{version}", "site-packages") for name in ("python", "pypy")]
-    if any(candidate.is_dir() for candidate in candidates):
+    candidates = [os.path.join(virtualenv, "lib", f"{name}{version}", "site-packages") for name in ("python", "pypy")]
+    if any(map(os.path.isdir, candidates)):
         return None
-    if not Path(virtualenv).is_dir():
+    if not os.path.isdir(virtualenv):
         return "there is no such directory"
     return f"there is no {candidates[0]}; virtualenv_py_ver names another Python version"

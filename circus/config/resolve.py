@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import site
 import sys
-from pathlib import Path
 from typing import Any
 
 
@@ -40,7 +40,7 @@ def resolve_name(dotted: str) -> Any:
 def add_import_paths(pythonpath: str) -> None:
     """Make the directories of a watcher's PYTHONPATH importable here too, for its hooks; permanent, as in 0.19."""
     for directory in pythonpath.split(":"):
-        if directory and directory not in sys.path and Path(directory).is_dir():
+        if directory and directory not in sys.path and os.path.isdir(directory):
             site.addsitedir(directory)
             importlib.invalidate_caches()
 

@@ -162,7 +162,7 @@ def _environment(spec: WatcherSpec, environ: Mapping[str, str], import_path: Seq
     env = {name: value for name, value in environ.items() if not name.startswith("OTEL_")}
     if spec.copy_path:
         # An empty entry is the directory circusd was started in; for the process it would be its own.
-        env["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in import_path)  # noqa: PTH109 - a string is wanted
+        env["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in import_path)
     env.update(spec.env or {})
     if spec.virtualenv:
         try:
@@ -192,7 +192,7 @@ def _constant(spec: WatcherSpec, cmd: str, name: str) -> str | None:
     if option == "args":
         return str(list(spec.args) if isinstance(spec.args, tuple) else spec.args)
     if option == "working_dir":
-        return spec.working_dir or os.getcwd()  # noqa: PTH109 - a string is wanted
+        return spec.working_dir or os.getcwd()
     if option == "use_fds":
         return str(spec.use_sockets)
     row = WATCHER.get(option)

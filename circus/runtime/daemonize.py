@@ -97,7 +97,7 @@ def _open_standard() -> None:
 
 def _close_inherited(keep: int) -> None:
     # By name and not up to a limit: limits of a billion exist, and descriptors above a limit that was lowered too.
-    for entry in os.listdir("/dev/fd"):  # noqa: PTH208 - pathlib is not worth its import here
+    for entry in os.listdir("/dev/fd"):
         descriptor = int(entry)
         if descriptor > 2 and descriptor != keep:
             with contextlib.suppress(OSError):  # the one that listed the folder is closed already

@@ -106,7 +106,7 @@ def keep_to_ourselves() -> None:
 
     For the main program only, before it opens anything that is to be inherited.
     """
-    for name in os.listdir("/dev/fd"):  # noqa: PTH208 -- plain text is enough
+    for name in os.listdir("/dev/fd"):
         fd = int(name)
         if fd > 2:
             with contextlib.suppress(OSError):  # the one that reads the directory is gone again

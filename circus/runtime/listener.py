@@ -17,7 +17,6 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import zmq
 
@@ -65,7 +64,7 @@ class Listener:
         self._sock.close()
         if self.path is not None and self._identity is not None and _identity(self.path) == self._identity:
             with contextlib.suppress(FileNotFoundError):
-                Path(self.path).unlink()
+                os.unlink(self.path)
         self._identity = None
 
 
@@ -95,29 +94,30 @@ def private_directory(path: str, *, passable: bool = False) -> None:
     others: the owner of a directory could put a socket of his own in the place of ours.
     """
     mode = 0o711 if passable else 0o700
-    instance = Path(path)
-    for directory in (instance.parent.parent, instance.parent, instance):
+    ours = os.path.dirname(path)
+    above = os.path.dirname(ours)
+    for directory in (above, ours, path):
         try:
-            directory.mkdir(mode)
+            os.mkdir(directory, mode)
         except FileExistsError:
-            if directory == instance.parent.parent:
+            if directory == above:
                 _check_above(directory)
             else:
                 _check_ours(directory)
-                if directory == instance or passable or stat.S_IMODE(directory.stat().st_mode) & 0o066:
-                    directory.chmod(mode)
+                if directory == path or passable or stat.S_IMODE(os.stat(directory).st_mode) & 0o066:
+                    os.chmod(directory, mode)
         except OSError as error:
             raise EndpointError(
                 f"{directory}: cannot make the directory for the sockets ({error.strerror}); {_OTHER_DIRECTORY}"
             ) from error
         else:
-            directory.chmod(mode)  # the umask may have taken something off
+            os.chmod(directory, mode)  # the umask may have taken something off
 
 
 def remove_private_directory(path: str) -> None:
     """Remove the directory of an instance, if nothing is left in it; the one above may serve other daemons."""
     with contextlib.suppress(OSError):
-        Path(path).rmdir()
+        os.rmdir(path)
 
 
 def is_alive(path: str) -> bool:
@@ -137,16 +137,16 @@ def is_alive(path: str) -> bool:
 _OTHER_DIRECTORY = "set CIRCUS_RUNTIME_DIR to a directory of yours, or write the endpoints out"
 
 
-def _check_above(directory: Path) -> None:
+def _check_above(directory: str) -> None:
     """Whoever can rename things in the directory above could swap ours."""
-    found = directory.stat()
+    found = os.stat(directory)
     open_to_all = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
     if found.st_uid not in {0, os.geteuid()} or open_to_all:
         raise EndpointError(f"{directory} can be changed by others than uid {os.geteuid()}; {_OTHER_DIRECTORY}")
 
 
-def _check_ours(directory: Path) -> None:
-    found = directory.lstat()
+def _check_ours(directory: str) -> None:
+    found = os.lstat(directory)
     if not stat.S_ISDIR(found.st_mode):
         raise EndpointError(f"{directory} is not a directory; remove it, or {_OTHER_DIRECTORY}")
     if found.st_uid != os.geteuid():
@@ -207,22 +207,22 @@ def _listen_abstract(wanted: Endpoint) -> Listener:
 
 
 def _listen_unix(wanted: Endpoint, mode: int, owner: str | None) -> Listener:
-    path = Path(wanted.path)
+    path = wanted.path
     uid = None if owner is None else _uid(owner)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _directory_lock(path.parent):
+        with _directory_lock(os.path.dirname(path) or "."):
             _remove_stale(path)
             # Between bind and listen the path is there, but connecting to it is refused: the time to protect it.
-            sock.bind(wanted.path)
-            identity = _identity(wanted.path)
+            sock.bind(path)
+            identity = _identity(path)
             try:
-                path.chmod(mode)
+                os.chmod(path, mode)
                 if uid is not None:
                     _give_to(path, uid)
                 sock.listen(BACKLOG)
             except BaseException:
-                path.unlink()
+                os.unlink(path)
                 raise
         sock.setblocking(False)
     except BaseException:
@@ -231,21 +231,21 @@ def _listen_unix(wanted: Endpoint, mode: int, owner: str | None) -> Listener:
     return Listener(sock, wanted, identity)
 
 
-def _remove_stale(path: Path) -> None:
+def _remove_stale(path: str) -> None:
     """Remove what a dead daemon left at our path; anything else stays and is an error."""
     try:
-        found = path.lstat()
+        found = os.lstat(path)
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(found.st_mode):
         raise EndpointError("a file that is not a socket is in the way; remove it or choose another path")
-    if is_alive(str(path)):
+    if is_alive(path):
         raise EndpointInUse(_IN_USE)
-    path.unlink()
+    os.unlink(path)
 
 
 @contextlib.contextmanager
-def _directory_lock(directory: Path) -> Iterator[None]:
+def _directory_lock(directory: str) -> Iterator[None]:
     """Keep two daemons that start at once from both finding the same dead socket and removing each other's new one.
 
     A lock on the directory leaves no file behind. Anybody may hold it for any reason, so we give up waiting soon.
@@ -288,7 +288,7 @@ def _uid(owner: str) -> int:
         raise EndpointError(f"there is no user {owner!r} to own it; set endpoint_owner to one that exists") from None
 
 
-def _give_to(path: Path, uid: int) -> None:
+def _give_to(path: str, uid: int) -> None:
     try:
         os.chown(path, uid, -1, follow_symlinks=False)
     except PermissionError:

@@ -107,12 +107,9 @@ def spawn(
 def _must_exist(command: Command) -> None:
     program = command.executable or command.argv[0]
     if os.sep in program:
-        found = os.path.exists(os.path.join(command.cwd or ".", program))  # noqa: PTH110, PTH118 -- hot path, plain text
+        found = os.path.exists(os.path.join(command.cwd or ".", program))
     else:
-        found = any(
-            os.access(os.path.join(where, program), os.X_OK)  # noqa: PTH118 -- as above
-            for where in os.get_exec_path(command.env)
-        )
+        found = any(os.access(os.path.join(where, program), os.X_OK) for where in os.get_exec_path(command.env))
     if not found:
         raise SpawnError("exec", f"program not found: {program!r}", errno.ENOENT)
 

@@ -7,10 +7,10 @@ PYTHONPATH named before.
 
 from __future__ import annotations
 
+import glob
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from circus.exc import CircusError
 
@@ -21,40 +21,41 @@ def activate(virtualenv: str, env: Mapping[str, str], py_ver: str | None = None)
     `py_ver` is the X.Y of its Python, circusd's own by default. `CircusError` when no packages of that version are
     there. A search path is left out where nothing changes in it.
     """
-    home = Path(virtualenv).absolute()  # the processes may have another working directory than circusd
+    home = os.path.abspath(virtualenv)  # the processes may have another working directory than circusd
     packages = _site_packages(home, py_ver or "{}.{}".format(*sys.version_info))
     changed: dict[str, str] = {}
-    scripts = home / "bin"
-    if scripts.is_dir():
-        changed["PATH"] = os.pathsep.join([str(scripts), env.get("PATH") or os.defpath])
+    scripts = os.path.join(home, "bin")
+    if os.path.isdir(scripts):
+        changed["PATH"] = os.pathsep.join([scripts, env.get("PATH") or os.defpath])
     before = env.get("PYTHONPATH")
-    path = [*_linked(packages), *(before.split(os.pathsep) if before else ()), str(packages)]
+    path = [*_linked(packages), *(before.split(os.pathsep) if before else ()), packages]
     changed["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path))
     return changed
 
 
-def _site_packages(virtualenv: Path, py_ver: str) -> Path:
-    tried = [virtualenv / "lib" / f"{kind}{py_ver}" / "site-packages" for kind in ("python", "pypy")]
+def _site_packages(virtualenv: str, py_ver: str) -> str:
+    tried = [os.path.join(virtualenv, "lib", f"{kind}{py_ver}", "site-packages") for kind in ("python", "pypy")]
     for directory in tried:
-        if directory.is_dir():
+        if os.path.isdir(directory):
             return directory
     raise CircusError(f"virtualenv {virtualenv}: neither {tried[0]} nor {tried[1]} is a directory")
 
 
-def _linked(packages: Path) -> Iterator[str]:
+def _linked(packages: str) -> Iterator[str]:
     """The directories and archives that the .pth files name, in the order of file names and lines.
 
     Lines of code (`import …`) are not run: they speak to the virtualenv's own interpreter, which reads them itself.
     """
-    for file in sorted(packages.glob("*.pth")):
+    for file in sorted(glob.glob(f"{glob.escape(packages)}/*.pth")):
         try:
-            lines = file.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+            with open(file, encoding="utf-8", errors="surrogateescape") as opened:
+                lines = opened.read().splitlines()
         except OSError:
             continue  # as the interpreter does: one unreadable file does not spoil the others
         for raw in lines:
             line = raw.strip()
             if not line or line.startswith(("#", "import ", "import\t")):
                 continue
-            target = Path(os.path.normpath(packages / line))
-            if target.exists():
-                yield str(target)
+            target = os.path.normpath(os.path.join(packages, line))
+            if os.path.exists(target):
+                yield target

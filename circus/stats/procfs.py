@@ -14,7 +14,6 @@ import os
 import pwd
 import resource
 from collections.abc import Generator
-from pathlib import Path
 from typing import Final
 
 from circus.runtime.fds import ROOM
@@ -96,7 +95,7 @@ class Procfs:
         if threads == 1:  # its only thread has its own number, so the directory need not be listed
             return self._children_of_thread(pid, str(pid))
         found: list[int] = []
-        for thread in os.listdir(f"{self.root}/{pid}/task"):  # noqa: PTH208 -- hot path, plain text
+        for thread in os.listdir(f"{self.root}/{pid}/task"):
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 found += self._children_of_thread(pid, thread)
         return found
@@ -227,7 +226,7 @@ class ProcfsReader:
     def open_fds(self) -> int | None:
         path = f"{self._procfs.root}/{self.pid}/fd"
         try:
-            return os.stat(path).st_size if self._procfs.fd_sizes else len(os.listdir(path))  # noqa: PTH116, PTH208 -- as above
+            return os.stat(path).st_size if self._procfs.fd_sizes else len(os.listdir(path))
         except PermissionError:
             return None
 
@@ -334,16 +333,17 @@ class ProcfsReader:
 
 def _boot_time(root: str) -> float:
     try:
-        return float(after(Path(root, "stat").read_bytes(), b"\nbtime") or 0)
+        with open(f"{root}/stat", "rb") as file:
+            return float(after(file.read(), b"\nbtime") or 0)
     except OSError:
         return 0.0
 
 
 def _fd_directories_have_sizes(root: str) -> bool:
     """Whether the size of /proc/PID/fd is the number of open descriptors (Linux 6.2), tried on ourselves."""
-    path = Path(root, "self", "fd")
+    path = f"{root}/self/fd"
     try:
         # Listing a directory opens one more; another thread may open or close one meanwhile, hence twice.
-        return any(path.stat().st_size == len(list(path.iterdir())) - 1 for _ in range(2))
+        return any(os.stat(path).st_size == len(os.listdir(path)) - 1 for _ in range(2))
     except OSError:
         return False

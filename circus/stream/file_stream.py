@@ -1,4 +1,3 @@
-# ruff: noqa: PTH105, PTH108, PTH118, PTH208 - paths are text as the configuration has them; pathlib costs an import
 """Output into files: plain, rotated by size or time, or following a file that others move away.
 
 Owns the files, their names and their rotation. Knows no process and no loop.

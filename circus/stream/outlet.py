@@ -43,7 +43,7 @@ class Outlet:
     def is_at(self, path: str) -> bool:
         """Whether that path still leads to what is written here."""
         try:
-            status = os.stat(path)  # noqa: PTH116 - paths are plain text here
+            status = os.stat(path)
         except OSError:
             return False
         return (status.st_dev, status.st_ino) == (self._device, self._inode)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
+import sysconfig
 
 from tests.helpers.daemon import REPOSITORY, script
 
@@ -24,9 +26,19 @@ NOT_IN_THE_DAEMON = (
 
 
 def modules_after(statement: str) -> set[str]:
-    """The names in sys.modules of a fresh interpreter that ran the statement."""
+    """The names in sys.modules of a fresh interpreter that ran the statement.
+
+    Without `site`, since the hooks of an editable installation import more than we do.
+    """
     program = f"import sys, json\n{statement}\nprint(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    path = os.pathsep.join([str(REPOSITORY), sysconfig.get_path("purelib")])
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        env=os.environ | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return set(json.loads(done.stdout))
 
 
@@ -59,6 +71,31 @@ def test_every_package_of_the_house_is_in_the_layers_or_would_fail_them(tmp_path
 def test_the_daemon_loads_nothing_that_belongs_to_exporters_or_to_the_terminal() -> None:
     loaded = modules_after("import circus.circusd, circus.arbiter, circus.controller, circus.stats.sampler")
     assert not loaded & set(NOT_IN_THE_DAEMON)
+
+
+def test_the_daemon_does_without_what_costs_memory(tmp_path: pathlib.Path) -> None:
+    """Each of these was in the daemon once, for a line or two: 5 MB together."""
+    (tmp_path / "one.ini").write_text("[watcher:one]\ncmd = sleep 1000\nnumprocesses = 0\n")
+    loaded = modules_after(
+        "import circus.circusd as circusd\n"
+        "async def nothing(*_): import circus.arbiter, circus.sighandler\n"
+        "circusd._run = nothing\n"
+        f"circusd.run(['--log-level', 'error', {str(tmp_path / 'one.ini')!r}])"
+    )
+    assert "circus.arbiter" in loaded
+    burden = {
+        "bz2",
+        "hashlib",
+        "ipaddress",
+        "pathlib",
+        "psutil",
+        "shutil",
+        "ssl",
+        "tempfile",
+        "typing_extensions",
+        "urllib.parse",
+    }
+    assert not loaded & burden
 
 
 def test_circusctl_starts_without_asyncio_msgspec_and_logging() -> None:

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 
-from tests.benchmarks.daemons import PROCESSES, sleepers
+from tests.benchmarks.daemons import PROCESSES, as_installed, sleepers
 from tests.benchmarks.report import Row
 
 SECONDS = 20.0
@@ -41,7 +41,7 @@ def proportional(pid: int) -> tuple[float, float, float]:
 
 
 def run() -> Iterator[Row]:
-    with sleepers() as made, made.stats("sample.") as samples:
+    with sleepers(**as_installed()) as made, made.stats("sample.") as samples:
         samples.wait_for(lambda message: message.topic == "sample.sleeper0", count=3)
         time.sleep(SECONDS)
         pss, alone, rss = proportional(made.pid)

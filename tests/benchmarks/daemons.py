@@ -5,14 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tests.helpers.daemon import Daemon
+from tests.helpers.daemon import REPOSITORY, Daemon
 
 PROCESSES = 1_000
 SLEEP = "/bin/sleep 100000"
+
+
+def as_installed() -> dict[str, object]:
+    """Keywords for a daemon without the import hooks of an editable installation, which a user's does not carry."""
+    path = os.pathsep.join([str(REPOSITORY), sysconfig.get_path("purelib")])
+    return {"through": [sys.executable, "-S"], "env": {"PYTHONPATH": path}}
 
 
 @contextlib.contextmanager
@@ -29,13 +37,13 @@ def daemon(ini: str, **keywords: object) -> Iterator[Daemon]:
 
 
 @contextlib.contextmanager
-def sleepers(count: int = PROCESSES, *, watchers: int = 1, extra: str = "") -> Iterator[Daemon]:
+def sleepers(count: int = PROCESSES, *, watchers: int = 1, extra: str = "", **keywords: object) -> Iterator[Daemon]:
     """A daemon with so many sleeping processes, evenly over some watchers, all of them running."""
     ini = "".join(
         f"[watcher:sleeper{number}]\ncmd = {SLEEP}\nnumprocesses = {count // watchers}\n{extra}\n"
         for number in range(watchers)
     )
-    with daemon(ini) as made:
+    with daemon(ini, **keywords) as made:
         for number in range(watchers):
             made.wait_pids(f"sleeper{number}", count // watchers, 60.0)
         yield made

@@ -102,7 +102,7 @@ CIRCUS: Mapping[str, Option] = _table(
     _row("endpoint_owner", kinds.OPTIONAL_TEXT, None, "User who owns the control endpoint when it is a unix socket.", _RESTART),
     _row("pubsub_endpoint", kinds.ENDPOINT, "tcp://127.0.0.1:5556", "Where events are published; may be `auto`.", _RESTART),
     _row("stats_endpoint", kinds.ENDPOINT, "tcp://127.0.0.1:5557", "Where samples are published; may be `auto`.", _RESTART),
-    _row("statsd", kinds.BOOLEAN, False, "Show the watcher circusd-stats as circus 0.19 did; the statistics themselves are always there.", _RESTART),
+    _row("statsd", kinds.BOOLEAN, False, "Taken for the sake of old files: circusd always publishes statistics.", _RESTART),
     _row("multicast_endpoint", kinds.MULTICAST, "", "UDP group that answers discovery with the control endpoint; off unless given.", _RESTART),
     _row("umask", kinds.MASK, None, "File mode mask of circusd, in octal.", _RESTART),
     _row("warmup_delay", kinds.SECONDS, 0.0, "Seconds between the starts of two watchers."),

@@ -1,4 +1,4 @@
-"""How many clients wait on a socket that Circus owns: the `reads` of `stat.sockets`.
+"""How many clients wait on a socket of circusd: the `reads` of `stat.sockets`.
 
 circus 0.19 looked a hundred times a second whether a socket was readable and counted how often it was. The same question
 is answered here once per pass and by the kernel: the length of the queue of connections that no worker has accepted yet
@@ -7,10 +7,11 @@ is answered here once per pass and by the kernel: the length of the queue of con
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from circus.ports import SocketLike
@@ -51,3 +52,37 @@ def _accept_queue(fd: int) -> int:
         return int(queue) if state == _TCP_LISTEN else 0
     finally:
         sock.detach()
+
+
+def queues(sockets: Iterable[Mapping[str, Any]], root: str = "/proc") -> list[dict[str, Any]]:
+    """The same for sockets of another process, from what its `listsockets` says and the kernel's own tables.
+
+    They tell the queues of listening TCP sockets (on Linux); other sockets are left out.
+    """
+    lengths: dict[tuple[str, int], int] = {}
+    for name, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
+        with contextlib.suppress(OSError), open(f"{root}/net/{name}", encoding="ascii") as table:  # noqa: PTH123
+            for line in table.readlines()[1:]:
+                _, local, _, state, sizes = line.split()[:5]
+                if int(state, 16) == _TCP_LISTEN:
+                    words, _, number = local.rpartition(":")
+                    place = (_address(words, family), int(number, 16))
+                    lengths[place] = lengths.get(place, 0) + int(sizes.rpartition(":")[2], 16)
+    rows: list[dict[str, Any]] = []
+    for sock in sockets:
+        host, port = sock.get("host"), sock.get("port")
+        if host is None or not isinstance(port, int):
+            continue
+        with contextlib.suppress(OSError):
+            found = {str(info[4][0]) for info in socket.getaddrinfo(host or None, port, flags=socket.AI_PASSIVE)}
+            known = [lengths[place] for place in ((address, port) for address in found) if place in lengths]
+            if known:
+                fd = sock["fd"]
+                rows.append({"fd": fd, "subtopic": fd, "reads": max(known), "address": f"{host}:{port}"})
+    return rows
+
+
+def _address(words: str, family: socket.AddressFamily) -> str:
+    """The kernel writes addresses as hexadecimal words in the byte order of the machine."""
+    raw = b"".join(struct.pack("=I", int(words[at : at + 8], 16)) for at in range(0, len(words), 8))
+    return socket.inet_ntop(family, raw)

@@ -151,6 +151,11 @@ class Sampler:
         watched = self._watched.get(watcher)
         return list(watched.members.values()) if watched is not None else []
 
+    def __contains__(self, place: tuple[str, int]) -> bool:
+        """Whether a process is known, by watcher and wid."""
+        watched = self._watched.get(place[0])
+        return watched is not None and place[1] in watched.members
+
     def __len__(self) -> int:
         return sum(len(watched.members) for watched in self._watched.values())
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.helpers.daemon import REPOSITORY
 
-COMMANDS = ("circusd", "circusctl", "circus-top", "circus-plugin", "circus-exporter")
+COMMANDS = ("circusd", "circusd-stats", "circusctl", "circus-top", "circus-plugin", "circus-exporter")
 
 
 @pytest.fixture(scope="module")

@@ -356,3 +356,10 @@ def test_release_closes_what_readers_keep_open(table):
     table.sweep()
     table.sampler.release()
     assert table.readers.made[11].closed == 1
+
+
+def test_a_process_is_known_by_watcher_and_wid(table):
+    table.add(1, 11)
+    assert ("web", 1) in table.sampler
+    assert ("web", 2) not in table.sampler
+    assert ("other", 1) not in table.sampler

@@ -61,7 +61,7 @@ def queues(sockets: Iterable[Mapping[str, Any]], root: str = "/proc") -> list[di
     """
     lengths: dict[tuple[str, int], int] = {}
     for name, family in (("tcp", socket.AF_INET), ("tcp6", socket.AF_INET6)):
-        with contextlib.suppress(OSError), open(f"{root}/net/{name}", encoding="ascii") as table:  # noqa: PTH123
+        with contextlib.suppress(OSError), open(f"{root}/net/{name}", encoding="ascii") as table:
             for line in table.readlines()[1:]:
                 _, local, _, state, sizes = line.split()[:5]
                 if int(state, 16) == _TCP_LISTEN:

@@ -1,74 +1,96 @@
-"""Embedding: an arbiter from dicts, without an ini file.
-
-`get_arbiter` takes what 0.19's takes for watchers and endpoints; the arbiter then runs in the caller's loop.
-"""
+"""Embedding: an arbiter from dicts, without an ini file, as in circus 0.19."""
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from circus.arbiter import Arbiter
+from circus.arbiter import Arbiter, ThreadedArbiter
 from circus.exc import ConfigError, Mistake
-from circus.spec.arbiter import (
-    DEFAULT_ENDPOINT,
-    DEFAULT_PUBSUB_ENDPOINT,
-    DEFAULT_STATS_ENDPOINT,
-    ArbiterSpec,
-)
-from circus.spec.watcher import HookSpec, WatcherSpec
-
-_FIELDS = {field.name for field in dataclasses.fields(WatcherSpec)}
+from circus.sockets import CircusSocket
+from circus.spec.arbiter import DEFAULT_ENDPOINT, DEFAULT_PUBSUB_ENDPOINT
+from circus.watcher import Watcher
 
 
-def get_arbiter(
+def get_arbiter(  # noqa: PLR0917 - 0.19's signature
     watchers: Sequence[Mapping[str, Any]],
     controller: str | None = None,
     pubsub_endpoint: str | None = None,
+    statsd: bool = False,
     stats_endpoint: str | None = None,
+    statsd_close_outputs: bool = False,
+    multicast_endpoint: str | None = None,
+    env: Mapping[str, str] | None = None,  # noqa: ARG001 - without effect, as in 0.19
+    name: str | None = None,  # noqa: ARG001 - as above
+    context: Any = None,
+    background: bool = False,
+    stream_backend: str = "thread",
+    httpd: bool = False,
+    plugins: Iterable[Mapping[str, Any]] | None = None,
+    debug: bool = False,
+    proc_name: str = "circusd",
+    loop: Any = None,
     check_delay: float = 1.0,
+    **kw: Any,
 ) -> Arbiter:
-    """An arbiter that is to be run with `await arbiter.run()`.
+    """An arbiter with these watchers: `start` it, blocking or awaited, or `await` its `run`.
 
     Args:
-        watchers: dicts of watcher options; each needs `cmd`, `name` defaults to the program's name.
+        watchers: dicts of watcher options; each needs `cmd`, `name` defaults to that of the program. Unknown options
+            are kept as free-form ones.
         controller: the control endpoint.
         pubsub_endpoint: the events endpoint.
+        statsd: taken and without effect: the statistics are always there.
         stats_endpoint: the stats endpoint.
+        statsd_close_outputs: without effect.
+        multicast_endpoint: where discovery is answered; nowhere unless given.
+        env: without effect, as in circus 0.19.
+        name: without effect, as in circus 0.19.
+        context: a zmq context to use.
+        background: give a ThreadedArbiter, which runs in a thread of its own.
+        stream_backend: without effect.
+        httpd: without effect.
+        plugins: dicts with `use`, the dotted name of the class, and the plugin's options.
+        debug: show the output of plugins.
+        proc_name: without effect: the title of the program is its own.
+        loop: an asyncio loop in which `start` is to work.
         check_delay: seconds between two safety sweeps.
+        kw: whatever else `circus.arbiter.Arbiter` takes; sockets may be dicts too.
 
     Raises:
-        ConfigError: a watcher without `cmd`, or with an option that there is none of.
+        ConfigError: a watcher without `cmd`, or with an option that cannot be.
     """
-    given = {"endpoint": controller, "pubsub_endpoint": pubsub_endpoint, "stats_endpoint": stats_endpoint}
-    return Arbiter(
-        ArbiterSpec(
-            endpoint=controller or DEFAULT_ENDPOINT,
-            pubsub_endpoint=pubsub_endpoint or DEFAULT_PUBSUB_ENDPOINT,
-            stats_endpoint=stats_endpoint or DEFAULT_STATS_ENDPOINT,
-            asked=frozenset(name for name, value in given.items() if value),
-            check_delay=check_delay,
-            watchers=tuple(_watcher(options) for options in watchers),
-        )
+    if stream_backend != "thread":
+        warnings.warn(f"there is no stream backend {stream_backend!r} any more", DeprecationWarning, stacklevel=2)
+    if kw.get("sockets"):
+        kw["sockets"] = [
+            CircusSocket.load_from_config(socket) if isinstance(socket, Mapping) else socket for socket in kw["sockets"]
+        ]
+    kind = ThreadedArbiter if background else Arbiter
+    return kind(
+        [_watcher(options) for options in watchers],
+        controller or DEFAULT_ENDPOINT,
+        pubsub_endpoint or DEFAULT_PUBSUB_ENDPOINT,
+        check_delay=check_delay,
+        context=context,
+        loop=loop,
+        statsd=statsd,
+        stats_endpoint=stats_endpoint,
+        statsd_close_outputs=statsd_close_outputs,
+        multicast_endpoint=multicast_endpoint,
+        plugins=plugins,
+        httpd=httpd,
+        debug=debug,
+        proc_name=proc_name,
+        **kw,
     )
 
 
-def _watcher(options: Mapping[str, Any]) -> WatcherSpec:
-    values = dict(options)
-    if not values.get("cmd"):
-        raise ConfigError([Mistake(None, None, values.get("name"), "cmd", None, "a watcher needs a command")])
-    values.setdefault("name", os.path.basename(str(values["cmd"]).split()[0]))
-    unknown = sorted(set(values) - _FIELDS)
-    if unknown:
-        raise ConfigError(
-            [Mistake(None, None, values["name"], name, None, "there is no such option") for name in unknown]
-        )
-    hooks = {
-        name: hook if isinstance(hook, HookSpec) else HookSpec(target=hook)
-        for name, hook in values.get("hooks", {}).items()
-    }
-    if hooks:
-        values["hooks"] = hooks
-    return WatcherSpec(**values)
+def _watcher(options: Mapping[str, Any]) -> Watcher:
+    cmd = options.get("cmd")
+    if not isinstance(cmd, str) or not cmd.strip():
+        raise ConfigError([Mistake(None, None, options.get("name"), "cmd", None, "a watcher needs a command")])
+    name = options.get("name") or os.path.basename(cmd.split()[0])
+    return Watcher.load_from_config({**options, "name": name})

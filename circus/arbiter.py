@@ -1,401 +1,298 @@
-"""The arbiter: all watchers of one daemon, what they share, and the order in which they start and stop.
+"""The arbiter of circus 0.19: its constructor, and how a program that embeds it starts and stops it.
 
-Wires the parts together and runs operations over several watchers. What happens inside a watcher is the watcher's; what
-crosses the wire is the controller's. Invariant: after `close` nothing that was opened here is open.
+What it does is the supervisor's. Invariant: `start` and `stop` may be called by a program with a loop and by one
+without, before, during and after the arbiter's life.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import random
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from circus import __version__
-from circus.channels import Channels
-from circus.controller import Controller
-from circus.core.origin import Origin
-from circus.discovery import Discovery
-from circus.driver import Driver, Services, cause_of, current_origin
-from circus.events.bus import Bus
-from circus.events.cause import CURRENT, TRACEPARENT
-from circus.events.journal import Journal
-from circus.exc import CircusError, ConfigError, Mistake, Overtaken
-from circus.fleet import Fleet
-from circus.gate import Gate, sockets_used
-from circus.population import make_room, watcher_specs
-from circus.ports import WatcherLike
-from circus.publisher import EventPublisher
-from circus.runtime.clock import SystemClock
-from circus.runtime.loop import SpawnQueue
-from circus.runtime.reaper import Reaper
-from circus.sockets import CircusSocket, CircusSockets
-from circus.spec.arbiter import ArbiterSpec
-from circus.spec.watcher import WatcherSpec
-from circus.stats.channel import StatsChannel
-from circus.stats.readers import choose_readers
-from circus.stats.sampler import Sampler
-from circus.telemetry import arbiter_snapshot, telemetry
+import zmq
+
+from circus.assembly import Assembly
+from circus.exc import AlreadyExist
+from circus.sockets import CircusSocket
+from circus.spec.arbiter import DEFAULT_STATS_ENDPOINT, ArbiterSpec
+from circus.supervisor import Supervisor
 from circus.watcher import Watcher
-from circus.wire.snapshot import Telemetry
-
-logger = logging.getLogger("circus")
 
 
-class Arbiter:
-    """One daemon's worth of watchers in the running loop.
+class Arbiter(Supervisor):
+    """One daemon's worth of watchers, with the constructor of circus 0.19; `from_spec` is what circusd uses.
 
     Args:
-        spec: what to run.
-        environ: the environment that `copy_env` copies; os.environ when None.
-        main: this is the program itself (circusd), which as PID 1 reaps strangers too.
+        watchers: made beforehand.
+        endpoint: the control endpoint.
+        pubsub_endpoint: the events endpoint.
+        check_delay: seconds between two safety sweeps.
+        prereload_fn: called with the arbiter before each reload of everything.
+        context: a zmq context to use.
+        loop: the asyncio loop (or tornado's, around one) in which `start` is to work, instead of blocking.
+        statsd: taken and without effect, the statistics are always there; so is what has to do with httpd.
+        stats_endpoint: the stats endpoint.
+        plugins: mappings with `use`, the dotted name of the class, and the options of the plugin.
+        sockets: made beforehand, not bound yet.
+        warmup_delay: seconds between the starts of two watchers.
+
+    The others are as in the section `[circus]` of an ini file.
+
+    Attributes:
+        socket_event: always False; each on_demand watcher waits for its own sockets.
     """
 
-    def __init__(self, spec: ArbiterSpec, *, environ: Mapping[str, str] | None = None, main: bool = False) -> None:
-        self.spec = spec
-        self.environ = os.environ if environ is None else environ
-        self.check_delay = spec.check_delay
-        self.endpoint_owner = spec.endpoint_owner
-        self.multicast_endpoint = spec.multicast_endpoint
-        self.endpoint, self.pubsub_endpoint, self.stats_endpoint = (
-            spec.endpoint,
-            spec.pubsub_endpoint,
-            spec.stats_endpoint,
+    socket_event = False
+    ssh_server: str | None = None
+    _exclusive_running_command = None
+    _life: asyncio.Task[None] | None = None
+    _provided_loop = False
+
+    def __init__(  # noqa: PLR0917 - 0.19's signature
+        self,
+        watchers: Iterable[Watcher],
+        endpoint: str,
+        pubsub_endpoint: str,
+        check_delay: float = 1.0,
+        prereload_fn: Callable[[Arbiter], object] | None = None,
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+        loop: Any = None,
+        statsd: bool = False,
+        stats_endpoint: str | None = None,
+        statsd_close_outputs: bool = False,  # noqa: ARG002 - there is no such process any more
+        multicast_endpoint: str | None = None,
+        plugins: Iterable[Mapping[str, Any]] | None = None,
+        sockets: Iterable[CircusSocket] | None = None,
+        warmup_delay: float = 0,
+        httpd: bool = False,
+        httpd_host: str = "localhost",
+        httpd_port: int = 8080,
+        httpd_close_outputs: bool = False,  # noqa: ARG002 - as above
+        debug: bool = False,
+        debug_gc: bool = False,
+        ssh_server: str | None = None,
+        proc_name: str = "circusd",
+        pidfile: str | None = None,
+        loglevel: str | None = None,
+        logoutput: str | None = None,
+        loggerconfig: str | None = None,
+        fqdn_prefix: str | None = None,
+        umask: int | None = None,
+        endpoint_owner: str | None = None,
+    ) -> None:
+        from circus.config.options import plugin_specs, without_double
+
+        made = without_double(watchers)
+        spec = ArbiterSpec(
+            endpoint=endpoint,
+            pubsub_endpoint=pubsub_endpoint,
+            stats_endpoint=stats_endpoint or DEFAULT_STATS_ENDPOINT,
+            asked=frozenset({"endpoint", "pubsub_endpoint", *(["stats_endpoint"] if stats_endpoint else [])}),
+            endpoint_owner=endpoint_owner,
+            multicast_endpoint=multicast_endpoint or "",
+            check_delay=float(check_delay),
+            warmup_delay=float(warmup_delay),
+            statsd=statsd,
+            umask=umask,
+            httpd=httpd,
+            httpd_host=httpd_host,
+            httpd_port=httpd_port,
+            debug=debug,
+            debug_gc=debug_gc,
+            pidfile=pidfile,
+            loglevel=loglevel,
+            logoutput=logoutput,
+            loggerconfig=loggerconfig,
+            fqdn_prefix=fqdn_prefix,
+            proc_name=proc_name,
+            watchers=tuple(watcher.spec for watcher in made),
+            plugins=plugin_specs(plugins or ()),
         )
-        self.clock = SystemClock()
-        self.bus = Bus(self.clock, journal_size=spec.journal_size)
-        self.sockets = CircusSockets()
-        self.pid = os.getpid()
-        self.state = "starting"
-        self.started = self.applied = self.clock.time()
-        self._main = main
-        self.fleet = Fleet(spec.warmup_delay)
-        self._finished = asyncio.Event()
-        self._quitting: asyncio.Future[None] | None = None
-        self._sweep: asyncio.TimerHandle | None = None
-        self._discovery: Discovery | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
+        super().__init__(spec, watchers=made, sockets=sockets or (), context=context)
+        self.prereload_fn = prereload_fn
+        self.ssh_server = ssh_server
+        self._take_loop(loop)
+
+    @classmethod
+    def from_spec(cls, spec: ArbiterSpec, *, environ: Mapping[str, str] | None = None, main: bool = False) -> Arbiter:
+        """An arbiter of a configuration; `main` says that it is the program itself (circusd)."""
+        arbiter = cls.__new__(cls)
+        Assembly.__init__(arbiter, spec, environ=environ, main=main)
+        return arbiter
+
+    @classmethod
+    def load_from_config(cls, config_file: str, loop: Any = None) -> Arbiter:
+        """An arbiter of an ini file; ConfigError has every mistake in it."""
+        from circus.config.build import load
+
+        arbiter = cls.from_spec(load(config_file))
+        arbiter._take_loop(loop)  # noqa: SLF001 - of its own class
+        return arbiter
+
+    def _take_loop(self, loop: Any) -> None:
+        # What tornado calls a loop is one around asyncio's.
+        self.loop, self._provided_loop = getattr(loop, "asyncio_loop", loop), loop is not None
+
+    @staticmethod
+    def get_arbiter_config(cfg: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a configuration (as `circus.config.get_config` gives it) is the arbiter's own."""
+        return {key: value for key, value in cfg.items() if key not in ("watchers", "plugins", "sockets")}
 
     # -- life -----------------------------------------------------------------------------------------------------
 
-    async def run(self, ready: Callable[[], None] | None = None) -> None:
-        """Start, serve until `quit`, and leave nothing behind; `ready` is called when clients can connect.
+    run = Supervisor.serve
+
+    def start(self, cb: Callable[[Any], object] | None = None) -> Any:
+        """Start everything. Without a loop (given or running) it blocks until the end; SIGTERM and the like then work
+        as they do for circusd. In a loop it returns at once, and what it returns can be awaited: the start of all
+        watchers. `cb` is called after that, with its future.
 
         Raises:
-            EndpointError: a channel cannot be bound.
-            OSError: a socket cannot be bound.
+            EndpointError: a channel cannot be bound; also from what is awaited.
         """
-        try:
-            await self.open()
-            if ready is not None:
-                ready()
-            await self._finished.wait()
-            # The answer to a waiting quit is on its way; it gets one turn of the loop.
-            await asyncio.sleep(0)
-        finally:
-            self.close()
+        loop = self.loop if self._provided_loop else _running_loop()
+        if loop is None:
+            asyncio.run(self._serve_as_program(cb))
+            return False
+        begun = loop.create_task(self._begin())
+        if cb is not None:
+            begun.add_done_callback(cb)
+        return begun
 
-    async def open(self) -> None:
-        """Bind everything, make the watchers and begin to start them."""
-        loop = asyncio.get_running_loop()
-        self._loop = loop
-        self._channels = Channels(self.spec, self.environ)
-        self._channels.bind()
-        self.endpoint, self.pubsub_endpoint, self.stats_endpoint = (
-            self._channels[option].endpoint for option in ("endpoint", "pubsub_endpoint", "stats_endpoint")
-        )
-        self._reaper = Reaper(loop, own_strangers=self._main and self.pid == 1)
-        self._gate = Gate(loop)
-        self._publisher = EventPublisher(self._channels["pubsub_endpoint"], self._channels.context, loop=loop)
-        self.bus.sink = self._publisher
-        self._sampler = Sampler(
-            self.clock,
-            reader_factory=choose_readers(),
-            slow_interval=self.spec.slow_interval,
-            ended_cpu=self._ended_cpu,
-        )
-        self._stats = StatsChannel(
-            self._channels["stats_endpoint"],
-            self._channels.context,
-            loop=loop,
-            clock=self.clock,
-            sampler=self._sampler,
-            boot=self.bus.boot,
-            version=__version__,
-            started=self.started,
-            endpoint=self.endpoint,
-            pubsub_endpoint=self.pubsub_endpoint,
-            interval=self.spec.sample_interval,
-            sockets=self.sockets.values,
-            queue_depth=self._queue_depth,
-            drops=lambda: {"events": sum(self._publisher.dropped.values()), "control": self._controller.drops},
-        )
-        self._services = Services(
-            loop=loop,
-            clock=self.clock,
-            bus=self.bus,
-            reaper=self._reaper,
-            spawns=SpawnQueue(loop),
-            sampler=self._sampler,
-            sockets=self.sockets,
-            environ=self.environ,
-            arbiter=self,
-            watch_sockets=self._watch_sockets,
-            quitting=lambda: self.fleet.quitting,
-            random=random.random,
-        )
-        self._controller = Controller(
-            self, self._channels["endpoint"], self._channels.context, loop=loop, on_command=self._on_command
-        )
-        self._discovery = Discovery(self.multicast_endpoint, self.endpoint, loop=loop)
-        self._populate()
-        self._controller.start()
-        self._discovery.start()
-        boot = Origin(kind="boot")
-        self._tell("arbiter.started", boot, version=__version__, pid=self.pid, hash=self.spec.config_hash,
-                   watchers=len(self.fleet), sockets=len(self.sockets))  # fmt: skip
-        self.state = "active"
-        self._sweep_again()
-        self._spawn_task(self._boot(boot))
+    async def _begin(self) -> bool:
+        opened = asyncio.get_running_loop().create_future()
+        self._life = asyncio.ensure_future(self.serve(lambda: opened.set_result(None)))
+        await asyncio.wait([self._life, opened], return_when=asyncio.FIRST_COMPLETED)
+        if not opened.done():
+            self._life.result()
+        await asyncio.wait([self._booting])
+        return False
 
-    def _populate(self) -> None:
-        """Sockets and watchers of the configuration in force."""
-        spec = self.spec
-        for sock in spec.sockets:
-            self.sockets[sock.name] = CircusSocket.from_spec(sock)
-        self.sockets.bind_and_listen_all()
-        wanted = watcher_specs(
-            spec,
-            endpoint=self.endpoint,
-            pubsub_endpoint=self.pubsub_endpoint,
-            stats_endpoint=self.stats_endpoint,
-        )
-        missing = make_room(wanted, len(self.sockets), generous=self._main)
-        if missing is not None:
-            logger.error("%s", missing)
-        for watcher in wanted:
-            self._add(watcher)
-        for mistake in spec.omitted:
-            logger.error("left out: %s", mistake)
+    async def _serve_as_program(self, cb: Callable[[Any], object] | None) -> None:
+        from circus.sighandler import taken_over
 
-    def _add(self, spec: WatcherSpec) -> None:
-        try:
-            self.fleet.add(Watcher(spec, self._services))
-        except (CircusError, ValueError, OSError) as error:
-            mistake = Mistake(self.spec.config_file, None, f"watcher:{spec.name}", None, None, str(error))
-            logger.error("left out: %s", mistake)  # noqa: TRY400 -- the sentence says it all
-            self.spec = replace(self.spec, omitted=(*self.spec.omitted, mistake))
+        with taken_over(asyncio.get_running_loop(), self):
+            begun = asyncio.ensure_future(self._begin())
+            if cb is not None:
+                begun.add_done_callback(cb)
+            await begun
+            assert self._life is not None
+            await self._life
 
-    async def _boot(self, origin: Origin) -> None:
-        CURRENT.set(cause_of(origin))
-        TRACEPARENT.set(f"00-{origin.trace}-{'0' * 15}1-01")
-        try:
-            await self.fleet.start(cause="boot")
-        except Overtaken as error:
-            logger.info("%s", error)
+    def stop(self) -> Any:
+        """Stop everything and close; after the end, or before the start, it does nothing. From any thread.
 
-    def close(self) -> None:
-        """Close what was opened; processes that still run are left to themselves."""
-        for task in self._tasks:
-            task.cancel()
-        if self._sweep is not None:
-            self._sweep.cancel()
-        if hasattr(self, "_controller"):
-            self._controller.stop()
-        if self._discovery is not None:
-            self._discovery.stop()
-        self.fleet.clear()
-        self.sockets.close_all()
-        for name in ("_stats", "_publisher", "_reaper", "_channels"):
-            if hasattr(self, name):
-                getattr(self, name).close()
+        What it returns can be awaited in the loop of the arbiter; in another thread it has a `result(timeout)`.
+        """
+        if not self.running:
+            return _Nothing()
+        if not self._loop.is_running() or _running_loop() is self._loop:
+            return self._loop.create_task(self._end())
+        return asyncio.run_coroutine_threadsafe(self._end(), self._loop)
 
-    def _sweep_again(self) -> None:
-        if self.check_delay > 0:
-            self._reaper.sweep()
-            self._sweep = self._loop.call_later(self.check_delay, self._sweep_again)
+    async def _end(self) -> None:
+        await self.quit()
+        await self._closed.wait()
 
-    def _spawn_task(self, work: Any) -> asyncio.Task[Any]:
-        task: asyncio.Task[Any] = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-        return task
+    stop_controller_and_close_sockets = Supervisor.close
 
-    def _task_done(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Overtaken):
-            logger.info("%s", error)
-        elif error is not None:
-            logger.error("an operation failed", exc_info=error)
+    # -- watchers -------------------------------------------------------------------------------------------------
 
-    # -- reading --------------------------------------------------------------------------------------------------
+    async def start_watcher(self, watcher: Watcher) -> None:
+        """Start one with autostart, and wait for the warm-up delay after it."""
+        if watcher.autostart:
+            await self.fleet.start([watcher])
 
-    @property
-    def stats(self) -> StatsChannel:
-        """The stats channel, which also answers questions."""
-        return self._stats
+    async def manage_watchers(self) -> None:
+        """A safety sweep: look for deaths that nobody told."""
+        self.reap_processes()
 
-    @property
-    def journal(self) -> Journal:
-        """The bounded journal of lifecycle records."""
-        return self.bus.journal
+    def reap_processes(self) -> None:
+        """Collect the processes that have ended; each is reported once, as always."""
+        self._reaper.sweep()
 
-    def iter_watchers(self, reverse: bool = True) -> Iterable[Watcher]:
-        """All watchers by priority: the highest first, or last."""
-        found = self.fleet.by_priority()
-        return found if reverse else found[::-1]
-
-    def get_watcher(self, name: str) -> Watcher:
-        """The watcher of that name, compared without case; KeyError when there is none."""
-        return self.fleet.get(name)
-
-    def numprocesses(self) -> int:
-        """How many processes exist."""
-        return sum(len(watcher) for watcher in self.fleet)
-
-    def numwatchers(self) -> int:
-        """How many watchers there are."""
-        return len(self.fleet)
-
-    def statuses(self) -> dict[str, str]:
-        """The status of each watcher by its name as configured."""
-        return {watcher.name: watcher.status() for watcher in self.fleet}
-
-    def telemetry(self, watchers: str | None = None, detail: bool = True) -> Telemetry:
-        """Everything cumulative, and how things stand."""
-        return telemetry(
-            bus=self.bus,
-            spec=self.spec,
-            applied=self.applied,
-            arbiter=arbiter_snapshot(self, self._controller, self._publisher, self._services, self._reaper),
-            sockets=self.sockets,
-            watchers=self.fleet,
-            pattern=watchers,
-            detail=detail,
-        )
-
-    def _ended_cpu(self, watcher: str) -> tuple[float, float]:
-        tally = self.bus.tally(watcher)
-        return tally.cpu_user_seconds, tally.cpu_system_seconds
-
-    def _queue_depth(self) -> int:
-        return len(self._services.spawns) + sum(len(w.lifecycle.queue) for w in self.fleet)
-
-    # -- operations over watchers -----------------------------------------------------------------------------------
-
-    async def start_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> None:
-        """Start these watchers, or all with autostart, by priority and with the warm-up delay between them."""
-        await self.fleet.start(watchers)
-
-    async def stop_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> None:
-        """Stop these watchers, or all, at once; those with the lowest priority get their signals first."""
-        await self.fleet.stop(watchers)
-
-    async def restart_watchers(self, watchers: Sequence[WatcherLike]) -> None:
-        """Stop all of these, then start them."""
-        await self.fleet.stop(watchers)
-        await self.fleet.start(watchers)
-
-    async def reload(self, graceful: bool = True, sequential: bool = False) -> None:
-        """Reload every watcher that is not stopped, by priority."""
-        await self.fleet.reload(graceful=graceful, sequential=sequential)
-
-    def restart(self) -> Awaitable[None]:
-        """Stop everything, build watchers and sockets anew from the configuration file, start.
-
-        The channels stay bound, so clients notice nothing but the new watchers.
+    def add_watcher(self, name: str, cmd: str, **kw: Any) -> Watcher:
+        """Take in a watcher with these options; it is stopped until somebody starts it.
 
         Raises:
-            ConfigError: at once, for a file with mistakes; then everything goes on with the old configuration.
-            SocketError: a socket of the file cannot be bound; then everything is started with the old configuration.
-            Overtaken: by a stop of everything, another restart or a quit.
+            AlreadyExist: there is one of that name, compared without case.
+            ConfigError: an option is wrong.
         """
-        began, spec = self.clock.monotonic(), self.spec
-        if spec.config_file is not None:
-            from circus.config.build import load
+        watcher = Watcher(name, cmd, **kw)
+        if name.lower() in {known.name.lower() for known in self.watchers}:
+            raise AlreadyExist(f"{name!r} already exist")
+        if self.running:
+            watcher.attach(self._services)
+            self.fleet.add(watcher)
+            watcher.notify_event("add", {})
+        else:
+            self._made[name.lower()] = watcher
+            self.spec = replace(self.spec, watchers=(*self.spec.watchers, watcher.spec))
+        return watcher
 
-            try:
-                spec = load(spec.config_file)
-            except ConfigError as error:
-                self._tell("config.refused", current_origin(), errors=[str(each) for each in error.mistakes])
+    async def rm_watcher(self, name: str, nostop: bool = False) -> None:
+        """Forget a watcher, and stop it unless `nostop`; KeyError when there is none of that name."""
+        watcher = self.get_watcher(name)
+        watcher.notify_event("remove", {})
+        await self.fleet.remove(watcher, stop=not nostop)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+class _Nothing:
+    """What `stop` returns when there is nothing to stop: awaited or asked, it is done."""
+
+    def __await__(self) -> Iterator[None]:
+        return iter(())
+
+    def result(self, timeout: float | None = None) -> None:
+        """Nothing."""
+
+
+class ThreadedArbiter(threading.Thread, Arbiter):
+    """An arbiter in a thread of its own, which has a loop of its own. Signals stay with the program.
+
+    `start` returns when clients can connect, and raises what kept them from it; `stop` may be called from any thread,
+    and waits for the end unless it is called in the arbiter's own.
+    """
+
+    def __init__(self, *args: Any, **kw: Any) -> None:
+        threading.Thread.__init__(self, name="circus")
+        Arbiter.__init__(self, *args, **kw)
+        self._provided_loop = False
+        self._serving = threading.Event()
+        self._failure: BaseException | None = None
+
+    def start(self) -> None:  # type: ignore[override]  # that of a thread
+        """Start the thread, and the arbiter in it."""
+        threading.Thread.start(self)
+        self._serving.wait()
+        if self._failure is not None:
+            self.join()
+            raise self._failure
+
+    def run(self) -> None:  # type: ignore[override]  # that of a thread
+        """What the thread does."""
+        try:
+            asyncio.run(self.serve(self._serving.set))
+        except BaseException as error:
+            if self._serving.is_set():
                 raise
-        return self._restart(spec, began)
+            self._failure = error
+        finally:
+            self._serving.set()
 
-    async def _restart(self, spec: ArbiterSpec, began: float) -> None:
-        await self.fleet.dissolve()
-        before, refused = self.spec, None
-        try:
-            self._apply(spec)
-        except (CircusError, OSError) as error:
-            # What ran until now runs on rather than nothing.
-            self._tell("config.refused", current_origin(), errors=[str(error)])
-            refused = error
-            self._apply(before)
-        else:
-            seconds = self.clock.monotonic() - began
-            self._tell("config.applied", current_origin(), hash=spec.config_hash, seconds=seconds)
-        await self.fleet.start()
-        if refused is not None:
-            raise refused
-
-    def _apply(self, spec: ArbiterSpec) -> None:
-        self.sockets.close_all()
-        self.sockets.clear()
-        self.spec, self.applied = spec, self.clock.time()
-        self.fleet.warmup_delay = spec.warmup_delay
-        self._populate()
-
-    def quit(self) -> Awaitable[None]:
-        """Stop everything, overtaking what is going on, and end; done when all is stopped."""
-        if self._quitting is None:
-            self.fleet.quitting = True
-            self._quitting = self._spawn_task(self._quit())
-        return asyncio.shield(self._quitting)
-
-    def hasten(self, origin: Origin) -> None:
-        """No more grace for whatever is being stopped."""
-        for watcher in self.fleet:
-            watcher.hasten(origin)
-
-    @property
-    def quitting(self) -> bool:
-        """The end has begun."""
-        return self._quitting is not None
-
-    def reload_soon(self) -> None:
-        """Begin to reload all watchers, without waiting for it; where one waits its turn already, that one will do."""
-        if sum(task.get_name() == "reload" for task in self._tasks) < 2:
-            self._spawn_task(self.reload()).set_name("reload")
-
-    async def _quit(self) -> None:
-        self.state = "stopping"
-        origin = current_origin()
-        self._tell("arbiter.stopping", origin, watchers=len(self.fleet))
-        await self.stop_watchers()
-        self._tell("arbiter.stopped", origin)
-        self.state = "stopped"
-        self._finished.set()
-
-    # -- small wiring ---------------------------------------------------------------------------------------------
-
-    def _tell(self, record: str, origin: Origin, **data: Any) -> None:
-        _, origin.trace = self.bus.record(record, None, cause_of(origin), data, trace=origin.trace)
-
-    def _on_command(self, record: str, data: Mapping[str, Any]) -> None:
-        cause = CURRENT.get()
-        assert cause is not None
-        parent = TRACEPARENT.get()
-        _, trace = self.bus.record(record, None, cause, data, trace=parent.split("-")[1] if parent else None)
-        if parent is None:
-            TRACEPARENT.set(f"00-{trace}-{'0' * 15}1-01")
-
-    def _watch_sockets(self, watcher: Driver, on: bool) -> None:
-        if on:
-            fds = {name: sock.fileno() for name, sock in self.sockets.items()}
-            self._gate.watch(watcher, sockets_used(watcher.socket_names, fds), watcher.socket_ready)
-        else:
-            self._gate.unwatch(watcher)
+    def stop(self) -> Any:
+        """Stop everything and end the thread."""
+        ending = super().stop()
+        if self.is_alive() and threading.current_thread() is not self:
+            self.join()
+        return ending

@@ -29,13 +29,16 @@ class Channels:
     Args:
         spec: which addresses were configured, and which of them somebody wrote.
         environ: for the place of automatic addresses.
+        context: a zmq context that is somebody else's, to use instead of one of ours.
     """
 
-    def __init__(self, spec: ArbiterSpec, environ: Mapping[str, str]) -> None:
-        self._spec, self._environ = spec, environ
+    def __init__(
+        self, spec: ArbiterSpec, environ: Mapping[str, str], context: zmq.Context[zmq.Socket[bytes]] | None = None
+    ) -> None:
+        self._spec, self._environ, self._own_context = spec, environ, context is None
         self._listeners: dict[str, Listener] = {}
         self._directory: str | None = None
-        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if context is None else context
 
     def __getitem__(self, option: str) -> Listener:
         return self._listeners[option]
@@ -85,4 +88,5 @@ class Channels:
         if self._directory is not None:
             remove_private_directory(self._directory)
             self._directory = None
-        self.context.destroy(linger=0)
+        if self._own_context:
+            self.context.destroy(linger=0)

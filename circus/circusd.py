@@ -177,7 +177,7 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
     from circus.runtime.memory import keep_little
     from circus.sighandler import SysHandler
 
-    arbiter = Arbiter(spec, main=True)
+    arbiter = Arbiter.from_spec(spec, main=True)
     signals = SysHandler(asyncio.get_running_loop(), arbiter)
     signals.install()
     # Whoever started us may have blocked some; nobody could stop us then, and our workers would inherit it.

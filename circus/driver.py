@@ -22,6 +22,7 @@ from circus.core.lifecycle import Lifecycle
 from circus.core.origin import Origin
 from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT
+from circus.events.counters import WatcherTally
 from circus.exc import CircusError, IllegalTransition, Overtaken, SpawnError
 from circus.hooks import HookResult, HookRunner
 from circus.launcher import Launcher
@@ -64,42 +65,28 @@ class Services:
 
 
 class Driver:
-    """The hands of one watcher.
+    """The hands of one watcher. It has none before `attach`, only a spec and a state in which nothing runs.
 
     Args:
         spec: what to run.
-        services: the loop and everything that watchers share.
-
-    Raises:
-        SpawnError: the limits or the user cannot be had on this system.
-        HookError: a hook cannot be resolved.
-        ValueError: a stream cannot be made.
     """
 
-    def __init__(self, spec: WatcherSpec, services: Services) -> None:
+    _services: Services
+    _launcher: Launcher
+    _hooks: HookRunner
+    _timers: Timers
+    _tally: WatcherTally
+
+    def __init__(self, spec: WatcherSpec) -> None:
         self.name, self.res_name, self.spec = spec.name, res_name(spec.name), spec
-        self._services = services
-        self.lifecycle = Lifecycle(spec, random=services.random, signal_names=NAMES)
+        self.attached = False
+        self.lifecycle = Lifecycle(spec, random=random.random, signal_names=NAMES)
         self._by_pid: dict[int, Process] = {}
         self._by_wid: dict[int, Process] = {}
-        self._timers = Timers(services.loop)
         self._operations: dict[int, asyncio.Future[Any]] = {}
         self._waiters: dict[int, list[asyncio.Future[None]]] = {}
         self._pending: deque[do.Effect] = deque()
         self._performing = False
-        self._tally = services.bus.tally(spec.name)
-        self._launcher = Launcher(spec, services.environ, services.sockets, self._tally.chunk, self._tally.drop)
-        # Hooks may live where the processes find their modules, in a virtualenv for one.
-        add_import_paths(self._launcher.env.get("PYTHONPATH", ""))
-        self._hooks = HookRunner(
-            cast(WatcherLike, self), services.arbiter, spec.hooks, loop=services.loop, timeout=spec.hook_timeout
-        )
-        services.sampler.add_watcher(spec.name, memory=spec.metrics_memory)
-        if spec.kill_scope != "main":
-            logger.warning("'%s': kill_scope = %s is not in force yet, only the process itself is signalled",
-                           spec.name, spec.kill_scope)  # fmt: skip
-        for hook in sorted(set(spec.hooks) - CALLED_HOOKS):
-            logger.warning("'%s': the hook %s is not called yet", spec.name, hook)
         self._perform: dict[type, Callable[[Any], None]] = {
             do.Spawn: self._do_spawn,
             do.CancelSpawn: self._do_nothing,
@@ -118,6 +105,35 @@ class Driver:
             do.WatchSockets: self._do_watch_sockets,
             do.Log: self._do_log,
         }
+
+    def attach(self, services: Services) -> None:
+        """Work for an arbiter from now on.
+
+        Args:
+            services: the loop and everything that its watchers share.
+
+        Raises:
+            SpawnError: the limits or the user cannot be had on this system.
+            HookError: a hook cannot be resolved.
+            ValueError: a stream cannot be made.
+        """
+        spec = self.spec
+        self._tally = services.bus.tally(spec.name)
+        self._launcher = Launcher(spec, services.environ, services.sockets, self._tally.chunk, self._tally.drop)
+        # Hooks may live where the processes find their modules, in a virtualenv for one.
+        add_import_paths(self._launcher.env.get("PYTHONPATH", ""))
+        self._hooks = HookRunner(
+            cast(WatcherLike, self), services.arbiter, spec.hooks, loop=services.loop, timeout=spec.hook_timeout
+        )
+        self._services, self._timers = services, Timers(services.loop)
+        self.lifecycle = Lifecycle(spec, random=services.random, signal_names=NAMES)
+        services.sampler.add_watcher(spec.name, memory=spec.metrics_memory)
+        self.attached = True
+        if spec.kill_scope != "main":
+            logger.warning("'%s': kill_scope = %s is not in force yet, only the process itself is signalled",
+                           spec.name, spec.kill_scope)  # fmt: skip
+        for hook in sorted(set(spec.hooks) - CALLED_HOOKS):
+            logger.warning("'%s': the hook %s is not called yet", spec.name, hook)
 
     @property
     def socket_names(self) -> set[str]:
@@ -209,9 +225,9 @@ class Driver:
 
     def _hook_done(self, token: int, result: HookResult) -> None:
         if result.error is None:
-            self._services.bus.event(self.name, "hook_success", {"name": result.hook})
+            self.notify_event("hook_success", {"name": result.hook})
         else:
-            self._services.bus.event(self.name, "hook_failure", {"name": result.hook, "error": result.error})
+            self.notify_event("hook_failure", {"name": result.hook, "error": result.error})
         self.tell(told.HookAnswered(token, result.hook, result.ok, result.error, result.seconds))
 
     def _do_publish(self, effect: do.Publish) -> None:
@@ -226,7 +242,12 @@ class Driver:
                 "time": self._services.clock.time(),
                 "exit_code": payload["exit_code"],
             }
-        self._services.bus.event(self.name, effect.action, payload)
+        self.notify_event(effect.action, payload)
+
+    def notify_event(self, topic: str, msg: Mapping[str, Any]) -> None:
+        """Publish an event of this watcher; `time` is added where the message has none."""
+        if self.attached:
+            self._services.bus.event(self.name, topic, msg)
 
     def _do_tell(self, effect: do.Tell) -> None:
         origin, opens = effect.origin, effect.opens

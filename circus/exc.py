@@ -110,8 +110,8 @@ class Mistake(NamedTuple):
         return f"{where}: {what}: {self.expected}" if what else f"{where}: {self.expected}"
 
 
-class ConfigError(CircusError):
-    """A configuration with mistakes; all of them, not the first."""
+class ConfigError(CircusError, ValueError):
+    """A configuration with mistakes; all of them, not the first. In circus 0.19 most of them were ValueErrors."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)

@@ -58,6 +58,13 @@ class Fleet:
             watcher.close()
         self._watchers.clear()
 
+    async def remove(self, watcher: Watcher, *, stop: bool) -> None:
+        """Forget a watcher, when it is stopped if it shall be; otherwise its processes are left to themselves."""
+        del self._watchers[watcher.name.lower()]
+        if stop:
+            await watcher.stop()
+        watcher.close()
+
     async def dissolve(self) -> None:
         """Stop all and forget them. Nothing can be asked of them meanwhile but to stop: what they would start now
         nobody would know any more.
@@ -80,14 +87,14 @@ class Fleet:
         names = {watcher.name for watcher in watchers}
         return [watcher for watcher in self.by_priority() if watcher.name in names]
 
-    async def start(self, watchers: Sequence[WatcherLike] | None = None, *, cause: str = "manual") -> None:
+    async def start(self, watchers: Sequence[WatcherLike] | None = None) -> None:
         """Start these, or all with autostart, each when the one before it is up.
 
         Raises:
             Overtaken: a stop of all watchers or a quit ended the wave.
         """
         chosen = self._chosen(watchers) if watchers is not None else [w for w in self.by_priority() if w.autostart]
-        await self._go_through(chosen, "start", lambda watcher: watcher.start(cause))
+        await self._go_through(chosen, "start", lambda watcher: watcher.start())
 
     async def reload(self, *, graceful: bool, sequential: bool) -> None:
         """Reload every watcher that is not stopped.

@@ -1,14 +1,17 @@
 """Signals to circusd. Installed before anything is started, so that SIGTERM works at every moment.
 
-Only circusd installs it; an embedded arbiter leaves the signals to its program.
+circusd installs it, and an arbiter that is started in a program without a loop for as long as it runs; in the loop of a
+program the signals are the program's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
-from collections.abc import Awaitable
+import threading
+from collections.abc import Awaitable, Iterator
 from typing import Final, Protocol
 
 from circus.core.origin import Origin
@@ -36,6 +39,24 @@ class Signalled(Protocol):
     def quit(self) -> Awaitable[None]: ...
     def hasten(self, origin: Origin) -> None: ...
     def reload_soon(self) -> None: ...
+
+
+@contextlib.contextmanager
+def taken_over(loop: asyncio.AbstractEventLoop, arbiter: Signalled) -> Iterator[None]:
+    """Signals for a program that is nothing but an arbiter for a while; elsewhere than in the main thread, nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    handler = SysHandler(loop, arbiter)
+    handler.install()
+    try:
+        yield
+    finally:
+        handler.uninstall()
+        for signum, was in before.items():
+            # None is a handler that is not Python's; it cannot be put back.
+            signal.signal(signum, signal.SIG_DFL if was is None else was)
 
 
 class SysHandler:

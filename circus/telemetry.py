@@ -76,7 +76,7 @@ def watcher_snapshot(watcher: Watcher, bus: Bus, *, detail: bool) -> wire.Watche
         executable=_executable(spec.cmd),
         user=None if spec.uid is None else str(spec.uid),
         stop_signal=signal_name(spec.stop_signal),
-        labels={key[7:]: value for key, value in spec.options.items() if key.startswith("labels.")},
+        labels={key[7:]: str(value) for key, value in spec.options.items() if key.startswith("labels.")},
         limits={name: None if value is None else float(value) for name, value in spec.rlimits.items()},
         backoff_seconds=backoff,
         consecutive_failures=failures,

@@ -1,66 +1,127 @@
-"""A watcher: one program, any number of processes of it, kept as its lifecycle decides.
+"""A watcher of circus 0.19: one program, any number of processes of it, with the constructor and the names of 0.19.
 
-The face that commands, hooks and embedding programs see; the driver below it does the work. Invariant: operations queue
-and are answered once; nothing is refused because something else runs.
+The face that commands, hooks and embedding programs see; what is asked of it is the business of `operations`, the work
+the driver's. Invariant: it can be made anywhere; what needs the loop waits until an arbiter has taken it in.
 """
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import logging
-from collections.abc import Awaitable, Mapping
+import os
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from circus.core import stimuli as told
-from circus.core.origin import Origin
-from circus.driver import Driver, Services, current_origin
-from circus.exc import Overtaken
+from circus.config.resolve import add_import_paths
+from circus.hooks import resolve_hooks
+from circus.operations import Operations
 from circus.process import Process
 from circus.spec.convert import options_dict
 from circus.spec.watcher import WatcherSpec
+from circus.stream.redirector import Redirector
 
 logger = logging.getLogger("circus")
 
-_operation_ids = itertools.count(1)
 
+class Watcher(Operations):
+    """Processes of one program.
 
-class Watcher(Driver):
-    """Reads, and operations that queue."""
+    The options are those of an ini file; `hooks` maps names to `(callable or dotted name, ignore failures)`, streams
+    are mappings with `class` or `stream`, and what is no option is kept as free-form. `prereload_fn` is called with
+    the watcher before each reload.
 
-    def __init__(self, spec: WatcherSpec, services: Services) -> None:
-        super().__init__(spec, services)
-        self.stops = 0
-        """How often it was told to stop."""
-        self.retired = False
-        """It is stopped to be forgotten, and does nothing else any more."""
+    Raises:
+        ConfigError: an option is wrong.
+        HookError: a hook cannot be had.
+    """
 
-    def __repr__(self) -> str:
-        return f"<Watcher {self.name!r} {self.lifecycle.public_state}>"
+    loop: Any = None
 
-    def __len__(self) -> int:
-        return len(self._by_pid)
+    def __init__(  # noqa: PLR0917 - 0.19's signature
+        self,
+        name: str,
+        cmd: str,
+        args: str | list[str] | tuple[str, ...] | None = None,
+        numprocesses: int = 1,
+        warmup_delay: float = 0.0,
+        working_dir: str | None = None,
+        shell: bool = False,
+        shell_args: str | None = None,
+        uid: int | str | None = None,
+        max_retry: int = 5,
+        gid: int | str | None = None,
+        send_hup: bool = False,
+        stop_signal: int = 15,
+        stop_children: bool = False,
+        env: Mapping[str, str] | None = None,
+        graceful_timeout: float = 30.0,
+        prereload_fn: Callable[[Watcher], object] | None = None,
+        rlimits: Mapping[str, int | None] | None = None,
+        executable: str | None = None,
+        stdout_stream: Mapping[str, Any] | None = None,
+        stderr_stream: Mapping[str, Any] | None = None,
+        priority: int = 0,
+        loop: Any = None,
+        singleton: bool = False,
+        use_sockets: bool = False,
+        copy_env: bool = False,
+        copy_path: bool = False,
+        max_age: int = 0,
+        max_age_variance: int = 30,
+        hooks: Mapping[str, Any] | None = None,
+        respawn: bool = True,
+        autostart: bool = True,
+        on_demand: bool = False,
+        virtualenv: str | None = None,
+        stdin_socket: str | None = None,
+        close_child_stdin: bool = True,
+        close_child_stdout: bool = False,
+        close_child_stderr: bool = False,
+        virtualenv_py_ver: str | None = None,
+        **options: Any,
+    ) -> None:
+        # Every parameter but these is an option of the same name, and there is no table to forget one in.
+        given = {key: value for key, value in locals().items() if key in WatcherSpec.__dataclass_fields__}
+        given = {key: value for key, value in given.items() if key not in ("name", "cmd", "options")}
+        from circus.config.options import watcher_spec
 
-    # -- what others read -----------------------------------------------------------------------------------------
+        spec = watcher_spec(name, cmd, given | options)
+        add_import_paths((spec.env or {}).get("PYTHONPATH", ""))
+        resolve_hooks(spec.hooks)
+        super().__init__(spec)
+        self.prereload_fn = prereload_fn
+        self.loop = loop
+
+    @classmethod
+    def from_spec(cls, spec: WatcherSpec) -> Watcher:
+        """A watcher of a configuration."""
+        watcher = cls.__new__(cls)
+        Operations.__init__(watcher, spec)
+        return watcher
+
+    @classmethod
+    def load_from_config(cls, config: Mapping[str, Any]) -> Watcher:
+        """A watcher of options in a mapping; `$NAME` in the values of `env` is replaced."""
+        from circus.config.options import replaced_env
+
+        options = dict(config)
+        if options.get("env"):
+            options["env"] = replaced_env(options["env"], os.environ)
+        return cls(name=options.pop("name", ""), cmd=options.pop("cmd", ""), **options)
 
     @property
-    def processes(self) -> Mapping[int, Process]:
-        """The processes that exist, by pid."""
-        return self._by_pid
+    def _process_class(self) -> type[Process]:
+        """What its processes are made of; subclasses may say something else."""
+        return Process
 
     @property
-    def numprocesses(self) -> int:
-        """How many processes are wanted."""
-        return self.lifecycle.target
-
-    @numprocesses.setter
-    def numprocesses(self, target: int) -> None:
-        self.set_numprocesses(target)
+    def _redirector_class(self) -> type[Redirector]:
+        """What carries the output of its processes; subclasses may say something else."""
+        return Redirector
 
     @property
     def env(self) -> dict[str, str]:
         """The environment of the processes to come; a hook may change it."""
-        return self._launcher.env
+        return self._launcher.env if self.attached else dict(self.spec.env or {})
 
     def __getattr__(self, name: str) -> Any:
         """Options are readable as attributes, as in circus 0.19 (`watcher.cmd`, `watcher.graceful_timeout`)."""
@@ -68,132 +129,6 @@ class Watcher(Driver):
             return getattr(self.spec, name)
         raise AttributeError(f"a watcher has no attribute {name!r}")
 
-    @property
-    def singleton(self) -> bool:
-        """Whether there is at most one process."""
-        return self.spec.singleton
-
-    @property
-    def autostart(self) -> bool:
-        """Whether it starts with the arbiter."""
-        return self.spec.autostart
-
-    @property
-    def priority(self) -> int:
-        """Higher starts earlier and stops later."""
-        return self.spec.priority
-
-    def status(self) -> str:
-        """One of `stopped`, `starting`, `active`, `stopping`."""
-        return self.lifecycle.status
-
-    def is_stopped(self) -> bool:
-        """Nothing of it runs."""
-        return self.status() == "stopped"
-
-    def is_active(self) -> bool:
-        """It is up."""
-        return self.status() == "active"
-
-    def is_stopping(self) -> bool:
-        """It is going down."""
-        return self.status() == "stopping"
-
-    def get_active_pids(self) -> list[int]:
-        """The pids of the processes that exist, by slot."""
-        return [process.pid for _, process in sorted(self._by_wid.items())]
-
     def options(self) -> dict[str, Any]:
         """All options in force, under the names of the ini file."""
         return {**options_dict(self.spec), "numprocesses": self.numprocesses}
-
-    # -- commands -------------------------------------------------------------------------------------------------
-
-    def submit(self, kind: told.OperationKind, **details: Any) -> asyncio.Future[Any]:
-        """Queue an operation; the future holds its info, or Overtaken when a stop or quit overtook it."""
-        future: asyncio.Future[Any] = self._services.loop.create_future()
-        future.add_done_callback(_retrieved)
-        if kind == "stop":
-            self.stops += 1
-        elif self.retired or self._services.quitting():
-            by = "quit" if self._services.quitting() else "restart of everything"
-            future.set_exception(Overtaken(f"cancelled: {by} overtook {details.get('name') or kind} of '{self.name}'"))
-            return future
-        operation = told.Operation(id=next(_operation_ids), kind=kind, origin=current_origin(), **details)
-        self._operations[operation.id] = future
-        self.tell(told.Submitted(operation))
-        return future
-
-    def start(self, cause: str = "manual") -> Awaitable[dict[str, list[int]]]:
-        """Start it, or what is missing of it; answers with the pids `started` and `kept`."""
-        return self.submit("start", start_cause=cause)
-
-    def stop(self) -> Awaitable[None]:
-        """Stop it, overtaking everything else that was asked of it."""
-        return self.submit("stop")
-
-    def restart(self) -> Awaitable[dict[str, list[int]]]:
-        """Stop, then start."""
-        return self.submit("restart")
-
-    def reload(self, graceful: bool = True, sequential: bool = False) -> Awaitable[dict[str, list[int]]]:
-        """Replace the processes without a gap; `graceful=False` is a restart."""
-        if not graceful:
-            if sequential:
-                logger.warning("'%s': sequential is ignored in a reload that is not graceful", self.name)
-            return self.restart()
-        return self.submit("reload", sequential=sequential, start_cause="reload")
-
-    def incr(self, nb: int = 1) -> Awaitable[int]:
-        """More processes; answers with the new target. A singleton stays as it is."""
-        return self.submit("resize", name="incr", delta=0 if self.singleton else nb)
-
-    def decr(self, nb: int = 1) -> Awaitable[int]:
-        """Fewer processes; answers with the new target."""
-        return self.submit("resize", name="decr", delta=0 if self.singleton else -nb)
-
-    def set_numprocesses(self, target: int) -> Awaitable[int]:
-        """This many processes; answers with the new target."""
-        return self.submit("resize", name="set", target=target)
-
-    async def kill(
-        self, pid: int | None = None, signum: int | None = None, graceful_timeout: float | None = None
-    ) -> None:
-        """End processes (all, or one) with a signal, then SIGKILL; they are replaced. Returns when they are gone."""
-        doomed = [process.pid for process in self._by_pid.values() if pid in (None, process.pid)]
-        self.tell(told.KillAsked(current_origin(), pid, signum, graceful_timeout))
-        gone = [self._services.loop.create_future() for _ in doomed]
-        for each, future in zip(doomed, gone, strict=True):
-            self._waiters.setdefault(each, []).append(future)
-        if gone:
-            await asyncio.wait(gone)
-
-    def send_signal(self, pid: int, signum: int) -> None:
-        """Signal one process without asking for its end; nothing happens when it is not ours or gone."""
-        process = self._by_pid.get(pid)
-        if process is None:
-            logger.debug("'%s' has no process %s", self.name, pid)
-            return
-        self.tell(told.SignalSent(process.wid, signum))
-        try:
-            process.send_signal(signum)
-        except ProcessLookupError:
-            logger.debug("process %s of '%s' is gone already", pid, self.name)
-
-    def hasten(self, origin: Origin) -> None:
-        """No more grace for what is being stopped."""
-        self.tell(told.Hastened(origin))
-
-    def close(self) -> None:
-        """Let go of timers, threads and streams; for a watcher that is stopped."""
-        self._timers.clear()
-        self._hooks.close()
-        self._launcher.close_streams()
-        self._services.watch_sockets(self, False)
-        self._services.sampler.remove_watcher(self.name)
-
-
-def _retrieved(future: asyncio.Future[Any]) -> None:
-    # Nobody has to wait for an operation; its failure is in the records, so asyncio need not complain.
-    if not future.cancelled():
-        future.exception()

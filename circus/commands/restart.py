@@ -41,6 +41,6 @@ class Restart(Start):
 
     def execute(self, arbiter: ArbiterLike, props: dict[str, Any]) -> Awaitable[Result]:
         if "name" not in props:
-            return arbiter.restart()
+            return arbiter.restart(inside_circusd=True)
         found = selected(arbiter, props)
         return informed(found[0].restart()) if len(found) == 1 else arbiter.restart_watchers(found)

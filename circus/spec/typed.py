@@ -50,7 +50,7 @@ def validate(name: str, value: object, platform: Platform) -> None:
 def updated(spec: WatcherSpec, options: Mapping[str, object], *, free_form: bool = False) -> WatcherSpec:
     """A new spec with these options, named as in an ini file; also `rlimits`, `hooks` and whole streams as mappings.
 
-    Values are taken as they are (see `validate`). Unknown names are kept as free-form text when `free_form`.
+    Values are taken as they are (see `validate`). Unknown names are kept as free-form options when `free_form`.
     """
     values: dict[str, Any] = {}
     for name, value in options.items():
@@ -68,7 +68,7 @@ def updated(spec: WatcherSpec, options: Mapping[str, object], *, free_form: bool
         elif family is not None:
             values[family.field] = _family(values.get(family.field, getattr(spec, family.field)), family, name, value)
         elif free_form:
-            values["options"] = {**values.get("options", spec.options), name: str(value)}
+            values["options"] = {**values.get("options", spec.options), name: value}
         else:
             raise MessageError(f"unknown key {name!r}")
     return replace(spec, **values)

@@ -45,7 +45,7 @@ class WatcherSpec:
 
     `args` is a string (split like a shell does) or a tuple (taken word by word). `env` holds only what the
     configuration gives; os.environ is merged at spawn when `copy_env`. `rlimits` maps lower-case names without
-    `rlimit_` to a limit, None meaning infinity. `options` keeps free-form keys as text.
+    `rlimit_` to a limit, None meaning infinity. `options` keeps free-form keys, of a file as text.
     """
 
     name: str
@@ -92,7 +92,7 @@ class WatcherSpec:
     hooks: Mapping[str, HookSpec] = field(default_factory=dict)
     hook_timeout: float = 60.0
     metrics_memory: bool = False  # read USS, PSS and swap on the slow tier
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     role: Role = "worker"
     origin: Origin = "api"  # where it was written: a configuration file, or the API or the command `add`
     stdin_data: bytes | None = None  # given to each process on its standard input; internal watchers only

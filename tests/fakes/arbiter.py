@@ -215,8 +215,8 @@ class FakeArbiter:
     def reload(self, graceful: bool = True, sequential: bool = False) -> Awaitable[None]:
         return self._all(f"reload graceful={graceful} sequential={sequential}", None)
 
-    def restart(self) -> Awaitable[None]:
-        return self._all("restart", None)
+    def restart(self, inside_circusd: bool = False) -> Awaitable[None]:
+        return self._all("restart from the file" if inside_circusd else "restart", None)
 
     def quit(self) -> Awaitable[None]:
         return self._all("quit", None)

@@ -294,8 +294,9 @@ asyncio.run(main())
     assert (done.returncode, done.stdout, done.stderr) == (0, "{'sleep': 'active'} 3\n", "")
 
 
-def test_options_that_there_are_none_of_are_refused() -> None:
-    with pytest.raises(ConfigError, match="nomproc"):
-        get_arbiter([{"cmd": "sleep 1", "nomproc": 2}])
+def test_options_that_cannot_be_are_told_all_at_once() -> None:
     with pytest.raises(ConfigError, match="needs a command"):
         get_arbiter([{"name": "web"}])
+    with pytest.raises(ConfigError) as raised:
+        get_arbiter([{"cmd": "sleep 1", "numprocesses": "many", "stop_signal": "SIGNOT", "hooks": {"before_run": len}}])
+    assert {mistake.option for mistake in raised.value.mistakes} == {"numprocesses", "stop_signal"}

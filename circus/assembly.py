@@ -1,0 +1,272 @@
+"""The parts of an arbiter, wired together: opened in their order, closed again, whatever happens.
+
+Knows what the parts need from each other and nothing of what is asked of watchers; that is the arbiter's. Invariant:
+after `close` nothing that was opened here is open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import zmq
+
+from circus import __version__
+from circus.channels import Channels
+from circus.controller import Controller
+from circus.core.origin import Origin
+from circus.discovery import Discovery
+from circus.driver import Driver, Services, cause_of
+from circus.events.bus import Bus
+from circus.events.cause import CURRENT, TRACEPARENT
+from circus.exc import CircusError, Mistake, Overtaken
+from circus.fleet import Fleet
+from circus.gate import Gate, sockets_used
+from circus.population import make_room, watcher_specs
+from circus.ports import ArbiterLike
+from circus.publisher import EventPublisher
+from circus.runtime.clock import SystemClock
+from circus.runtime.loop import SpawnQueue
+from circus.runtime.reaper import Reaper
+from circus.sockets import CircusSocket, CircusSockets
+from circus.spec.arbiter import ArbiterSpec
+from circus.spec.watcher import WatcherSpec
+from circus.stats.channel import StatsChannel
+from circus.stats.readers import choose_readers
+from circus.stats.sampler import Sampler
+from circus.watcher import Watcher
+
+logger = logging.getLogger("circus")
+
+
+class Assembly:
+    """All parts of one daemon in the running loop.
+
+    Args:
+        spec: what to run.
+        environ: the environment that `copy_env` copies; os.environ when None.
+        main: this is the program itself (circusd), which as PID 1 reaps strangers too.
+        watchers: made beforehand by the program that embeds us; the spec names them too.
+        sockets: made beforehand as well; the spec does not name these.
+        context: a zmq context to use, which stays its owner's.
+    """
+
+    def __init__(
+        self,
+        spec: ArbiterSpec,
+        *,
+        environ: Mapping[str, str] | None = None,
+        main: bool = False,
+        watchers: Iterable[Watcher] = (),
+        sockets: Iterable[CircusSocket] = (),
+        context: zmq.Context[zmq.Socket[bytes]] | None = None,
+    ) -> None:
+        self.spec = spec
+        self.environ = os.environ if environ is None else environ
+        self.check_delay = spec.check_delay
+        self.endpoint_owner = spec.endpoint_owner
+        self.multicast_endpoint = spec.multicast_endpoint
+        self.endpoint, self.pubsub_endpoint, self.stats_endpoint = (
+            spec.endpoint,
+            spec.pubsub_endpoint,
+            spec.stats_endpoint,
+        )
+        self.clock = SystemClock()
+        self.bus = Bus(self.clock, journal_size=spec.journal_size)
+        self.sockets = CircusSockets(sockets)
+        self.pid = os.getpid()
+        self.state = "starting"
+        self.started = self.applied = self.clock.time()
+        self.fleet = Fleet(spec.warmup_delay)
+        self._main = main
+        self._context = context
+        self._given_sockets = frozenset(self.sockets)
+        self._made = {watcher.name.lower(): watcher for watcher in watchers}
+        for watcher in self._made.values():
+            self.fleet.add(watcher)
+        self._sweep: asyncio.TimerHandle | None = None
+        self._discovery: Discovery | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # -- opening --------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Bind everything, make the watchers and begin to start them; in the running loop."""
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._channels = Channels(self.spec, self.environ, self._context)
+        self._channels.bind()
+        self.endpoint, self.pubsub_endpoint, self.stats_endpoint = (
+            self._channels[option].endpoint for option in ("endpoint", "pubsub_endpoint", "stats_endpoint")
+        )
+        self._reaper = Reaper(loop, own_strangers=self._main and self.pid == 1)
+        self._gate = Gate(loop)
+        self._publisher = EventPublisher(self._channels["pubsub_endpoint"], self._channels.context, loop=loop)
+        self.bus.sink = self._publisher
+        self._sampler = Sampler(
+            self.clock,
+            reader_factory=choose_readers(),
+            slow_interval=self.spec.slow_interval,
+            ended_cpu=self._ended_cpu,
+        )
+        self._stats = StatsChannel(
+            self._channels["stats_endpoint"],
+            self._channels.context,
+            loop=loop,
+            clock=self.clock,
+            sampler=self._sampler,
+            boot=self.bus.boot,
+            version=__version__,
+            started=self.started,
+            endpoint=self.endpoint,
+            pubsub_endpoint=self.pubsub_endpoint,
+            interval=self.spec.sample_interval,
+            sockets=self.sockets.values,
+            queue_depth=self._queue_depth,
+            drops=lambda: {"events": sum(self._publisher.dropped.values()), "control": self._controller.drops},
+        )
+        self._services = Services(
+            loop=loop,
+            clock=self.clock,
+            bus=self.bus,
+            reaper=self._reaper,
+            spawns=SpawnQueue(loop),
+            sampler=self._sampler,
+            sockets=self.sockets,
+            environ=self.environ,
+            arbiter=cast("ArbiterLike", self),
+            watch_sockets=self._watch_sockets,
+            quitting=lambda: self.fleet.quitting,
+            random=random.random,
+        )
+        self._controller = Controller(
+            cast("ArbiterLike", self),
+            self._channels["endpoint"],
+            self._channels.context,
+            loop=loop,
+            on_command=self._on_command,
+        )
+        self._discovery = Discovery(self.multicast_endpoint, self.endpoint, loop=loop)
+        self.sockets.bind_and_listen_all()
+        self._populate()
+        self._controller.start()
+        self._discovery.start()
+        boot = Origin(kind="boot")
+        self._tell("arbiter.started", boot, version=__version__, pid=self.pid, hash=self.spec.config_hash,
+                   watchers=len(self.fleet), sockets=len(self.sockets))  # fmt: skip
+        self.state = "active"
+        self._sweep_again()
+        self._booting = self._spawn_task(self._boot(boot))
+
+    def _populate(self) -> None:
+        """Sockets and watchers of the configuration in force."""
+        spec = self.spec
+        ours = CircusSockets(CircusSocket.from_spec(sock) for sock in spec.sockets)
+        self.sockets.update(ours)
+        ours.bind_and_listen_all()
+        wanted = watcher_specs(
+            spec,
+            endpoint=self.endpoint,
+            pubsub_endpoint=self.pubsub_endpoint,
+            stats_endpoint=self.stats_endpoint,
+        )
+        missing = make_room(wanted, len(self.sockets), generous=self._main)
+        if missing is not None:
+            logger.error("%s", missing)
+        for watcher in wanted:
+            self._add(watcher)
+        for mistake in spec.omitted:
+            logger.error("left out: %s", mistake)
+
+    def _add(self, spec: WatcherSpec) -> None:
+        try:
+            watcher = self._made.get(spec.name.lower()) or Watcher.from_spec(spec)
+            watcher.attach(self._services)
+            self.fleet.add(watcher)
+        except (CircusError, ValueError, OSError) as error:
+            mistake = Mistake(self.spec.config_file, None, f"watcher:{spec.name}", None, None, str(error))
+            logger.error("left out: %s", mistake)  # noqa: TRY400 -- the sentence says it all
+            self.spec = replace(self.spec, omitted=(*self.spec.omitted, mistake))
+
+    def _depopulate(self) -> None:
+        """Let go of the sockets of the configuration; its watchers are forgotten already."""
+        for name in self.sockets.keys() - self._given_sockets:
+            self.sockets.pop(name).close()
+
+    async def _boot(self, origin: Origin) -> None:
+        CURRENT.set(cause_of(origin))
+        TRACEPARENT.set(f"00-{origin.trace}-{'0' * 15}1-01")
+        try:
+            await self.fleet.start()
+        except Overtaken as error:
+            logger.info("%s", error)
+
+    # -- closing --------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close what was opened; processes that still run are left to themselves."""
+        for task in self._tasks:
+            task.cancel()
+        if self._sweep is not None:
+            self._sweep.cancel()
+        if hasattr(self, "_controller"):
+            self._controller.stop()
+        if self._discovery is not None:
+            self._discovery.stop()
+        self.fleet.clear()
+        self.sockets.close_all()
+        for name in ("_stats", "_publisher", "_reaper", "_channels"):
+            if hasattr(self, name):
+                getattr(self, name).close()
+                delattr(self, name)
+
+    def _sweep_again(self) -> None:
+        if self.check_delay > 0:
+            self._reaper.sweep()
+            self._sweep = self._loop.call_later(self.check_delay, self._sweep_again)
+
+    def _spawn_task(self, work: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Overtaken):
+            logger.info("%s", error)
+        elif error is not None:
+            logger.error("an operation failed", exc_info=error)
+
+    # -- small wiring ---------------------------------------------------------------------------------------------
+
+    def _ended_cpu(self, watcher: str) -> tuple[float, float]:
+        tally = self.bus.tally(watcher)
+        return tally.cpu_user_seconds, tally.cpu_system_seconds
+
+    def _queue_depth(self) -> int:
+        return len(self._services.spawns) + sum(len(w.lifecycle.queue) for w in self.fleet)
+
+    def _tell(self, record: str, origin: Origin, **data: Any) -> None:
+        _, origin.trace = self.bus.record(record, None, cause_of(origin), data, trace=origin.trace)
+
+    def _on_command(self, record: str, data: Mapping[str, Any]) -> None:
+        cause = CURRENT.get()
+        assert cause is not None
+        parent = TRACEPARENT.get()
+        _, trace = self.bus.record(record, None, cause, data, trace=parent.split("-")[1] if parent else None)
+        if parent is None:
+            TRACEPARENT.set(f"00-{trace}-{'0' * 15}1-01")
+
+    def _watch_sockets(self, watcher: Driver, on: bool) -> None:
+        if on:
+            fds = {name: sock.fileno() for name, sock in self.sockets.items()}
+            self._gate.watch(watcher, sockets_used(watcher.socket_names, fds), watcher.socket_ready)
+        else:
+            self._gate.unwatch(watcher)

@@ -1,0 +1,201 @@
+"""What is asked of one watcher: how it stands, and operations.
+
+The driver below does the work. Invariant: operations queue and are answered once; nothing is refused because something
+else runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from circus.core import stimuli as told
+from circus.core.origin import Origin
+from circus.driver import Driver, Services, current_origin
+from circus.exc import CircusError, Overtaken
+from circus.process import Process
+from circus.spec.watcher import WatcherSpec
+
+logger = logging.getLogger("circus")
+
+_operation_ids = itertools.count(1)
+
+
+class Operations(Driver):
+    """Reads, and operations that queue.
+
+    Attributes:
+        prereload_fn: called with the watcher before each reload.
+    """
+
+    prereload_fn: Callable[[Any], object] | None = None
+
+    def __init__(self, spec: WatcherSpec) -> None:
+        super().__init__(spec)
+        self.stops = 0
+        """How often it was told to stop."""
+        self.retired = False
+        """It is stopped to be forgotten, and does nothing else any more."""
+
+    def attach(self, services: Services) -> None:
+        """Work for an arbiter from now on; the errors are those of the driver."""
+        super().attach(services)
+        self.retired = False
+
+    def __repr__(self) -> str:
+        return f"<Watcher {self.name!r} {self.lifecycle.public_state}>"
+
+    def __len__(self) -> int:
+        return len(self._by_pid)
+
+    # -- what others read -----------------------------------------------------------------------------------------
+
+    @property
+    def processes(self) -> Mapping[int, Process]:
+        """The processes that exist, by pid."""
+        return self._by_pid
+
+    @property
+    def numprocesses(self) -> int:
+        """How many processes are wanted."""
+        return self.lifecycle.target
+
+    @numprocesses.setter
+    def numprocesses(self, target: int) -> None:
+        self.set_numprocesses(target)
+
+    @property
+    def singleton(self) -> bool:
+        """Whether there is at most one process."""
+        return self.spec.singleton
+
+    @property
+    def autostart(self) -> bool:
+        """Whether it starts with the arbiter."""
+        return self.spec.autostart
+
+    @property
+    def priority(self) -> int:
+        """Higher starts earlier and stops later."""
+        return self.spec.priority
+
+    def status(self) -> str:
+        """One of `stopped`, `starting`, `active`, `stopping`."""
+        return self.lifecycle.status
+
+    def is_stopped(self) -> bool:
+        """Nothing of it runs."""
+        return self.status() == "stopped"
+
+    def is_active(self) -> bool:
+        """It is up."""
+        return self.status() == "active"
+
+    def is_stopping(self) -> bool:
+        """It is going down."""
+        return self.status() == "stopping"
+
+    def get_active_pids(self) -> list[int]:
+        """The pids of the processes that exist, by slot."""
+        return [process.pid for _, process in sorted(self._by_wid.items())]
+
+    # -- commands -------------------------------------------------------------------------------------------------
+
+    def submit(self, kind: told.OperationKind, **details: Any) -> asyncio.Future[Any]:
+        """Queue an operation; the future holds its info, or Overtaken when a stop or quit overtook it."""
+        if not self.attached:
+            raise CircusError(f"watcher {self.name!r} is in no arbiter that runs, so nobody could {kind} it")
+        future: asyncio.Future[Any] = self._services.loop.create_future()
+        future.add_done_callback(_retrieved)
+        if kind == "stop":
+            self.stops += 1
+        elif self.retired or self._services.quitting():
+            by = "quit" if self._services.quitting() else "restart of everything"
+            future.set_exception(Overtaken(f"cancelled: {by} overtook {details.get('name') or kind} of '{self.name}'"))
+            return future
+        operation = told.Operation(id=next(_operation_ids), kind=kind, origin=current_origin(), **details)
+        self._operations[operation.id] = future
+        self.tell(told.Submitted(operation))
+        return future
+
+    def start(self) -> Awaitable[dict[str, list[int]]]:
+        """Start it, or what is missing of it; answers with the pids `started` and `kept`."""
+        return self.submit("start", start_cause="boot" if current_origin().kind == "boot" else "manual")
+
+    def stop(self) -> Awaitable[None]:
+        """Stop it, overtaking everything else that was asked of it."""
+        return self.submit("stop")
+
+    def restart(self) -> Awaitable[dict[str, list[int]]]:
+        """Stop, then start."""
+        return self.submit("restart")
+
+    def reload(self, graceful: bool = True, sequential: bool = False) -> Awaitable[dict[str, list[int]]]:
+        """Replace the processes without a gap; `graceful=False` is a restart."""
+        if self.prereload_fn is not None:
+            self.prereload_fn(self)
+        if not graceful:
+            if sequential:
+                logger.warning("'%s': sequential is ignored in a reload that is not graceful", self.name)
+            return self.restart()
+        return self.submit("reload", sequential=sequential, start_cause="reload")
+
+    def incr(self, nb: int = 1) -> Awaitable[int]:
+        """More processes; answers with the new target. A singleton stays as it is."""
+        return self.submit("resize", name="incr", delta=0 if self.singleton else nb)
+
+    def decr(self, nb: int = 1) -> Awaitable[int]:
+        """Fewer processes; answers with the new target."""
+        return self.submit("resize", name="decr", delta=0 if self.singleton else -nb)
+
+    def set_numprocesses(self, target: int) -> Awaitable[int]:
+        """This many processes; answers with the new target."""
+        return self.submit("resize", name="set", target=target)
+
+    async def kill(
+        self, pid: int | None = None, signum: int | None = None, graceful_timeout: float | None = None
+    ) -> None:
+        """End processes (all, or one) with a signal, then SIGKILL; they are replaced. Returns when they are gone."""
+        doomed = [process.pid for process in self._by_pid.values() if pid in (None, process.pid)]
+        self.tell(told.KillAsked(current_origin(), pid, signum, graceful_timeout))
+        gone = [self._services.loop.create_future() for _ in doomed]
+        for each, future in zip(doomed, gone, strict=True):
+            self._waiters.setdefault(each, []).append(future)
+        if gone:
+            await asyncio.wait(gone)
+
+    def send_signal(self, pid: int, signum: int) -> None:
+        """Signal one process without asking for its end; nothing happens when it is not ours or gone."""
+        process = self._by_pid.get(pid)
+        if process is None:
+            logger.debug("'%s' has no process %s", self.name, pid)
+            return
+        self.tell(told.SignalSent(process.wid, signum))
+        try:
+            process.send_signal(signum)
+        except ProcessLookupError:
+            logger.debug("process %s of '%s' is gone already", pid, self.name)
+
+    def hasten(self, origin: Origin) -> None:
+        """No more grace for what is being stopped."""
+        self.tell(told.Hastened(origin))
+
+    def close(self) -> None:
+        """Let go of timers, threads and streams; for a watcher that is stopped."""
+        if not self.attached:
+            return
+        self.attached = False
+        self._timers.clear()
+        self._hooks.close()
+        self._launcher.close_streams()
+        self._services.watch_sockets(self, False)
+        self._services.sampler.remove_watcher(self.name)
+
+
+def _retrieved(future: asyncio.Future[Any]) -> None:
+    # Nobody has to wait for an operation; its failure is in the records, so asyncio need not complain.
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,251 @@
+"""What is asked of a whole daemon: how it stands, and operations over several watchers.
+
+The parts are put together by the assembly below it; what happens inside a watcher is the watcher's, what crosses the
+wire the controller's. Invariant: an operation over several watchers is overtaken by a stop of all and by a quit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from circus.assembly import Assembly
+from circus.core.origin import Origin
+from circus.driver import current_origin
+from circus.events.journal import Journal
+from circus.exc import CircusError, ConfigError
+from circus.ports import WatcherLike
+from circus.sockets import CircusSocket
+from circus.spec.arbiter import ArbiterSpec
+from circus.stats.channel import StatsChannel
+from circus.telemetry import arbiter_snapshot, telemetry
+from circus.watcher import Watcher
+from circus.wire.snapshot import Telemetry
+
+logger = logging.getLogger("circus")
+
+WatcherIter = Callable[..., Iterable[WatcherLike]]
+
+
+class Supervisor(Assembly):
+    """The daemon as commands, hooks and signals see it.
+
+    Attributes:
+        prereload_fn: called with the arbiter before each reload of everything.
+    """
+
+    prereload_fn: Callable[[Any], object] | None = None
+    loop: asyncio.AbstractEventLoop | None = None
+    _finished: asyncio.Event
+    _closed: asyncio.Event
+    _quitting: asyncio.Future[None] | None = None
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    def initialize(self) -> None:
+        """Bind everything and begin to start the watchers; in the running loop."""
+        self._finished, self._closed = asyncio.Event(), asyncio.Event()
+        self._quitting, self.fleet.quitting = None, False
+        if self.spec.umask is not None:
+            os.umask(self.spec.umask)
+        self.open()
+
+    async def serve(self, ready: Callable[[], None] | None = None) -> None:
+        """Start, serve until `quit`, and leave nothing behind; `ready` is called when clients can connect.
+
+        Raises:
+            EndpointError: a channel cannot be bound.
+            OSError: a socket cannot be bound.
+        """
+        try:
+            self.initialize()
+            self.loop = asyncio.get_running_loop()
+            if ready is not None:
+                ready()
+            await self._finished.wait()
+            # The answer to a waiting quit is on its way; it gets one turn of the loop.
+            await asyncio.sleep(0)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close what was opened; processes that still run are left to themselves."""
+        super().close()
+        self._closed.set()
+
+    @property
+    def running(self) -> bool:
+        """Between `initialize` and `close`."""
+        return hasattr(self, "_closed") and not self._closed.is_set()
+
+    # -- reading --------------------------------------------------------------------------------------------------
+
+    @property
+    def stats(self) -> StatsChannel:
+        """The stats channel, which also answers questions."""
+        return self._stats
+
+    @property
+    def journal(self) -> Journal:
+        """The bounded journal of lifecycle records."""
+        return self.bus.journal
+
+    @property
+    def watchers(self) -> list[Watcher]:
+        """All watchers, in the order in which they were added."""
+        return list(self.fleet) or list(self._made.values())
+
+    def iter_watchers(self, reverse: bool = True) -> Iterable[Watcher]:
+        """All watchers by priority: the highest first, or last."""
+        found = self.fleet.by_priority()
+        return found if reverse else found[::-1]
+
+    def get_watcher(self, name: str) -> Watcher:
+        """The watcher of that name, compared without case; KeyError when there is none."""
+        return self.fleet.get(name)
+
+    def numprocesses(self) -> int:
+        """How many processes exist."""
+        return sum(len(watcher) for watcher in self.fleet)
+
+    def numwatchers(self) -> int:
+        """How many watchers there are."""
+        return len(self.fleet)
+
+    def statuses(self) -> dict[str, str]:
+        """The status of each watcher by its name as configured."""
+        return {watcher.name: watcher.status() for watcher in self.fleet}
+
+    def get_socket(self, name: str) -> CircusSocket | None:
+        """The socket of that name, None when there is none."""
+        return self.sockets.get(name)
+
+    def telemetry(self, watchers: str | None = None, detail: bool = True) -> Telemetry:
+        """Everything cumulative, and how things stand."""
+        return telemetry(
+            bus=self.bus,
+            spec=self.spec,
+            applied=self.applied,
+            arbiter=arbiter_snapshot(self, self._controller, self._publisher, self._services, self._reaper),
+            sockets=self.sockets,
+            watchers=self.fleet,
+            pattern=watchers,
+            detail=detail,
+        )
+
+    # -- operations over watchers -----------------------------------------------------------------------------------
+
+    async def start_watchers(
+        self, watchers: Sequence[WatcherLike] | WatcherIter | None = None, watcher_iter_func: WatcherIter | None = None
+    ) -> None:
+        """Start these watchers, or all with autostart, by priority and with the warm-up delay between them.
+
+        Which ones may also be said by a function that gives them, as in circus 0.19.
+        """
+        await self.fleet.start(_these(watchers, watcher_iter_func))
+
+    async def stop_watchers(
+        self, watchers: Sequence[WatcherLike] | WatcherIter | None = None, watcher_iter_func: WatcherIter | None = None
+    ) -> None:
+        """Stop these watchers, or all, at once; those with the lowest priority get their signals first."""
+        await self.fleet.stop(_these(watchers, watcher_iter_func))
+
+    async def restart_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> None:
+        """Stop all of these, then start them."""
+        await self.fleet.stop(watchers)
+        await self.fleet.start(watchers)
+
+    async def reload(self, graceful: bool = True, sequential: bool = False) -> None:
+        """Reload every watcher that is not stopped, by priority."""
+        if self.prereload_fn is not None:
+            self.prereload_fn(self)
+        await self.fleet.reload(graceful=graceful, sequential=sequential)
+
+    def restart(self, inside_circusd: bool = False, watcher_iter_func: WatcherIter | None = None) -> Awaitable[None]:
+        """Stop everything, or the watchers that a function gives, and start them.
+
+        With `inside_circusd` all watchers and sockets are built anew from the configuration file, if there is one. The
+        channels stay bound, so clients notice nothing but the new watchers.
+
+        Raises:
+            ConfigError: at once, for a file with mistakes; then everything goes on with the old configuration.
+            SocketError: a socket of the file cannot be bound; then everything is started with the old configuration.
+            Overtaken: by a stop of everything, another restart or a quit.
+        """
+        began, spec = self.clock.monotonic(), self.spec
+        if watcher_iter_func is not None or not inside_circusd or spec.config_file is None:
+            return self.restart_watchers(_these(None, watcher_iter_func))
+        from circus.config.build import load
+
+        try:
+            spec = load(spec.config_file)
+        except ConfigError as error:
+            self._tell("config.refused", current_origin(), errors=[str(each) for each in error.mistakes])
+            raise
+        return self._restart(spec, began)
+
+    async def _restart(self, spec: ArbiterSpec, began: float) -> None:
+        await self.fleet.dissolve()
+        before, refused = self.spec, None
+        try:
+            self._apply(spec)
+        except (CircusError, OSError) as error:
+            # What ran until now runs on rather than nothing.
+            self._tell("config.refused", current_origin(), errors=[str(error)])
+            refused = error
+            self._apply(before)
+        else:
+            seconds = self.clock.monotonic() - began
+            self._tell("config.applied", current_origin(), hash=spec.config_hash, seconds=seconds)
+        await self.fleet.start()
+        if refused is not None:
+            raise refused
+
+    def _apply(self, spec: ArbiterSpec) -> None:
+        self._depopulate()
+        self.spec, self.applied = spec, self.clock.time()
+        self.fleet.warmup_delay = spec.warmup_delay
+        self._populate()
+
+    def quit(self) -> Awaitable[None]:
+        """Stop everything, overtaking what is going on, and end; done when all is stopped."""
+        if self._quitting is None:
+            self.fleet.quitting = True
+            self._quitting = self._spawn_task(self._quit())
+        return asyncio.shield(self._quitting)
+
+    def hasten(self, origin: Origin) -> None:
+        """No more grace for whatever is being stopped."""
+        for watcher in self.fleet:
+            watcher.hasten(origin)
+
+    @property
+    def quitting(self) -> bool:
+        """The end has begun."""
+        return self._quitting is not None
+
+    def reload_soon(self) -> None:
+        """Begin to reload all watchers, without waiting for it; where one waits its turn already, that one will do."""
+        if sum(task.get_name() == "reload" for task in self._tasks) < 2:
+            self._spawn_task(self.reload()).set_name("reload")
+
+    async def _quit(self) -> None:
+        self.state = "stopping"
+        origin = current_origin()
+        self._tell("arbiter.stopping", origin, watchers=len(self.fleet))
+        await self.stop_watchers()
+        self._tell("arbiter.stopped", origin)
+        self.state = "stopped"
+        self._finished.set()
+
+
+def _these(
+    watchers: Sequence[WatcherLike] | WatcherIter | None, function: WatcherIter | None
+) -> Sequence[WatcherLike] | None:
+    """Watchers that were said as they are or by a function; None for all."""
+    if callable(watchers):
+        watchers, function = None, watchers
+    return watchers if function is None else list(function())

@@ -1,0 +1,212 @@
+"""The ways in which a program runs an arbiter: blocking, awaited, in a thread; with classes of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from circus import get_arbiter
+from circus.arbiter import Arbiter, ThreadedArbiter
+from circus.client import CircusClient
+from circus.exc import AlreadyExist, EndpointError
+from circus.process import devnull
+from circus.watcher import Watcher
+from tests.helpers import proc
+from tests.helpers.waiting import DEADLINE, wait_until
+
+# A program with an arbiter keeps one descriptor of it for its workers; opened now, it is no leak of a test.
+devnull()
+
+SLEEPER = {"name": "web", "cmd": "sleep 1000", "graceful_timeout": 5}
+
+
+@pytest.fixture
+def directory() -> Iterator[str]:
+    """A directory whose name is short enough for unix sockets."""
+    with tempfile.TemporaryDirectory(prefix="circus-") as directory:
+        yield directory
+
+
+def endpoints(directory: str) -> dict[str, str]:
+    return {
+        "controller": f"ipc://{directory}/control",
+        "pubsub_endpoint": f"ipc://{directory}/events",
+        "stats_endpoint": f"ipc://{directory}/stats",
+    }
+
+
+def made(directory: str, *watchers: dict[str, Any], **options: Any) -> Arbiter:
+    return get_arbiter(list(watchers), **endpoints(directory), **options)
+
+
+def constructed(directory: str, *watchers: Watcher, **options: Any) -> Arbiter:
+    """By the constructor of circus 0.19."""
+    return Arbiter(
+        list(watchers),
+        f"ipc://{directory}/control",
+        f"ipc://{directory}/events",
+        stats_endpoint=f"ipc://{directory}/stats",
+        **options,
+    )
+
+
+def ask(directory: str, command: str, **properties: Any) -> dict[str, Any]:
+    with CircusClient(endpoint=f"ipc://{directory}/control", timeout=DEADLINE) as client:
+        return client.send_message(command, **properties)
+
+
+# -- in an asyncio program
+
+
+async def test_start_is_awaited_until_all_watchers_are_up_and_stop_until_all_is_closed(directory: str) -> None:
+    arbiter = made(directory, SLEEPER | {"numprocesses": 2})
+    assert not arbiter.running
+    await asyncio.wait_for(arbiter.start(), DEADLINE)
+    assert (arbiter.running, arbiter.statuses(), arbiter.numprocesses()) == (True, {"web": "active"}, 2)
+    pids = arbiter.get_watcher("web").get_active_pids()
+    await asyncio.wait_for(arbiter.stop(), DEADLINE)
+    assert not arbiter.running
+    assert not any(map(proc.alive, pids))
+    assert os.listdir(directory) == []
+
+
+async def test_a_callback_is_called_when_all_watchers_are_up(directory: str) -> None:
+    arbiter, called = made(directory, SLEEPER), asyncio.Event()
+    arbiter.start(cb=lambda future: called.set())
+    await asyncio.wait_for(called.wait(), DEADLINE)
+    assert arbiter.statuses() == {"web": "active"}
+    await arbiter.stop()
+
+
+async def test_stopping_what_does_not_run_is_harmless(directory: str) -> None:
+    arbiter = made(directory, SLEEPER)
+    await arbiter.stop()
+    await arbiter.start()
+    await asyncio.gather(arbiter.stop(), arbiter.stop())
+    await arbiter.stop()
+
+
+async def test_an_arbiter_can_be_started_again(directory: str) -> None:
+    arbiter = constructed(directory, Watcher("web", "sleep 1000"))
+    for _ in range(2):
+        await asyncio.wait_for(arbiter.start(), DEADLINE)
+        assert arbiter.numprocesses() == 1
+        await asyncio.wait_for(arbiter.stop(), DEADLINE)
+
+
+async def test_an_endpoint_that_cannot_be_had_is_told_by_start(directory: str) -> None:
+    arbiter = made(f"{directory}/missing", SLEEPER)
+    with pytest.raises(EndpointError):
+        await arbiter.start()
+    assert not arbiter.running
+
+
+def test_a_loop_that_was_given_is_used_before_it_runs(directory: str) -> None:
+    loop = asyncio.new_event_loop()
+    try:
+        arbiter = made(directory, SLEEPER, loop=loop)
+        loop.run_until_complete(asyncio.wait_for(arbiter.start(), DEADLINE))
+        assert arbiter.loop is loop
+        assert arbiter.statuses() == {"web": "active"}
+        loop.run_until_complete(asyncio.wait_for(arbiter.stop(), DEADLINE))
+    finally:
+        loop.close()
+
+
+async def test_watchers_are_added_and_removed(directory: str) -> None:
+    arbiter = constructed(directory, Watcher("web", "sleep 1000"))
+    arbiter.add_watcher("early", "sleep 1000", numprocesses=2)
+    await arbiter.start()
+    assert arbiter.statuses() == {"web": "active", "early": "active"}
+    late = arbiter.add_watcher("late", "sleep 1000", autostart=False)
+    assert late.status() == "stopped"
+    await late.start()
+    assert arbiter.numprocesses() == 4
+    with pytest.raises(AlreadyExist):
+        arbiter.add_watcher("WEB", "sleep 1")
+    pids = late.get_active_pids()
+    await asyncio.wait_for(arbiter.rm_watcher("late"), DEADLINE)
+    assert not any(map(proc.alive, pids))
+    assert [watcher.name for watcher in arbiter.watchers] == ["web", "early"]
+    await arbiter.stop()
+
+
+# -- in a thread
+
+
+def test_in_the_background_it_serves_until_it_is_stopped(directory: str) -> None:
+    arbiter = made(directory, SLEEPER, background=True)
+    assert isinstance(arbiter, ThreadedArbiter)
+    assert isinstance(arbiter, threading.Thread)
+    before = [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
+    arbiter.start()
+    try:
+        assert arbiter.is_alive()
+        pids = wait_until(lambda: ask(directory, "list", name="web")["pids"])
+        assert [signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+    finally:
+        arbiter.stop()
+    assert not arbiter.is_alive()
+    assert not any(map(proc.alive, pids or []))
+
+
+def test_in_the_background_it_ends_by_a_command_too(directory: str) -> None:
+    arbiter = made(directory, SLEEPER, background=True)
+    arbiter.start()
+    assert ask(directory, "quit", waiting=True)["status"] == "ok"
+    arbiter.join(DEADLINE)
+    assert not arbiter.is_alive()
+    arbiter.stop()
+
+
+def test_in_the_background_start_raises_what_keeps_it_from_serving(directory: str) -> None:
+    arbiter = made(f"{directory}/missing", SLEEPER, background=True)
+    with pytest.raises(EndpointError):
+        arbiter.start()
+    assert not arbiter.is_alive()
+
+
+# -- as a program of its own
+
+BLOCKING = """
+import sys
+from circus import get_arbiter
+
+arbiter = get_arbiter([{{"name": "web", "cmd": "sleep 1000", "numprocesses": 2}}], controller="ipc://{0}/control",
+                      pubsub_endpoint="ipc://{0}/events", stats_endpoint="ipc://{0}/stats")
+try:
+    arbiter.start(cb=lambda future: print("up", arbiter.numprocesses(), flush=True))
+finally:
+    arbiter.stop()
+print("the end")
+"""
+
+
+@pytest.mark.parametrize("ending", ["SIGTERM", "SIGINT", "quit"])
+def test_without_a_loop_start_blocks_until_the_end(directory: str, ending: str) -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", BLOCKING.format(directory)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert program.stdout is not None
+        assert program.stdout.readline() == "up 2\n"
+        pids = ask(directory, "list", name="web")["pids"]
+        if ending == "quit":
+            ask(directory, "quit")
+        else:
+            program.send_signal(signal.Signals[ending])
+        out, err = program.communicate(timeout=DEADLINE)
+    finally:
+        program.kill()
+        program.wait()
+    assert (program.returncode, out, err) == (0, "the end\n", "")
+    assert not any(map(proc.alive, pids))

@@ -128,6 +128,7 @@ class Assembly:
             interval=self.spec.sample_interval,
             sockets=self.sockets.values,
             queue_depth=self._queue_depth,
+            extend=self.fleet.extend_stats,
             drops=lambda: {"events": sum(self._publisher.dropped.values()), "control": self._controller.drops},
         )
         self._services = Services(

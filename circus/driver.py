@@ -13,7 +13,7 @@ import random
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from circus.config.resolve import add_import_paths
 from circus.core import effects as do
@@ -23,7 +23,7 @@ from circus.core.origin import Origin
 from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT
 from circus.events.counters import WatcherTally
-from circus.exc import CircusError, IllegalTransition, Overtaken, SpawnError
+from circus.exc import CircusError, HookError, IllegalTransition, Overtaken, SpawnError
 from circus.hooks import HookResult, HookRunner
 from circus.launcher import Launcher
 from circus.ports import ArbiterLike, Clock, WatcherLike
@@ -39,10 +39,6 @@ from circus.wire.events import Cause
 from circus.wire.topics import res_name
 
 logger = logging.getLogger("circus")
-
-CALLED_HOOKS: Final = frozenset(
-    {"before_start", "after_start", "before_spawn", "after_spawn", "before_stop", "after_stop"}
-)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,6 +82,8 @@ class Driver:
         self._operations: dict[int, asyncio.Future[Any]] = {}
         self._waiters: dict[int, list[asyncio.Future[None]]] = {}
         self._pending: deque[do.Effect] = deque()
+        self._reap_time = 0.0
+        self._asked: set[asyncio.Future[HookResult]] = set()
         self._performing = False
         self._perform: dict[type, Callable[[Any], None]] = {
             do.Spawn: self._do_spawn,
@@ -132,8 +130,6 @@ class Driver:
         if spec.kill_scope != "main":
             logger.warning("'%s': kill_scope = %s is not in force yet, only the process itself is signalled",
                            spec.name, spec.kill_scope)  # fmt: skip
-        for hook in sorted(set(spec.hooks) - CALLED_HOOKS):
-            logger.warning("'%s': the hook %s is not called yet", spec.name, hook)
 
     @property
     def socket_names(self) -> set[str]:
@@ -221,7 +217,12 @@ class Driver:
         self._timers.cancel((effect.name, effect.wid))
 
     def _do_call_hook(self, effect: do.CallHook) -> None:
-        self._hooks.call(effect.hook, effect.kwargs, lambda result: self._hook_done(effect.token, result))
+        kwargs = effect.kwargs
+        if effect.hook == "before_reap":
+            kwargs = {**kwargs, "time": self._services.clock.time()}
+        elif effect.hook == "after_reap":
+            kwargs = {**kwargs, "time": self._reap_time}
+        self._hooks.call(effect.hook, kwargs, lambda result: self._hook_done(effect.token, result))
 
     def _hook_done(self, token: int, result: HookResult) -> None:
         if result.error is None:
@@ -230,6 +231,28 @@ class Driver:
             self.notify_event("hook_failure", {"name": result.hook, "error": result.error})
         self.tell(told.HookAnswered(token, result.hook, result.ok, result.error, result.seconds))
 
+    async def extend_stats(self, pid: int, stats: dict[str, Any]) -> None:
+        """Let the hook extended_stats, if there is one, add to what is known of a process.
+
+        Raises:
+            HookError: it raised, or took too long; `stats` is as it was.
+        """
+        if not self._hooks.has("extended_stats"):
+            return
+        origin, extended = current_origin(), stats.copy()
+        answer: asyncio.Future[HookResult] = self._services.loop.create_future()
+        self._asked.add(answer)
+        answer.add_done_callback(self._asked.discard)
+        self._hooks.call("extended_stats", {"pid": pid, "stats": extended}, answer.set_result)
+        result = await answer
+        data = {"hook": result.hook, "ok": result.error is None, "veto": False, "seconds": result.seconds,
+                "error": result.error}  # fmt: skip
+        self._do_tell(do.Tell("hook.finished", origin, data, pid=pid))
+        if result.error is None:
+            stats.update(extended)
+        elif not result.ok:
+            raise HookError(f"hook extended_stats of '{self.name}' failed: {result.error}")
+
     def _do_publish(self, effect: do.Publish) -> None:
         payload = effect.payload
         if effect.action == "spawn":
@@ -237,9 +260,11 @@ class Driver:
             if process is not None:
                 payload = {**payload, "time": process.started}
         elif effect.action == "reap":
+            # The hook after_reap, which follows at once, gets the same.
+            self._reap_time = self._services.clock.time()
             payload = {
                 "process_pid": payload["process_pid"],
-                "time": self._services.clock.time(),
+                "time": self._reap_time,
                 "exit_code": payload["exit_code"],
             }
         self.notify_event(effect.action, payload)

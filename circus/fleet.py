@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from typing import Any
 
 from circus.exc import Overtaken
 from circus.ports import WatcherLike
@@ -47,6 +48,12 @@ class Fleet:
     def get(self, name: str) -> Watcher:
         """The watcher of that name, compared without case; KeyError when there is none."""
         return self._watchers[name.lower()]
+
+    async def extend_stats(self, name: str, pid: int, stats: dict[str, Any]) -> None:
+        """Let a watcher's hook extended_stats add to what is known of a process; HookError when it fails."""
+        watcher = self._watchers.get(name.lower())
+        if watcher is not None:
+            await watcher.extend_stats(pid, stats)
 
     def by_priority(self) -> list[Watcher]:
         """The highest priority first, else in the order they were added."""

@@ -15,7 +15,7 @@ from typing import Any
 from circus.core import stimuli as told
 from circus.core.origin import Origin
 from circus.driver import Driver, Services, current_origin
-from circus.exc import CircusError, Overtaken
+from circus.exc import CircusError, HookError, Overtaken
 from circus.process import Process
 from circus.spec.watcher import WatcherSpec
 
@@ -173,11 +173,7 @@ class Operations(Driver):
         if process is None:
             logger.debug("'%s' has no process %s", self.name, pid)
             return
-        self.tell(told.SignalSent(process.wid, signum))
-        try:
-            process.send_signal(signum)
-        except ProcessLookupError:
-            logger.debug("process %s of '%s' is gone already", pid, self.name)
+        self.tell(told.SignalAsked(current_origin(), process.wid, signum))
 
     def hasten(self, origin: Origin) -> None:
         """No more grace for what is being stopped."""
@@ -190,6 +186,8 @@ class Operations(Driver):
         self.attached = False
         self._timers.clear()
         self._hooks.close()
+        for answer in self._asked.copy():
+            answer.set_exception(HookError(f"'{self.name}' is gone"))
         self._launcher.close_streams()
         self._services.watch_sockets(self, False)
         self._services.sampler.remove_watcher(self.name)

@@ -1,130 +1,30 @@
-"""The processes of one watcher, slot by slot: start, stop, end, respawn.
+"""The processes of one watcher, slot by slot: how they start, and what follows their ends.
 
 Decides; performs nothing: every method appends effects. Knows no watcher states: the lifecycle above reads the counts
-and draws its conclusions. Invariant: the counts agree with the slots, because `_move` is the only place that
-assigns a slot's state.
+and draws its conclusions. Invariant: a process has been let go by the warm-up delay and by `before_spawn` before it is
+spawned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from circus.core import effects as do
 from circus.core import retry
-from circus.core.exit_status import LOST, ExitStatus, Verdict, classify
+from circus.core.ending import Ending
 from circus.core.origin import Origin
-from circus.core.process_fsm import ALIVE, ProcessEvent, ProcessState, step
-from circus.core.slots import Slot, SlotTable
+from circus.core.process_fsm import ProcessEvent, ProcessState
+from circus.core.slots import Slot
 from circus.spec.watcher import WatcherSpec
 
-# SIGKILL is 9 wherever POSIX is; core may not ask the signal module.
-SIGKILL = 9
-REAP_SECONDS = 30.0
-"""A process that SIGKILL does not end within this time (uninterruptible sleep) is given up as lost."""
 
-
-class Crew:
+class Crew(Ending):
     """The slots, their timers and what happens in them."""
 
     def __init__(self, spec: WatcherSpec, *, random: Callable[[], float], signal_names: Mapping[int, str]) -> None:
-        self.spec = spec
-        self.slots = SlotTable()
-        self.count: dict[ProcessState | None, int] = dict.fromkeys((None, *ProcessState), 0)
-        self.now = 0.0
-        self.effects: list[do.Effect] = []
-        self.generation = 0
-        self.respawning = False
-        """Whether unexpected ends are followed by a new process; the lifecycle sets it."""
-        self.target = spec.numprocesses
-        self.last_exit: tuple[Slot, Verdict, ExitStatus] | None = None
-        self.hook_tokens: dict[int, tuple[str, int, int]] = {}
-        self.random = random
-        self.signal_names = signal_names
-        self._token = 0
-        self._epochs: dict[tuple[str, int | None], int] = {}
-        self._epoch = 0
+        super().__init__(spec, random=random, signal_names=signal_names)
         self._held: list[int] = []
         self._warming = False
-
-    # -- counts ---------------------------------------------------------------------------------------------------
-
-    @property
-    def alive(self) -> int:
-        """Processes that exist."""
-        return sum(self.count[state] for state in ALIVE)
-
-    @property
-    def ending(self) -> int:
-        """Processes whose end has been asked for."""
-        return self.count[ProcessState.STOPPING] + self.count[ProcessState.KILLING]
-
-    @property
-    def unsettled(self) -> int:
-        """Slots between the decision to start and readiness."""
-        return self.count[ProcessState.PENDING] + self.count[ProcessState.STARTING]
-
-    @property
-    def running(self) -> int:
-        """Processes that are ready and shall stay."""
-        return self.count[ProcessState.RUNNING]
-
-    @property
-    def waiting(self) -> int:
-        """Slots that wait for their delay."""
-        return self.count[None]
-
-    # -- small tools ----------------------------------------------------------------------------------------------
-
-    def tell(
-        self, record: str, origin: Origin, slot: Slot | None = None, opens: Origin | None = None, **data: Any
-    ) -> None:
-        """Ask for a lifecycle record."""
-        wid, pid, generation = (slot.wid, slot.pid, slot.generation) if slot else (None, None, None)
-        self.effects.append(do.Tell(record, origin, data, wid, pid, generation, opens))
-
-    def arm(self, name: str, wid: int | None, delay: float) -> None:
-        """Arm a timer; one of the same name and slot becomes stale."""
-        self._epoch += 1
-        self._epochs[name, wid] = self._epoch
-        self.effects.append(do.ArmTimer(name, wid, self._epoch, delay))
-
-    def disarm(self, name: str, wid: int | None) -> None:
-        """Forget a timer."""
-        if self._epochs.pop((name, wid), None) is not None:
-            self.effects.append(do.CancelTimer(name, wid))
-
-    def fresh(self, name: str, wid: int | None, epoch: int) -> bool:
-        """Whether a fired timer is the one that was armed last; it is used up by this."""
-        if self._epochs.get((name, wid)) != epoch:
-            return False
-        del self._epochs[name, wid]
-        return True
-
-    def call_hook(self, hook: str, slot: Slot | None = None, **kwargs: Any) -> int:
-        """Ask for a hook; the token tells its answer from those of others."""
-        self._token += 1
-        if slot is not None:
-            self.hook_tokens[self._token] = (hook, slot.wid, slot.generation)
-        self.effects.append(do.CallHook(self._token, hook, kwargs))
-        return self._token
-
-    def find(self, wid: int, generation: int) -> Slot | None:
-        """The slot, if it still holds that process."""
-        slot = self.slots.get(wid)
-        return slot if slot is not None and slot.generation == generation else None
-
-    def _move(self, slot: Slot, state: ProcessState | None) -> None:
-        self.count[slot.state] -= 1
-        self.count[state] += 1
-        slot.state = state
-
-    def _step(self, slot: Slot, event: ProcessEvent) -> ProcessState:
-        assert slot.state is not None
-        state = step(slot.state, event, subject=f"{self.spec.name}:{slot.wid}")
-        if state is not slot.state:
-            self._move(slot, state)
-        return state
 
     # -- start ----------------------------------------------------------------------------------------------------
 
@@ -141,14 +41,8 @@ class Crew:
         self.generation += 1
         slot.generation = self.generation
         slot.start_cause, slot.origin, slot.replaces = cause, origin, replaces
-        slot.pid, slot.asked, slot.respawn_as, slot.escalated, slot.ready, slot.old = (
-            None,
-            None,
-            None,
-            False,
-            False,
-            False,
-        )
+        slot.pid = slot.asked = slot.respawn_as = slot.awaited = None
+        slot.escalated = slot.ready = slot.old = slot.vacated = slot.hurried = False
         slot.backoff_seconds = slot.backoff_until = 0.0
         slot.commanded.clear()
         self._move(slot, ProcessState.PENDING)
@@ -165,7 +59,7 @@ class Crew:
             self._warming = True
             self.arm("warmup", None, self.spec.warmup_delay)
         if "before_spawn" in self.spec.hooks:
-            self.call_hook("before_spawn", slot)
+            self.call_hook("before_spawn", slot, slot.origin)
         else:
             self.effects.append(do.Spawn(slot.wid, slot.generation))
 
@@ -191,7 +85,7 @@ class Crew:
             bonus = round(self.random() * self.spec.max_age_variance)
             self.arm("max_age", slot.wid, self.spec.max_age + bonus)
         if "after_spawn" in self.spec.hooks:
-            self.call_hook("after_spawn", slot, pid=pid)
+            self.call_hook("after_spawn", slot, slot.spawned_by, pid=pid)
         else:
             self.came_up(slot)
 
@@ -229,7 +123,7 @@ class Crew:
                            jitter=spec.backoff_jitter, random=self.random())  # fmt: skip
         slot.start_cause, slot.origin, slot.replaces = cause, origin, replaces
         slot.backoff_seconds, slot.backoff_until = wait, self.now + wait
-        if self.spent(slot) and not (self.alive or self.unsettled):
+        if self.spent(slot) and not (self.alive or self.unsettled or self.parting):
             return  # the lifecycle gives up now
         if wait > 0 or self.spent(slot):
             self.arm("retry", slot.wid, wait or spec.backoff_max)
@@ -242,48 +136,7 @@ class Crew:
             assert slot.origin is not None
             self.launch(slot, slot.start_cause, slot.origin, replaces=slot.replaces)
 
-    # -- stop -----------------------------------------------------------------------------------------------------
-
-    def stop(self, slot: Slot, asked: str, by: str, origin: Origin, *, signum: int | None = None,
-             grace: float | None = None, respawn_as: str | None = None) -> None:  # fmt: skip
-        """End a slot's process, and the slot with it unless `respawn_as` names the cause of a successor."""
-        if slot.state is None or slot.state is ProcessState.PENDING:
-            self.drop(slot)
-            return
-        if slot.ending:
-            if respawn_as is None:
-                slot.respawn_as = None
-            return
-        assert slot.pid is not None
-        self._step(slot, ProcessEvent.STOP)
-        slot.asked, slot.origin, slot.respawn_as, slot.stop_began = asked, origin, respawn_as, self.now
-        self.disarm("max_age", slot.wid)
-        grace = self.spec.graceful_timeout if grace is None else grace
-        if grace <= 0:
-            self.kill(slot, by, origin, escalated=False)
-            return
-        signum = self.spec.stop_signal if signum is None else signum
-        self._signal(slot, signum, by, origin, kill=signum == SIGKILL)
-        self.arm("grace", slot.wid, grace)
-
-    def kill(self, slot: Slot, by: str, origin: Origin, *, escalated: bool) -> None:
-        """SIGKILL: the grace ran out, or there was none."""
-        if slot.state is not ProcessState.STOPPING:
-            return
-        self._step(slot, ProcessEvent.GRACE_OVER)
-        self.disarm("grace", slot.wid)
-        slot.escalated = escalated
-        if escalated:
-            self.tell("process.escalated", origin, slot, waited_seconds=self.now - slot.stop_began, left=[slot.pid])
-        self._signal(slot, SIGKILL, by, origin, kill=True)
-        self.arm("reap", slot.wid, REAP_SECONDS)
-
-    def _signal(self, slot: Slot, signum: int, by: str, origin: Origin, *, kill: bool) -> None:
-        assert slot.pid is not None
-        self.effects.append(do.SendSignal(slot.wid, slot.pid, signum, by, kill))
-        self.effects.append(do.Publish("kill", {"process_pid": slot.pid}))
-        self.tell("process.signalled", origin, slot, signal=self.signal_names.get(signum, str(signum)), by=by,
-                  scope="main", count=1)  # fmt: skip
+    # -- what follows an end --------------------------------------------------------------------------------------
 
     def drop(self, slot: Slot) -> None:
         """Give the slot up; it holds no process."""
@@ -295,52 +148,19 @@ class Crew:
         self.count[slot.state] -= 1
         self.slots.close(slot.wid)
 
-    # -- end ------------------------------------------------------------------------------------------------------
-
-    def reaped(self, slot: Slot, status: ExitStatus) -> None:
-        """The process is gone and its status known."""
-        self._step(slot, ProcessEvent.REAPED)
-        self._ended(slot, status, "process.exited", {})
-
-    def vanished(self, slot: Slot, why: str, event: ProcessEvent = ProcessEvent.VANISHED) -> None:
-        """The process is gone, or beyond reach, and nobody knows how."""
-        self._step(slot, event)
-        self._ended(slot, LOST, "process.lost", {"why": why})
-
-    def _ended(self, slot: Slot, status: ExitStatus, record: str, extra: dict[str, Any]) -> None:
-        spec, pid = self.spec, slot.pid
-        assert pid is not None
-        for name in ("grace", "reap", "max_age"):
-            self.disarm(name, slot.wid)
-        verdict = classify(status, asked=slot.asked, escalated=slot.escalated, commanded=slot.commanded)
-        lifetime = self.now - slot.spawned_at
-        if slot.asked is not None:
-            assert slot.origin is not None
-            origin = slot.origin
-            follow = Origin(kind="record", trace=origin.trace)
-        else:
-            # Its own end opens a new operation, so a new trace; the cause points back to the spawn.
-            assert slot.spawned_by is not None
-            origin = Origin(kind="record", seq=slot.spawned_by.seq)
-            follow = Origin(kind="record")
-        self.tell(record, origin, slot, follow, reason=verdict.reason, initiator=verdict.initiator,
-                  outcome=verdict.outcome, exit_code=status.exit_code, signal=status.signal, core=status.core,
-                  expected=verdict.expected, lifetime_seconds=lifetime,
-                  stop_seconds=self.now - slot.stop_began if slot.asked else None,
-                  cpu_user_seconds=status.cpu_user_seconds, cpu_system_seconds=status.cpu_system_seconds,
-                  max_resident_bytes=status.max_resident_bytes, leftovers=None, tail=None, evidence=None,
-                  **extra)  # fmt: skip
-        self.effects.append(do.Publish("reap", {"process_pid": pid, "exit_code": status.code}))
-        self.effects.append(do.Forget(slot.wid, pid))
-        self.last_exit = (slot, verdict, status)
-        if slot.asked is None:
-            slot.origin = follow
-        counted = len(self.slots) - self.ending
-        if slot.respawn_as is not None and self.respawning and counted <= self.target:
+    def succeed(self, slot: Slot) -> None:
+        """The slot of an ended process is free: fill it again, or give it up."""
+        others = sum(other.vacated for other in self.slots.values() if other is not slot) if self.parting > 1 else 0
+        surplus = len(self.slots) - self.ending - others > self.target
+        origin = slot.origin
+        assert origin is not None
+        if slot.vacated or surplus or not self.respawning:
+            self.drop(slot)
+        elif slot.respawn_as is not None:
             self._move(slot, None)
-            self.launch(slot, slot.respawn_as, follow, replaces=True)
-        elif slot.asked is not None or not self.respawning or slot.old or not spec.respawn or counted > self.target:
+            self.launch(slot, slot.respawn_as, origin, replaces=True)
+        elif slot.old or not self.spec.respawn:
             self.drop(slot)
         else:
-            slot.failures = 1 if lifetime >= spec.stable_after else slot.failures + 1
-            self._again(slot, "crash", follow, replaces=True)
+            slot.failures = 1 if slot.lived >= self.spec.stable_after else slot.failures + 1
+            self._again(slot, "crash", origin, replaces=True)

@@ -36,7 +36,7 @@ class Lifecycle(Passage):
         self._dispatch: dict[type, Callable[[Any], None]] = {
             told.Submitted: self._submitted,
             told.KillAsked: self._kill_asked,
-            told.SignalSent: self._signal_sent,
+            told.SignalAsked: self._signal_asked,
             told.Hastened: self._hastened,
             told.Spawned: self._spawned,
             told.SpawnFailed: self._spawn_failed,
@@ -180,7 +180,7 @@ class Lifecycle(Passage):
         if crew.running:
             if self.been_active or not self._ask("after_start"):
                 self._active()
-        elif crew.alive:
+        elif crew.alive or crew.parting:
             return
         elif crew.waiting:
             self._wait_or_give_up()
@@ -198,9 +198,10 @@ class Lifecycle(Passage):
     def _conclude_active(self) -> None:
         crew = self.crew
         if crew.unsettled or crew.running:
-            if self.current is not None and not crew.unsettled and not (self.current.kind == "resize" and crew.ending):
+            op, leaving = self.current, crew.ending or crew.parting
+            if op is not None and not crew.unsettled and not (op.kind == "resize" and leaving):
                 self._finish()
-        elif crew.alive:
+        elif crew.alive or crew.parting:
             return
         elif crew.waiting:
             self._wait_or_give_up()
@@ -227,7 +228,7 @@ class Lifecycle(Passage):
             self.current = None
 
     def _conclude_stopping(self) -> None:
-        if not self.crew.alive:
+        if not (self.crew.alive or self.crew.parting):
             self._drained()
 
     def _wait_or_give_up(self) -> None:
@@ -280,7 +281,7 @@ class Lifecycle(Passage):
 
     def _reaped(self, stimulus: told.Reaped) -> None:
         slot = self.crew.find(stimulus.wid, stimulus.generation)
-        if slot is None or slot.pid is None:
+        if slot is None or not slot.alive or slot.pid is None:
             return
         op = self.current
         if op is not None and slot.asked is not None and slot.generation <= op.after_generation:
@@ -290,7 +291,7 @@ class Lifecycle(Passage):
 
     def _vanished(self, stimulus: told.Vanished) -> None:
         slot = self.crew.find(stimulus.wid, stimulus.generation)
-        if slot is not None:
+        if slot is not None and slot.alive:
             self.crew.vanished(slot, stimulus.why)
             self._blame(slot)
 
@@ -311,17 +312,19 @@ class Lifecycle(Passage):
                                grace=stimulus.graceful_timeout,
                                respawn_as="manual" if self.spec.respawn else None)  # fmt: skip
 
-    def _signal_sent(self, stimulus: told.SignalSent) -> None:
+    def _signal_asked(self, stimulus: told.SignalAsked) -> None:
         slot = self.crew.slots.get(stimulus.wid)
         if slot is not None and slot.alive:
-            slot.commanded.add(stimulus.signum)
+            self.crew.command(slot, stimulus.signum, stimulus.origin)
 
     def _hastened(self, stimulus: told.Hastened) -> None:
         if self._phase == "before_stop":
             self._phase = None
             self._end_all()
         for slot in list(self.crew.slots.values()):
-            self.crew.kill(slot, "stop", stimulus.origin, escalated=True)
+            self.crew.hasten(slot, stimulus.origin)
+        if self._phase == "after_stop":
+            self._down()
 
     def _timer_fired(self, stimulus: told.TimerFired) -> None:
         crew, name = self.crew, stimulus.name

@@ -16,6 +16,7 @@ from circus.core import stimuli as told
 from circus.core.crew import Crew
 from circus.core.origin import Origin
 from circus.core.reconcile import plan
+from circus.core.slots import Slot
 from circus.core.watcher_fsm import Want, WatcherEvent, WatcherState, step, wire_status
 from circus.spec.watcher import WatcherSpec
 
@@ -154,7 +155,7 @@ class Passage(ABC):
         self._phase = None
         crew = self.crew
         for slot in list(crew.slots.values()):
-            if not slot.alive:
+            if not (slot.alive or slot.parting):
                 crew.drop(slot)
         if not (self._opened and self._ask("before_stop")):
             self._end_all()
@@ -188,33 +189,32 @@ class Passage(ABC):
 
     def _hook_answered(self, stimulus: told.HookAnswered) -> None:
         crew = self.crew
-        about = crew.hook_tokens.pop(stimulus.token, None)
-        slot = crew.find(about[1], about[2]) if about is not None else None
-        origin = (slot.spawned_by if slot.pid is not None else slot.origin) if slot is not None else None
-        veto = not stimulus.ok and stimulus.error is None
-        crew.tell("hook.finished", origin or self._origin, slot, hook=stimulus.hook, ok=stimulus.ok, veto=veto,
-                  seconds=stimulus.seconds, error=stimulus.error)  # fmt: skip
-        if about is not None:
-            self._process_hook_answered(about, stimulus)
-        elif self._phase is not None and stimulus.token == self._awaited:
-            phase, self._phase = self._phase, None
-            self._watcher_hook_answered(phase, ok=stimulus.ok)
+        asked = crew.hook_tokens.pop(stimulus.token, None)
+        slot = crew.find(asked.wid, asked.generation) if asked is not None else None
+        no = not stimulus.ok and stimulus.error is None
+        crew.tell("hook.finished", asked.origin if asked is not None else self._origin, slot, hook=stimulus.hook,
+                  ok=stimulus.ok, veto=no, seconds=stimulus.seconds, error=stimulus.error)  # fmt: skip
+        if asked is None:
+            if self._phase is not None and stimulus.token == self._awaited:
+                phase, self._phase = self._phase, None
+                self._watcher_hook_answered(phase, ok=stimulus.ok)
+        elif asked.hook in ("before_spawn", "after_spawn"):
+            if slot is not None:
+                self._spawn_hook_answered(slot, stimulus)
+        else:
+            crew.hook_answered(stimulus.token, asked, slot, no=no)
 
-    def _process_hook_answered(self, about: tuple[str, int, int], stimulus: told.HookAnswered) -> None:
-        hook, wid, generation = about
+    def _spawn_hook_answered(self, slot: Slot, stimulus: told.HookAnswered) -> None:
         crew = self.crew
-        slot = crew.find(wid, generation)
-        if slot is None:
-            return
-        if hook == "before_spawn" and slot.pid is None:
+        if stimulus.hook == "before_spawn" and slot.pid is None:
             if stimulus.ok:
-                crew.effects.append(do.Spawn(wid, generation))
+                crew.effects.append(do.Spawn(slot.wid, slot.generation))
                 return
             assert slot.origin is not None
             crew.tell("process.spawn_failed", slot.origin, slot, stage="hook", errno=None,
                       message=stimulus.error or "before_spawn said no", attempt=1)  # fmt: skip
             self._go_down(_E.VETOED, Want.DOWN, slot.origin)
-        elif hook == "after_spawn" and slot.alive and not slot.ending:
+        elif stimulus.hook == "after_spawn" and slot.alive and not slot.ending:
             if stimulus.ok:
                 crew.came_up(slot)
                 return

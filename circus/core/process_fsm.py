@@ -53,6 +53,7 @@ IGNORED: Final = None
 TERMINAL: Final = frozenset({_S.EXITED, _S.FAILED, _S.LOST})
 ALIVE: Final = frozenset({_S.STARTING, _S.RUNNING, _S.STOPPING, _S.KILLING})
 ENDING: Final = frozenset({_S.STOPPING, _S.KILLING})
+PARTING: Final = frozenset({_S.EXITED, _S.LOST})
 
 _LATE: Final[dict[ProcessEvent, ProcessState | None]] = {
     _E.VETOED: IGNORED,

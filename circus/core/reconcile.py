@@ -23,7 +23,7 @@ class Plan:
 
 def plan(slots: Iterable[Slot], target: int) -> Plan:
     """Compare the slots that count (all but those whose end has been asked for without a successor) with the target."""
-    counted = [slot for slot in slots if slot.state not in ENDING or slot.respawn_as is not None]
+    counted = [slot for slot in slots if (slot.state not in ENDING or slot.respawn_as is not None) and not slot.vacated]
     over = len(counted) - target
     if over <= 0:
         return Plan(-over, ())
@@ -36,6 +36,6 @@ def _expendable(slot: Slot) -> tuple[int, float, int]:
         return (0, 0.0, slot.wid)
     if slot.state is ProcessState.PENDING:
         return (1, 0.0, slot.wid)
-    if slot.state in ENDING:
+    if slot.state in ENDING or slot.parting:
         return (2, 0.0, slot.wid)
     return (3, slot.spawned_at, slot.wid)

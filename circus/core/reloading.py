@@ -45,13 +45,15 @@ class Reloading:
                     crew.tell("process.signalled", origin, slot, signal="SIGHUP", by="reload", scope="main", count=1)
             return
         old = [slot for slot in crew.slots.values() if slot.alive and not slot.ending]
-        for slot in [slot for slot in crew.slots.values() if not slot.alive]:
+        for slot in [slot for slot in crew.slots.values() if not (slot.alive or slot.parting)]:
             crew.drop(slot)
+        # A slot whose process has just ended gets its successor without our help, unless all are replaced anyway.
+        parting = [slot for slot in crew.slots.values() if slot.parting and not slot.vacated]
         if self.mode == "sequential":
             self._queue = [(slot.wid, slot.generation) for slot in old]
-            missing = crew.target - len(old)
+            missing = crew.target - len(old) - len(parting)
         else:
-            for slot in old:
+            for slot in [*old, *parting]:
                 slot.old = True
             missing = crew.target
         for _ in range(missing):
@@ -88,7 +90,7 @@ class Reloading:
             self._queue.clear()
             self.ok, self.failure = False, "a new process did not start"
             return True
-        if crew.ending:
+        if crew.ending or crew.parting:
             return False
         while self._queue:
             wid, generation = self._queue.pop(0)

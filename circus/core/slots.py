@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from circus.core.origin import Origin
-from circus.core.process_fsm import ALIVE, ENDING, ProcessState
+from circus.core.process_fsm import ALIVE, ENDING, PARTING, ProcessState
 
 
 @dataclass(slots=True)
@@ -42,6 +42,16 @@ class Slot:
     backoff_until: float = 0.0
     old: bool = False
     """Marked for replacement by the reload that runs."""
+    lived: float = 0.0
+    exit_code: int | None = None
+    step: int = 0
+    """How far an ended process is on the way to a free slot."""
+    awaited: int | None = None
+    """The token of the hook that holds the next step up."""
+    vacated: bool = False
+    """The process has ended and nobody follows it."""
+    hurried: bool = False
+    """Hooks are told and not waited for."""
     held: bool = False
     """Pending, but the warm-up delay has not let it go to the spawner yet."""
 
@@ -56,9 +66,14 @@ class Slot:
         return self.state in ENDING
 
     @property
+    def parting(self) -> bool:
+        """Its process has ended, and not everything that goes with that is done."""
+        return self.state in PARTING
+
+    @property
     def staying(self) -> bool:
         """It has, or will at once have, a process that shall stay."""
-        return self.state is not None and self.state not in ENDING
+        return self.state is not None and self.state not in ENDING and not self.vacated
 
     @property
     def public_state(self) -> str:
@@ -73,6 +88,8 @@ _PUBLIC: dict[ProcessState | None, str] = {
     ProcessState.RUNNING: "running",
     ProcessState.STOPPING: "stopping",
     ProcessState.KILLING: "stopping",
+    ProcessState.EXITED: "stopping",
+    ProcessState.LOST: "stopping",
 }
 
 

@@ -55,9 +55,10 @@ class KillAsked(msgspec.Struct, frozen=True, gc=False):
     graceful_timeout: float | None = None
 
 
-class SignalSent(msgspec.Struct, frozen=True, gc=False):
-    """An operator sent a signal through us; if the process dies of it, that was no crash."""
+class SignalAsked(msgspec.Struct, frozen=True, gc=False):
+    """An operator wants a signal sent and nothing else; if the process dies of it, that was no crash."""
 
+    origin: Origin
     wid: int
     signum: int
 
@@ -128,7 +129,7 @@ class SocketReady(msgspec.Struct, frozen=True, gc=False):
 Stimulus = (
     Submitted
     | KillAsked
-    | SignalSent
+    | SignalAsked
     | Hastened
     | Spawned
     | SpawnFailed

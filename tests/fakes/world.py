@@ -40,11 +40,17 @@ class World:
         self.answers: dict[int, object] = {}
         self.refusals: dict[int, str] = {}
         self.hooks: list[str] = []
+        self.asked: list[tuple[str, dict]] = []
+        self.told: list[str] = []
+        """Hooks as they answered, and events as they were published, in order."""
         self.veto: set[str] = set()
+        self.failing: set[str] = set()
         self.silent: set[str] = set()
         self.failing_spawns = 0
         self.ignore_term = False
         self.stop_seconds = 0.1
+        self.hook_seconds = 0.01
+        self.signals: list[tuple[int, int]] = []
         self.most_staying = 0
         self._ids, self._pids, self._order = itertools.count(1), itertools.count(100), itertools.count()
         self._agenda: list[tuple[float, int, object]] = []
@@ -98,6 +104,7 @@ class World:
         self.tell(told.Spawned(effect.wid, effect.generation, process.pid, 0.001))
 
     def _SendSignal(self, effect):
+        self.signals.append((effect.pid, effect.signum))
         process = self.alive.get(effect.pid)
         if process is None or effect.signum == 1 or (process.ignores_term and effect.signum != 9):
             return
@@ -119,12 +126,18 @@ class World:
 
     def _CallHook(self, effect):
         self.hooks.append(effect.hook)
-        if effect.hook in self.silent:
-            return
-        ok = effect.hook not in self.veto
-        self._later(0.01, lambda: self.tell(told.HookAnswered(effect.token, effect.hook, ok, None, 0.01)))
+        self.asked.append((effect.hook, dict(effect.kwargs)))
+        if effect.hook not in self.silent:
+            self._later(self.hook_seconds, lambda: self.answer(effect.hook, effect.token))
+
+    def answer(self, hook, token):
+        self.told.append(hook)
+        error = "it broke" if hook in self.failing else None
+        ok = error is None and hook not in self.veto
+        self.tell(told.HookAnswered(token, hook, ok, error, self.hook_seconds))
 
     def _Publish(self, effect):
+        self.told.append(effect.action)
         self.events.append((effect.action, dict(effect.payload)))
 
     def _Tell(self, effect):
@@ -164,6 +177,8 @@ class World:
         surge = crew.target if self.life.reloading is not None else 0
         assert staying <= crew.target + surge, (staying, crew.target)
         told_of = Counter(r.record for r in self.records)
+        reaps = Counter(action for action, _ in self.events)["reap"]
+        assert reaps + crew.parting >= told_of["process.exited"] + told_of["process.lost"] >= reaps
         assert told_of["process.spawned"] == told_of["process.exited"] + told_of["process.lost"] + len(living)
 
     def names(self):

@@ -212,3 +212,135 @@ def test_a_process_that_dies_while_after_spawn_is_asked_is_replaced(hooked: Hook
     (hooked.directory / "go").touch()
     daemon.wait_pids("web", 1, without=[first])
     daemon.wait_status("web", "active")
+
+
+ALL_OF_A_STOP = ("before_stop", "before_signal", "after_signal", "before_reap", "after_reap", "after_stop")
+
+
+def test_a_stop_with_all_hooks_is_told_in_the_order_of_0_19(hooked: Hooked) -> None:
+    code = """
+    def note(watcher, arbiter, hook_name, **more):
+        open(os.path.join(HERE, "notes"), "a").write(f"{hook_name} {sorted(more)} {more.get('signum')}\\n")
+        return True
+    """
+    daemon = hooked(";".join(f"{name}=note" for name in ALL_OF_A_STOP), code)
+    (pid,) = daemon.ok("start", name="web", waiting=True)["info"]["started"]
+    events = daemon.events("watcher.web.")
+    daemon.ok("stop", name="web", waiting=True)
+    wait_until(lambda: len(events.topics()) >= 9)
+    told = [message.body.get("name") or message.topic.rpartition(".")[2] for message in events.messages]
+    assert told == ["before_stop", "before_signal", "after_signal", "kill", "before_reap", "reap", "after_reap", "stop",
+                    "after_stop"]  # fmt: skip
+    assert events.messages[5].body["process_pid"] == pid
+    assert (hooked.directory / "notes").read_text().splitlines() == [
+        "before_stop [] None",
+        "before_signal ['pid', 'signum'] 15",
+        "after_signal ['pid', 'signum'] 15",
+        "before_reap ['process_pid', 'time'] None",
+        "after_reap ['exit_code', 'process_pid', 'process_status', 'time'] None",
+        "after_stop [] None",
+    ]
+
+
+def test_a_vetoed_stop_signal_is_followed_by_sigkill_which_cannot_be_vetoed(hooked: Hooked) -> None:
+    daemon = hooked("before_signal=no", "def no(**_): return False", options="graceful_timeout = 0.2")
+    daemon.ok("start", name="web", waiting=True)
+    events = daemon.events("watcher.web.")
+    daemon.ok("stop", name="web", waiting=True)
+    reap = events.wait_for_topic("watcher.web.reap")[0]
+    assert reap.body["exit_code"] == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("command", ["signal", "kill"])
+def test_the_commands_that_signal_ask_the_hooks(hooked: Hooked, command: str) -> None:
+    code = """
+    def note(hook_name, pid, signum, **_):
+        open(os.path.join(HERE, "notes"), "a").write(f"{hook_name} {pid} {signum}\\n")
+        return signum != signal.SIGUSR2
+    """
+    daemon = hooked("before_signal=note;after_signal=note", "import signal\n" + textwrap.dedent(code))
+    (pid,) = daemon.ok("start", name="web", waiting=True)["info"]["started"]
+    notes = hooked.directory / "notes"
+    daemon.ok("signal", name="web", signum="usr2")  # vetoed, or it would end the sleep
+    wait_until(lambda: notes.exists() and len(notes.read_text().splitlines()) == 2)
+    if command == "signal":
+        daemon.ok("signal", name="web", pid=pid, signum="usr1")
+    else:
+        daemon.ok("kill", name="web", pid=pid, signum="usr1", waiting=True)
+    daemon.wait_pids("web", 1, without=[pid])
+    wanted = [f"{hook} {pid} {signum}" for signum in (12, 10) for hook in ("before_signal", "after_signal")]
+    wait_until(lambda: len(notes.read_text().splitlines()) == 4)
+    assert notes.read_text().splitlines() == wanted
+
+
+@pytest.mark.parametrize("hook", ["before_signal", "after_signal", "before_reap", "after_reap"])
+def test_a_second_sigterm_ends_a_daemon_whose_hook_hangs(hooked: Hooked, hook: str) -> None:
+    code = """
+    def hang(**_):
+        open(os.path.join(HERE, "hangs"), "w").close()
+        time.sleep(1000)
+    """
+    daemon = hooked(f"{hook}=hang", code, others=OTHER)
+    daemon.ok("start", name="web", waiting=True)
+    daemon.signal(signal.SIGTERM)
+    wait_until((hooked.directory / "hangs").exists)
+    assert daemon.returncode is None
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+
+
+def test_a_hook_that_hangs_before_a_signal_is_given_up_and_the_stop_goes_on(hooked: Hooked) -> None:
+    daemon = hooked("before_signal=hang", "def hang(**_): time.sleep(1000)", options="hook_timeout = 0.2", others=OTHER)
+    (pid,) = daemon.wait_pids("other", 1)
+    daemon.ok("start", name="web", waiting=True)
+    with daemon.caller() as other:
+        other.call("stop", name="web")
+        os.kill(pid, signal.SIGKILL)
+        daemon.wait_pids("other", 1, without=[pid])
+    daemon.wait_status("web", "stopped")
+
+
+def test_a_death_with_a_slow_hook_is_followed_by_a_spawn_when_it_is_done(hooked: Hooked) -> None:
+    code = """
+    def wait(**_):
+        while not os.path.exists(os.path.join(HERE, "go")):
+            time.sleep(0.01)
+    """
+    daemon = hooked("after_reap=wait", code)
+    (pid,) = daemon.ok("start", name="web", waiting=True)["info"]["started"]
+    events = daemon.events("watcher.web.")
+    os.kill(pid, signal.SIGKILL)
+    assert events.wait_for_topic("watcher.web.reap")[0].body["exit_code"] == -signal.SIGKILL
+    assert daemon.pids("web") == []
+    (hooked.directory / "go").touch()
+    daemon.wait_pids("web", 1, without=[pid])
+
+
+def test_extended_stats_adds_what_the_hook_knows(hooked: Hooked) -> None:
+    code = """
+    def extend(w, a, name, pid, stats):
+        stats["requests"] = {"pid": pid, "by": name, "of": w.name}
+    """
+    daemon = hooked("extended_stats=extend", code)
+    (pid,) = daemon.ok("start", name="web", waiting=True)["info"]["started"]
+    told = {"pid": pid, "by": "extended_stats", "of": "web"}
+    assert daemon.ok("stats", name="web", extended=True)["info"][str(pid)]["requests"] == told
+    assert daemon.ok("stats", name="web", process=pid, extended=True)["info"]["requests"] == told
+    assert "requests" not in daemon.ok("stats", name="web")["info"][str(pid)]
+    assert "requests" not in daemon.ok("stats", extended=True)["infos"]["web"][str(pid)]
+
+
+@pytest.mark.parametrize("body", ["raise KeyError('no such thing')", "time.sleep(1000)", "stats['x'] = object()"])
+def test_a_failure_of_extended_stats_is_the_answer(hooked: Hooked, body: str) -> None:
+    code = f"def extend(w, a, name, pid, stats): {body}"
+    daemon = hooked("extended_stats=extend", code, options="hook_timeout = 0.2")
+    daemon.ok("start", name="web", waiting=True)
+    reply = daemon.call("stats", name="web", extended=True)
+    assert (reply["status"], reply["errno"]) == ("error", 5)
+    assert daemon.ok("stats", name="web")["info"]
+
+
+def test_a_failure_of_extended_stats_can_be_ignored(hooked: Hooked) -> None:
+    daemon = hooked("extended_stats=extend,true", "def extend(*_, **__): raise KeyError('no')")
+    daemon.ok("start", name="web", waiting=True)
+    assert daemon.ok("stats", name="web", extended=True)["info"]

@@ -8,7 +8,10 @@ from circus.core.origin import Origin
 from circus.spec.watcher import HookSpec
 from tests.fakes.world import drain, world
 
-HOOKS = ("before_start", "after_start", "before_spawn", "after_spawn", "before_stop", "after_stop")
+HOOKS = (
+    "before_start", "after_start", "before_spawn", "after_spawn", "before_stop", "after_stop", "before_signal",
+    "after_signal", "before_reap", "after_reap",
+)  # fmt: skip
 
 moves = st.one_of(
     st.tuples(st.sampled_from(["start", "stop", "restart", "reload", "sequential"])),
@@ -17,6 +20,10 @@ moves = st.one_of(
     st.tuples(st.just("kill"), st.integers(0, 7)),
     st.tuples(st.just("fail"), st.integers(1, 8)),
     st.tuples(st.just("veto"), st.sampled_from([*HOOKS, "none"])),
+    st.tuples(st.just("break"), st.sampled_from([*HOOKS, "none"])),
+    st.tuples(st.just("hang"), st.sampled_from([*HOOKS, "none"])),
+    st.tuples(st.just("slow"), st.sampled_from([0.0, 0.01, 0.4, 2.0])),
+    st.tuples(st.just("signal"), st.integers(0, 7), st.sampled_from([1, 9, 15])),
     st.tuples(st.just("stubborn"), st.booleans()),
     st.tuples(st.just("hasten")),
     st.tuples(st.just("connect")),
@@ -56,6 +63,15 @@ def play(w, move):
         w.failing_spawns = rest[0]
     elif kind == "veto":
         w.veto = {rest[0]}
+    elif kind == "break":
+        w.failing = {rest[0]}
+    elif kind == "hang":
+        w.silent = {rest[0]}
+    elif kind == "slow":
+        w.hook_seconds = rest[0]
+    elif kind == "signal" and w.alive:
+        process = w.alive[sorted(w.alive)[rest[0] % len(w.alive)]]
+        w.tell(told.SignalAsked(Origin(kind="command"), process.wid, rest[1]))
     elif kind == "stubborn":
         w.ignore_term = rest[0]
     elif kind == "hasten":
@@ -73,9 +89,13 @@ def test_no_history_breaks_the_watcher(options, history):
     submitted = 0
     for move in history:
         play(w, move)
-    w.veto = set()
-    stop = drain(w)
-    submitted = stop
+    w.veto, w.silent = set(), set()
+    stop = w.submit("stop")
+    w.run(1)
+    # What hung before is waited for no longer.
+    w.tell(told.Hastened(Origin(kind="signal")))
+    submitted = drain(w)
+    assert stop in w.answers
     assert w.life.status == "stopped"
     assert not w.alive
     assert not w.life.crew.slots

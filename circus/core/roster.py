@@ -1,0 +1,135 @@
+"""The slots of one watcher in numbers, and the small tools that everything done to them uses: records, timers, hooks.
+
+Decides nothing. Invariant: the counts agree with the slots, because `_move` is the only place that assigns a slot's
+state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from circus.core import effects as do
+from circus.core.origin import Origin
+from circus.core.process_fsm import ALIVE, ProcessEvent, ProcessState, step
+from circus.core.slots import Slot, SlotTable
+from circus.spec.watcher import WatcherSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A hook that was asked about a process: its answer must still find that one, and its record this origin."""
+
+    hook: str
+    wid: int
+    generation: int
+    origin: Origin
+
+
+class Roster:
+    """Slots, counts, timers, tokens."""
+
+    """The slots, their timers and what happens in them."""
+
+    def __init__(self, spec: WatcherSpec, *, random: Callable[[], float], signal_names: Mapping[int, str]) -> None:
+        self.spec = spec
+        self.slots = SlotTable()
+        self.count: dict[ProcessState | None, int] = dict.fromkeys((None, *ProcessState), 0)
+        self.now = 0.0
+        self.effects: list[do.Effect] = []
+        self.generation = 0
+        self.respawning = False
+        """Whether unexpected ends are followed by a new process; the lifecycle sets it."""
+        self.target = spec.numprocesses
+        self.hook_tokens: dict[int, Asked] = {}
+        self.random = random
+        self.signal_names = signal_names
+        self._token = 0
+        self._epochs: dict[tuple[str, int | None], int] = {}
+        self._epoch = 0
+
+    # -- counts ---------------------------------------------------------------------------------------------------
+
+    @property
+    def alive(self) -> int:
+        """Processes that exist."""
+        return sum(self.count[state] for state in ALIVE)
+
+    @property
+    def ending(self) -> int:
+        """Processes whose end has been asked for."""
+        return self.count[ProcessState.STOPPING] + self.count[ProcessState.KILLING]
+
+    @property
+    def unsettled(self) -> int:
+        """Slots between the decision to start and readiness."""
+        return self.count[ProcessState.PENDING] + self.count[ProcessState.STARTING]
+
+    @property
+    def running(self) -> int:
+        """Processes that are ready and shall stay."""
+        return self.count[ProcessState.RUNNING]
+
+    @property
+    def parting(self) -> int:
+        """Processes that have ended and whose slots wait for hooks, or for the rest of their tree."""
+        return self.count[ProcessState.EXITED] + self.count[ProcessState.LOST]
+
+    @property
+    def waiting(self) -> int:
+        """Slots that wait for their delay."""
+        return self.count[None]
+
+    # -- small tools ----------------------------------------------------------------------------------------------
+
+    def tell(
+        self, record: str, origin: Origin, slot: Slot | None = None, opens: Origin | None = None, **data: Any
+    ) -> None:
+        """Ask for a lifecycle record."""
+        wid, pid, generation = (slot.wid, slot.pid, slot.generation) if slot else (None, None, None)
+        self.effects.append(do.Tell(record, origin, data, wid, pid, generation, opens))
+
+    def arm(self, name: str, wid: int | None, delay: float) -> None:
+        """Arm a timer; one of the same name and slot becomes stale."""
+        self._epoch += 1
+        self._epochs[name, wid] = self._epoch
+        self.effects.append(do.ArmTimer(name, wid, self._epoch, delay))
+
+    def disarm(self, name: str, wid: int | None) -> None:
+        """Forget a timer."""
+        if self._epochs.pop((name, wid), None) is not None:
+            self.effects.append(do.CancelTimer(name, wid))
+
+    def fresh(self, name: str, wid: int | None, epoch: int) -> bool:
+        """Whether a fired timer is the one that was armed last; it is used up by this."""
+        if self._epochs.get((name, wid)) != epoch:
+            return False
+        del self._epochs[name, wid]
+        return True
+
+    def call_hook(self, hook: str, slot: Slot | None = None, origin: Origin | None = None, **kwargs: Any) -> int:
+        """Ask for a hook; the token tells its answer from those of others. One about a slot's process needs an origin."""
+        self._token += 1
+        if slot is not None:
+            assert origin is not None
+            self.hook_tokens[self._token] = Asked(hook, slot.wid, slot.generation, origin)
+        self.effects.append(do.CallHook(self._token, hook, kwargs))
+        return self._token
+
+    def find(self, wid: int, generation: int) -> Slot | None:
+        """The slot, if it still holds that process."""
+        slot = self.slots.get(wid)
+        return slot if slot is not None and slot.generation == generation else None
+
+    def _move(self, slot: Slot, state: ProcessState | None) -> None:
+        self.count[slot.state] -= 1
+        self.count[state] += 1
+        slot.state = state
+
+    def _step(self, slot: Slot, event: ProcessEvent) -> ProcessState:
+        assert slot.state is not None
+        state = step(slot.state, event, subject=f"{self.spec.name}:{slot.wid}")
+        if state is not slot.state:
+            self._move(slot, state)
+        return state

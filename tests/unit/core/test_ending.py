@@ -1,0 +1,250 @@
+"""Histories of ends: signals with the hooks around them, and what a death sets off."""
+
+import pytest
+
+from circus.core import stimuli as told
+from circus.core.origin import Origin
+from circus.spec.watcher import HookSpec
+from tests.fakes.world import World, drain, world
+
+ENDING_HOOKS = ("before_signal", "after_signal", "before_reap", "after_reap")
+TERM, KILL, USR1 = 15, 9, 10
+
+
+def running(*hooks: str, **options) -> World:
+    w = world(hooks={name: HookSpec(target="x") for name in hooks}, **options)
+    w.submit("start")
+    w.run(1)
+    assert w.life.public_state == "active"
+    w.told.clear()
+    w.asked.clear()
+    return w
+
+
+def operator(kind="command"):
+    return Origin(kind=kind, name="signal", actor="uid:0")
+
+
+def test_a_stop_with_all_hooks_goes_in_the_order_of_0_19():
+    w = running("before_stop", "after_stop", *ENDING_HOOKS)
+    w.submit("stop")
+    w.run(5)
+    assert w.told == ["before_stop", "before_signal", "after_signal", "kill", "before_reap", "reap", "after_reap",
+                      "stop", "after_stop"]  # fmt: skip
+
+
+def test_a_crash_with_all_hooks_goes_in_the_order_of_0_19():
+    w = running("before_spawn", "after_spawn", *ENDING_HOOKS)
+    w.die(100)
+    w.run(1)
+    assert w.told == ["before_reap", "reap", "after_reap", "before_spawn", "after_spawn", "spawn"]
+
+
+def test_the_hooks_are_told_what_0_19_told_them():
+    w = running(*ENDING_HOOKS)
+    w.submit("stop")
+    w.run(1)
+    assert w.asked == [
+        ("before_signal", {"pid": 100, "signum": TERM}),
+        ("after_signal", {"pid": 100, "signum": TERM}),
+        ("before_reap", {"process_pid": 100}),
+        ("after_reap", {"process_pid": 100, "exit_code": -15, "process_status": None}),
+    ]
+    w.submit("start")
+    w.run(1)
+    w.die(101, 3)
+    w.run(0.015)
+    assert w.asked[-1] == ("after_reap", {"process_pid": 101, "exit_code": 3, "process_status": 2})
+
+
+def test_before_signal_says_no_and_the_grace_runs_all_the_same():
+    w = running(*ENDING_HOOKS, graceful_timeout=2.0)
+    w.veto = {"before_signal"}
+    w.submit("stop")
+    w.run(1.9)
+    assert w.signals == []
+    assert w.told == ["before_signal", "after_signal", "kill"]
+    w.run(0.3)
+    assert w.signals == [(100, KILL)]
+    assert not w.alive
+
+
+def test_a_before_signal_that_fails_has_not_said_no():
+    w = running("before_signal")
+    w.failing = {"before_signal"}
+    w.submit("stop")
+    w.run(1)
+    assert w.signals == [(100, TERM)]
+
+
+def test_the_grace_begins_when_the_signal_has_gone_out():
+    w = running("before_signal", graceful_timeout=2.0)
+    w.alive[100].ignores_term = True
+    w.hook_seconds = 10.0
+    w.submit("stop")
+    w.run(11.9)
+    assert w.signals == [(100, TERM)]
+    w.run(10.2)
+    assert w.signals == [(100, TERM), (100, KILL)]
+
+
+@pytest.mark.parametrize("hangs", ENDING_HOOKS)
+def test_a_hook_that_hangs_holds_its_watcher_up_until_it_is_hastened(hangs):
+    w = running(*ENDING_HOOKS, numprocesses=3)
+    w.silent = {hangs}
+    stop = w.submit("stop")
+    w.run(50)
+    assert stop not in w.answers
+    w.tell(told.Hastened(Origin(kind="signal", name="SIGTERM")))
+    w.run(0.1)
+    assert stop in w.answers
+    assert w.life.status == "stopped"
+    assert [a for a in w.told if a in ("kill", "reap")].count("reap") == 3
+    assert not w.alive
+
+
+def test_a_hook_that_hangs_at_sigkill_is_hastened_too():
+    w = running("before_signal", graceful_timeout=0.0)
+    w.silent = {"before_signal"}
+    stop = w.submit("stop")
+    w.run(50)
+    assert w.signals == []
+    w.tell(told.Hastened(Origin(kind="signal", name="SIGTERM")))
+    w.run(0.1)
+    assert (w.signals, stop in w.answers) == ([(100, KILL)], True)
+
+
+def test_a_late_answer_after_the_hurry_changes_nothing():
+    w = running(*ENDING_HOOKS)
+    w.hook_seconds = 5.0
+    w.submit("stop")
+    w.tell(told.Hastened(Origin(kind="signal", name="SIGTERM")))
+    w.run(0.1)
+    events = list(w.events)
+    w.run(50)
+    assert w.events == events
+    assert w.signals == [(100, KILL)]
+
+
+def test_a_process_that_dies_while_before_signal_is_asked_is_not_signalled():
+    w = running("before_signal")
+    w.hook_seconds = 5.0
+    stop = w.submit("stop")
+    w.die(100, 0)
+    w.run(10)
+    assert (w.signals, stop in w.answers) == ([], True)
+
+
+def test_the_death_waits_for_after_signal_so_that_kill_is_told_before_reap():
+    w = running("after_signal")
+    w.hook_seconds = 5.0
+    stop = w.submit("stop")
+    w.run(1)
+    assert not w.alive
+    assert stop not in w.answers
+    w.run(5)
+    assert w.told == ["after_signal", "kill", "reap", "stop"]
+    assert stop in w.answers
+
+
+def test_a_signal_of_an_operator_asks_the_hooks_and_is_no_kill_event():
+    w = running(*ENDING_HOOKS)
+    w.tell(told.SignalAsked(operator(), 1, USR1))
+    w.run(0.05)
+    assert w.told == ["before_signal", "after_signal"]
+    assert w.signals == [(100, USR1)]
+    signalled = next(r for r in w.records if r.record == "process.signalled")
+    assert (signalled.data["by"], signalled.origin.actor) == ("command", "uid:0")
+
+
+def test_a_signal_of_an_operator_can_be_vetoed_unless_it_is_sigkill():
+    w = running("before_signal")
+    w.veto = {"before_signal"}
+    for signum in (USR1, KILL):
+        w.tell(told.SignalAsked(operator(), 1, signum))
+    w.run(0.05)
+    assert w.signals == [(100, KILL)]
+
+
+def test_a_vetoed_signal_does_not_excuse_a_death_by_it():
+    w = running("before_signal")
+    w.veto = {"before_signal"}
+    w.tell(told.SignalAsked(operator(), 1, TERM))
+    w.run(0.1)
+    w.die(100, signum=TERM)
+    exited = next(r for r in w.records if r.record == "process.exited")
+    assert exited.data["initiator"] == "external"
+
+
+def test_a_kill_command_asks_the_hooks():
+    w = running(*ENDING_HOOKS)
+    w.tell(told.KillAsked(operator(), 100, USR1))
+    w.run(1)
+    assert w.told == ["before_signal", "after_signal", "kill", "before_reap", "reap", "after_reap", "spawn"]
+    assert w.signals == [(100, USR1)]
+
+
+def test_a_reload_by_hup_asks_no_hook():
+    w = running(*ENDING_HOOKS, send_hup=True)
+    w.submit("reload")
+    w.run(1)
+    assert w.told == ["reload"]
+    assert w.signals == [(100, 1)]
+
+
+def test_a_stop_while_a_crash_waits_for_its_hooks_ends_without_a_successor():
+    w = running("before_reap")
+    w.hook_seconds = 5.0
+    w.die(100)
+    stop = w.submit("stop")
+    assert stop not in w.answers
+    w.run(6)
+    assert stop in w.answers
+    assert w.told == ["before_reap", "reap", "stop"]
+    assert not w.life.crew.slots
+
+
+def test_a_watcher_whose_only_process_waits_for_its_reap_is_not_empty():
+    w = running("before_reap", respawn=False)
+    w.hook_seconds = 5.0
+    w.die(100, 0)
+    assert w.life.public_state == "active"
+    w.run(6)
+    assert w.life.public_state == "stopped"
+
+
+@pytest.mark.parametrize("sequential", [False, True])
+def test_a_reload_while_a_crash_waits_for_its_hooks_ends_with_the_target(sequential):
+    w = running("before_reap", numprocesses=3)
+    w.hook_seconds = 5.0
+    w.die(101)
+    w.submit("reload", sequential=sequential)
+    w.run(60)
+    assert len(w.alive) == 3
+    assert w.life.public_state == "active"
+
+
+def test_a_smaller_target_while_a_crash_waits_for_its_hooks_is_kept():
+    w = running("before_reap", numprocesses=3)
+    w.hook_seconds = 5.0
+    w.die(101)
+    w.submit("resize", delta=-2)
+    w.run(60)
+    assert len(w.alive) == 1
+
+
+def test_hooks_of_an_end_are_records_with_the_cause_of_the_end():
+    w = running(*ENDING_HOOKS)
+    w.submit("stop")
+    w.run(1)
+    finished = [r for r in w.records if r.record == "hook.finished"]
+    assert [r.data["hook"] for r in finished] == list(ENDING_HOOKS)
+    assert [r.origin.kind for r in finished] == ["command", "command", "record", "record"]
+    exited = next(i for i, r in enumerate(w.records, 1) if r.record == "process.exited")
+    assert finished[-1].origin.seq == exited
+
+
+def test_nothing_is_left_of_many_with_all_hooks():
+    w = running(*ENDING_HOOKS, numprocesses=4)
+    assert drain(w) in w.answers
+    assert (w.alive, dict(w.life.crew.slots), w.life.crew.orders, w.life.crew.hook_tokens) == ({}, {}, {}, {})

@@ -131,4 +131,12 @@ class Watcher(Operations):
 
     def options(self) -> dict[str, Any]:
         """All options in force, under the names of the ini file."""
-        return {**options_dict(self.spec), "numprocesses": self.numprocesses}
+        return {**options_dict(self.spec, cwd=_directory()), "numprocesses": self.numprocesses}
+
+
+def _directory() -> str | None:
+    """Where circusd runs, and with it the processes of a watcher without a working_dir; None when that was removed."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None

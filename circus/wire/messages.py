@@ -104,7 +104,8 @@ def parse_request(body: bytes) -> Request:
         raise BadRequest(MESSAGE_ERROR, "message invalid 'command' is missing", request_id, cast=cast)
     if not isinstance(envelope.command, str):
         raise BadRequest(MESSAGE_ERROR, "message invalid 'command' isn't a string", request_id, cast=cast)
-    properties = {} if envelope.properties is None else envelope.properties
+    # PHP, for one, writes an empty object as an empty array; circus 0.19 took it.
+    properties = {} if envelope.properties in (None, []) else envelope.properties
     if not isinstance(properties, dict):
         raise BadRequest(MESSAGE_ERROR, "message invalid 'properties' isn't an object", request_id, cast=cast)
     return Request(

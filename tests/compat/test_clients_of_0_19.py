@@ -6,7 +6,6 @@ They run in an environment of their own, so that nothing of ours can help them.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import textwrap
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 from tests.conftest import CircusD
 from tests.helpers import proc, real
 from tests.helpers.daemon import Daemon
+from tests.helpers.old_circus import clean_environment
 from tests.helpers.waiting import DEADLINE, wait_until
 
 pytestmark = pytest.mark.real
@@ -49,11 +49,6 @@ def daemon(circusd: CircusD) -> Daemon:
     made.wait_pids("dummy", 2)
     made.wait_pids("other one", 1)
     return made
-
-
-def clean_environment() -> dict[str, str]:
-    """Without what could lead their interpreter to our code."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "CIRCUS"))}
 
 
 def ctl(daemon: Daemon, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

@@ -51,10 +51,10 @@ class Caller:
         self._socket.send_multipart(list(frames))
 
     def receive_raw(self, timeout: float = DEADLINE) -> bytes | None:
-        """The next frame, or None when none came."""
+        """The next reply (behind an empty frame where the request had one), or None when none came."""
         if not self._socket.poll(max(0, int(timeout * 1000)), zmq.POLLIN):
             return None
-        return self._socket.recv()
+        return self._socket.recv_multipart()[-1]
 
     def close(self) -> None:
         self._socket.close()

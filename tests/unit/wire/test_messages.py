@@ -38,8 +38,9 @@ def test_a_missing_id_is_null():
     assert json.loads(ok_reply(None, parse_request(b'{"command": "list"}').id, 1.0))["id"] is None
 
 
-def test_null_properties_are_none_at_all():
-    assert parse_request(b'{"command": "list", "properties": null}').properties == {}
+@pytest.mark.parametrize("none", [b"null", b"[]", b"{}"])
+def test_properties_that_are_null_or_empty_are_none_at_all(none):
+    assert parse_request(b'{"command": "list", "properties": %b}' % none).properties == {}
 
 
 @pytest.mark.parametrize("body", [b"", b"  ", b"{bad", b"\xff\xfe", b'{"command": "a"', b'{"id":' + b"[" * 100_000])

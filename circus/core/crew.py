@@ -24,7 +24,10 @@ class Crew(Ending):
     def __init__(self, spec: WatcherSpec, *, random: Callable[[], float], signal_names: Mapping[int, str]) -> None:
         super().__init__(spec, random=random, signal_names=signal_names)
         self._held: list[int] = []
-        self._warming = False
+        self.warming = False
+        """Whether the warm-up delay since the last spawn still runs."""
+        self.idle_failures = 0
+        """How many failures in a row the watcher went to sleep with (on_demand)."""
 
     # -- start ----------------------------------------------------------------------------------------------------
 
@@ -32,6 +35,7 @@ class Crew(Ending):
         """A new slot with a process to come."""
         slot = self.slots.open()
         self.count[None] += 1
+        slot.failures, self.idle_failures = self.idle_failures, 0
         self.launch(slot, cause, origin, replaces=replaces)
         return slot
 
@@ -46,8 +50,9 @@ class Crew(Ending):
         slot.backoff_seconds = slot.backoff_until = 0.0
         slot.commanded.clear()
         self._move(slot, ProcessState.PENDING)
-        # With a warm-up delay only one process at a time is let go; the timer releases the next.
-        if self.spec.warmup_delay > 0 and (self._warming or self._held):
+        # With a warm-up delay only one process at a time is let go; the timer releases the next. A reload does not wait:
+        # the old processes are there, or, one after the other, it has waited before it stopped one.
+        if self.spec.warmup_delay > 0 and cause != "reload" and (self.warming or self._held):
             slot.held = True
             self._held.append(slot.wid)
             return
@@ -56,7 +61,7 @@ class Crew(Ending):
     def _let_go(self, slot: Slot) -> None:
         slot.held = False
         if self.spec.warmup_delay > 0:
-            self._warming = True
+            self.warming = True
             self.arm("warmup", None, self.spec.warmup_delay)
         if "before_spawn" in self.spec.hooks:
             self.call_hook("before_spawn", slot, slot.origin)
@@ -65,7 +70,7 @@ class Crew(Ending):
 
     def warmup_over(self) -> None:
         """The delay between two spawns has passed."""
-        self._warming = False
+        self.warming = False
         while self._held:
             slot = self.slots.get(self._held.pop(0))
             if slot is not None and slot.held:
@@ -119,8 +124,7 @@ class Crew(Ending):
     def _again(self, slot: Slot, cause: str, origin: Origin, *, replaces: bool) -> None:
         spec = self.spec
         self._move(slot, None)
-        wait = retry.delay(slot.failures, backoff=spec.backoff, backoff_max=spec.backoff_max,
-                           jitter=spec.backoff_jitter, random=self.random())  # fmt: skip
+        wait = self.pause(slot.failures)
         slot.start_cause, slot.origin, slot.replaces = cause, origin, replaces
         slot.backoff_seconds, slot.backoff_until = wait, self.now + wait
         if self.spent(slot) and not (self.alive or self.unsettled or self.parting):
@@ -129,6 +133,12 @@ class Crew(Ending):
             self.arm("retry", slot.wid, wait or spec.backoff_max)
         else:
             self.launch(slot, cause, origin, replaces=replaces)
+
+    def pause(self, failures: int) -> float:
+        """Seconds to wait after that many failures in a row."""
+        spec = self.spec
+        return retry.delay(failures, backoff=spec.backoff, backoff_max=spec.backoff_max, jitter=spec.backoff_jitter,
+                           random=self.random())  # fmt: skip
 
     def retry(self, slot: Slot) -> None:
         """The delay of a slot is over."""
@@ -163,4 +173,9 @@ class Crew(Ending):
             self.drop(slot)
         else:
             slot.failures = 1 if slot.lived >= self.spec.stable_after else slot.failures + 1
-            self._again(slot, "crash", origin, replaces=True)
+            if self.spec.on_demand and len(self.slots) == 1:
+                # The next connection brings the next process.
+                self.idle_failures = slot.failures
+                self.drop(slot)
+            else:
+                self._again(slot, "crash", origin, replaces=True)

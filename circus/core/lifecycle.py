@@ -109,8 +109,8 @@ class Lifecycle(Passage):
         crew = self.crew
         if self.state in (_S.STOPPED, _S.WAITING):
             if self.spec.on_demand and not op.by_socket:
-                self._to(_E.ARM)
-                crew.effects.append(do.WatchSockets(True))
+                if self.state is _S.STOPPED:
+                    self._sleep()
                 self._answer({"started": [], "kept": []})
                 return
             self._come_up(_E.SOCKET_READY if self.state is _S.WAITING else _E.START)
@@ -127,9 +127,7 @@ class Lifecycle(Passage):
         if self.state is _S.STOPPED:
             self._answer()
         elif self.state is _S.WAITING:
-            self.want = Want.DOWN
-            self._to(_E.STOP)
-            self.crew.effects.append(do.WatchSockets(False))
+            self._cease()
             self._answer()
         else:
             self._go_down(_E.STOP, Want.DOWN, op.origin)
@@ -185,7 +183,7 @@ class Lifecycle(Passage):
         elif crew.waiting:
             self._wait_or_give_up()
         else:
-            self._go_down(_E.EMPTIED, Want.DOWN, self._origin)
+            self._emptied()
 
     def _conclude_backoff(self) -> None:
         if not self.crew.slots:
@@ -206,7 +204,7 @@ class Lifecycle(Passage):
         elif crew.waiting:
             self._wait_or_give_up()
         elif crew.target > 0:
-            self._go_down(_E.EMPTIED, Want.DOWN, self._origin)
+            self._emptied()
         elif self.current is not None:
             self._finish()
 
@@ -332,7 +330,8 @@ class Lifecycle(Passage):
             return
         if name == "warmup":
             crew.warmup_over()
-            return
+        elif name == "wake" and self.state is _S.WAITING:
+            crew.effects.append(do.WatchSockets(True))
         slot = crew.slots.get(stimulus.wid or 0)
         if slot is None:
             return

@@ -106,6 +106,35 @@ class Passage(ABC):
             }
             self.crew.effects.append(do.Tell("watcher.state", self._origin, data))
 
+    # -- on demand ------------------------------------------------------------------------------------------------
+
+    def _emptied(self) -> None:
+        """The last process is gone and none follows by itself."""
+        if self.spec.on_demand and self.target > 0:
+            self._sleep()
+        else:
+            self._go_down(_E.EMPTIED, Want.DOWN, self._origin)
+
+    def _sleep(self) -> None:
+        """Wait for a connection; not at once when what the last ones started kept dying."""
+        self.want = Want.UP
+        self._to(_E.ARM)
+        wait = self.crew.pause(self.crew.idle_failures)
+        if wait > 0:
+            self.crew.arm("wake", None, wait)
+        else:
+            self.crew.effects.append(do.WatchSockets(True))
+
+    def _cease(self) -> None:
+        """Wait for no connection any more."""
+        self.want = Want.DOWN
+        self.crew.disarm("wake", None)
+        self.crew.effects.append(do.WatchSockets(False))
+        self._to(_E.STOP)
+        if self._opened:
+            self._opened = False
+            self.crew.effects.append(do.CloseStreams())
+
     # -- up -------------------------------------------------------------------------------------------------------
 
     def _come_up(self, event: WatcherEvent) -> None:
@@ -181,8 +210,12 @@ class Passage(ABC):
     def _down(self) -> None:
         self._phase = None
         if self.want is Want.UP and self.state is _S.STOPPING:
-            self._come_up(_E.DRAINED_UP)
-            return
+            if self.spec.on_demand:
+                self._to(_E.DRAINED_DOWN)
+                self._sleep()
+            else:
+                self._come_up(_E.DRAINED_UP)
+                return
         if self.state is _S.STOPPING:
             self._to(_E.DRAINED_DOWN)
         self._is_down()

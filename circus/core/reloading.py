@@ -90,7 +90,7 @@ class Reloading:
             self._queue.clear()
             self.ok, self.failure = False, "a new process did not start"
             return True
-        if crew.ending or crew.parting:
+        if crew.ending or crew.parting or (self._queue and crew.warming):
             return False
         while self._queue:
             wid, generation = self._queue.pop(0)

@@ -46,6 +46,7 @@ class World:
         self.veto: set[str] = set()
         self.failing: set[str] = set()
         self.silent: set[str] = set()
+        self.watching = False
         self.failing_spawns = 0
         self.ignore_term = False
         self.stop_seconds = 0.1
@@ -123,6 +124,9 @@ class World:
     def _fire(self, effect):
         # Also what was cancelled or replaced is delivered: a late timer must do no harm.
         self.tell(told.TimerFired(effect.name, effect.wid, effect.epoch))
+
+    def _WatchSockets(self, effect):
+        self.watching = effect.on
 
     def _CallHook(self, effect):
         self.hooks.append(effect.hook)

@@ -164,9 +164,23 @@ def test_a_waiting_watcher_can_be_stopped(circusd: Start) -> None:
         assert daemon.telemetry("lazy")["state"] == "stopped"
 
 
-def test_a_worker_on_demand_that_dies_is_replaced(circusd: Start) -> None:
+def test_a_worker_on_demand_that_dies_is_followed_by_one_for_the_next_connection(circusd: Start) -> None:
     daemon = circusd(f"{WEB}[watcher:lazy]\n{ECHO}on_demand = true\n")
     first, _ = ask(port_of(daemon))
+    events = daemon.events("watcher.lazy.")
     os.kill(first, signal.SIGKILL)
+    daemon.wait_state("lazy", "waiting")
+    assert (daemon.status("lazy"), daemon.pids("lazy")) == ("stopped", [])
+    second, _ = ask(port_of(daemon))
+    assert second != first
+    events.wait_for_topic("watcher.lazy.start")
+    assert [topic.rpartition(".")[2] for topic in events.topics()] == ["reap", "spawn", "start"]
+
+
+def test_a_restart_of_a_watcher_on_demand_leaves_it_waiting(circusd: Start) -> None:
+    daemon = circusd(f"{WEB}[watcher:lazy]\n{ECHO}on_demand = true\n")
+    first, _ = ask(port_of(daemon))
+    daemon.ok("restart", name="lazy", waiting=True)
+    assert daemon.telemetry("lazy")["state"] == "waiting"
     second, _ = ask(port_of(daemon))
     assert second != first

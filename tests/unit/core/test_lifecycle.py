@@ -437,3 +437,110 @@ def test_draining_leaves_nothing():
     assert drain(w) in w.answers
     assert not w.alive
     assert not w.life.crew.slots
+
+
+def awake(**options):
+    w = world(on_demand=True, **options)
+    w.submit("start")
+    w.tell(told.SocketReady())
+    w.run(1)
+    assert w.life.public_state == "active"
+    return w
+
+
+def test_on_demand_sleeps_when_its_last_process_is_gone_and_tells_no_stop():
+    w = awake()
+    w.run(20)
+    w.die(100, 0)
+    w.run(1)
+    assert (w.life.public_state, w.life.status) == ("waiting", "stopped")
+    assert actions(w) == ["spawn", "start", "reap"]
+    assert w.watching
+    w.tell(told.SocketReady())
+    w.run(1)
+    assert actions(w)[3:] == ["spawn", "start"]
+
+
+def test_on_demand_replaces_who_dies_while_others_live():
+    w = awake(numprocesses=2)
+    w.die(100)
+    w.run(1)
+    assert len(w.alive) == 2
+
+
+def test_on_demand_that_dies_at_each_connection_listens_less_and_less():
+    w = awake()
+    naps = []
+    for _ in range(6):
+        w.die(*w.alive)
+        began = w.now
+        while not w.watching:
+            w.run(0.01)
+        naps.append(round(w.now - began, 1))
+        w.tell(told.SocketReady())
+        w.run(0)
+    assert naps == [0.0, 0.0, 0.0, 0.5, 1.0, 2.0]
+
+
+def test_a_restart_of_an_on_demand_watcher_leaves_it_waiting():
+    w = awake()
+    op = w.submit("restart")
+    w.run(1)
+    assert w.life.public_state == "waiting"
+    assert w.answers[op] == {"stopped": [100], "started": [], "kept": []}
+    assert w.watching
+
+
+def test_a_stop_of_a_sleeping_watcher_ends_the_sleep():
+    w = awake()
+    for _ in range(3):
+        w.die(*w.alive)
+        w.tell(told.SocketReady())
+        w.run(0)
+    w.die(*w.alive)
+    assert (w.life.public_state, w.watching) == ("waiting", False)
+    op = w.submit("stop")
+    w.run(100)
+    assert op in w.answers
+    assert (w.life.public_state, w.watching) == ("stopped", False)
+
+
+def test_on_demand_without_respawn_sleeps_too():
+    w = awake(respawn=False)
+    w.die(100, 0)
+    w.run(1)
+    assert w.life.public_state == "waiting"
+
+
+def test_a_graceful_reload_does_not_wait_between_its_spawns():
+    w = world(numprocesses=3, warmup_delay=10.0)
+    w.submit("start")
+    w.run(30)
+    assert sorted(w.alive) == [100, 101, 102]
+    w.submit("reload")
+    w.run(1)
+    assert sorted(w.alive) == [103, 104, 105]
+
+
+def test_a_sequential_reload_waits_between_two_processes_with_all_of_them_there():
+    w = world(numprocesses=3, warmup_delay=10.0)
+    w.submit("start")
+    w.run(40)
+    op = w.submit("reload", sequential=True)
+    seen = []
+    for _ in range(30):
+        w.run(1)
+        seen.append(len(w.alive))
+        if op in w.answers:
+            break
+    assert set(seen) == {3}
+    assert len(seen) > 20
+    assert sorted(w.alive) == [103, 104, 105]
+
+
+def test_incr_without_respawn_changes_the_number_only():
+    w = started(respawn=False)
+    op = w.submit("resize", delta=2)
+    w.run(1)
+    assert w.answers[op] == 3
+    assert len(w.alive) == 1

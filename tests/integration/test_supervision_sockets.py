@@ -75,12 +75,11 @@ def test_a_worker_without_use_sockets_has_the_standard_descriptors_only(circusd:
     daemon = circusd(f"{WEB}[watcher:many]\ncmd = sleep 1000\nnumprocesses = 20\n{streams}{plain}")
     daemon.wait_pids("many", 20)
     assert set(map(int, told(tmp_path / "plain")["fds"])) == STANDARD
-    # Also those that started while other processes, pipes and clients were there.
+    # Also those that started while other processes, pipes and clients were there, once they have read their libraries.
     with daemon.caller():
         daemon.ok("restart", name="plain", waiting=True)
-        for watcher in ("many", "plain"):
-            for pid in daemon.pids(watcher):
-                assert set(proc.open_fds(pid)) == STANDARD
+        pids = [*daemon.pids("many"), *daemon.pids("plain")]
+        wait_until(lambda: all(set(proc.open_fds(pid)) == STANDARD for pid in pids))
 
 
 def test_what_the_daemon_inherited_does_not_reach_workers_without_sockets(

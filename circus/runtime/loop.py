@@ -7,12 +7,11 @@ import gc
 from collections import deque
 from collections.abc import Callable
 
-PER_TURN = 1
-"""Forks in one turn of the loop; a fork blocks for half a millisecond, and what became due meanwhile comes between."""
-
 
 class SpawnQueue:
-    """Runs the spawns of all watchers in order, a few per turn of the loop."""
+    """Runs the spawns of all watchers in order, one per turn of the loop: a fork blocks for half a millisecond, and what
+    became due meanwhile comes between.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -24,23 +23,25 @@ class SpawnQueue:
         return len(self._queue)
 
     def submit(self, spawn: Callable[[], None]) -> None:
-        """Run `spawn` soon, after those before it."""
+        """Run `spawn` after those before it: at once when it is the first of this turn, so that one death among many
+        processes does not wait for the loop to come round.
+        """
         self._queue.append(spawn)
         if not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._turn)
+            self._spawn_next()
+
+    def _spawn_next(self) -> None:
+        spawn = self._queue.popleft()
+        self._freeze_after += 1
+        spawn()
 
     def _turn(self) -> None:
-        self._scheduled = False
-        for _ in range(PER_TURN):
-            if not self._queue:
-                break
-            spawn = self._queue.popleft()
-            self._freeze_after += 1
-            spawn()
-        if self._queue:
-            self._scheduled = True
+        self._scheduled = bool(self._queue)
+        if self._scheduled:
             self._loop.call_soon(self._turn)
+            self._spawn_next()
         elif self._freeze_after >= 100:
             # Many long-lived objects came with many processes; a full collection over them would stall the loop.
             self._freeze_after = 0

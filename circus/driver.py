@@ -22,7 +22,6 @@ from circus.core.lifecycle import Lifecycle
 from circus.core.origin import Origin
 from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT
-from circus.events.counters import WatcherTally
 from circus.exc import CircusError, HookError, IllegalTransition, Overtaken, SpawnError
 from circus.hooks import HookResult, HookRunner
 from circus.launcher import Launcher
@@ -71,7 +70,6 @@ class Driver:
     _launcher: Launcher
     _hooks: HookRunner
     _timers: Timers
-    _tally: WatcherTally
 
     def __init__(self, spec: WatcherSpec) -> None:
         self.name, self.res_name, self.spec = spec.name, res_name(spec.name), spec
@@ -116,8 +114,7 @@ class Driver:
             ValueError: a stream cannot be made.
         """
         spec = self.spec
-        self._tally = services.bus.tally(spec.name)
-        self._launcher = Launcher(spec, services.environ, services.sockets, self._tally.chunk, self._tally.drop)
+        self._launcher = Launcher(spec, services.environ, services.sockets, services.bus)
         # Hooks may live where the processes find their modules, in a virtualenv for one.
         add_import_paths(self._launcher.env.get("PYTHONPATH", ""))
         self._hooks = HookRunner(

@@ -6,9 +6,10 @@ made is given back through `release`, which drains its pipes before they are clo
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
+from circus.events.bus import Bus
 from circus.exc import SocketError, SpawnError
 from circus.process import Launch, Process
 from circus.runtime.argv import CommandBuilder
@@ -16,10 +17,8 @@ from circus.runtime.child_setup import resolve_identity, resolve_limits
 from circus.runtime.reaper import Reaper
 from circus.sockets import CircusSocket, CircusSockets
 from circus.spec.watcher import WatcherSpec
-from circus.stream import get_stream
-from circus.stream.redirector import Redirector
-
-logger = logging.getLogger("circus")
+from circus.stream.outputs import Outputs, make_streams
+from circus.wire.events import Cause
 
 
 class Launcher:
@@ -29,8 +28,7 @@ class Launcher:
         spec: what to run.
         environ: the environment that `copy_env` copies.
         sockets: all sockets of the arbiter.
-        on_chunk: told (stream name, bytes, lines) of captured output.
-        on_drop: told the same of output that its stream could not take.
+        bus: where captured output and what was lost of it are told.
 
     Raises:
         SpawnError: limits or user cannot be had on this system.
@@ -42,28 +40,24 @@ class Launcher:
         spec: WatcherSpec,
         environ: Mapping[str, str],
         sockets: CircusSockets,
-        on_chunk: Callable[[str, int, int], None],
-        on_drop: Callable[[str, int, int], None],
+        bus: Bus,
     ) -> None:
         self.spec = spec
         self._sockets = sockets
-        self._on_chunk, self._on_drop = on_chunk, on_drop
+        self._bus = bus
         self._builder = CommandBuilder(spec, environ)
+        self._streams = make_streams(spec, self._builder.env)
+        self.outputs = Outputs(self._streams, bus, self._tell_loss)
         self._launch = Launch(
             limits=resolve_limits(spec.rlimits),
             identity=resolve_identity(spec.uid, spec.gid),
-            pipe_stdout=spec.stdout_stream is not None,
-            pipe_stderr=spec.stderr_stream is not None,
+            pipe_stdout=self._streams.captured("stdout"),
+            pipe_stderr=self._streams.captured("stderr"),
             close_stdin=spec.close_child_stdin,
             close_stdout=spec.close_child_stdout,
             close_stderr=spec.close_child_stderr,
             stdin_data=spec.stdin_data,
         )
-        self._stdout, self._stderr = (
-            None if wanted is None else get_stream(wanted, variables=None)
-            for wanted in (spec.stdout_stream, spec.stderr_stream)
-        )
-        self._redirector: Redirector | None = None
 
     @property
     def socket_names(self) -> set[str]:
@@ -106,9 +100,7 @@ class Launcher:
         finally:
             for clone in clones:
                 clone.close()
-        if self._redirector is not None and (process.stdout or process.stderr):
-            self._redirector.add_redirections(process)
-            process.redirected = True
+        self.outputs.add(process)
         return process
 
     def _stdin(self, fds: Mapping[str, int]) -> int | None:
@@ -121,37 +113,22 @@ class Launcher:
 
     def release(self, process: Process) -> None:
         """The process is gone: what it wrote is delivered, its pipes are closed."""
-        if process.redirected and self._redirector is not None:
-            self._redirector.remove_redirections(process)
+        if process.redirected:
+            self.outputs.release(process)
         else:
             process.close_output_channels()
 
+    def tail(self, wid: int, stream_name: str, count: int, *, pid: int | None = None) -> list[str]:
+        """The last lines of stdout or stderr of a slot; of one process if `pid`, then with all that it has written."""
+        return self.outputs.tail(wid, stream_name, count, pid=pid)
+
     def open_streams(self) -> None:
         """Be ready for output; again is harmless."""
-        if self._redirector is not None or (self._stdout is None and self._stderr is None):
-            return
-        self._redirector = Redirector(
-            self._stdout, self._stderr, on_chunk=self._on_chunk, on_drop=self._on_drop, label=self.spec.name
-        )
-        self._redirector.start()
+        self.outputs.open()
 
     def close_streams(self) -> None:
         """No output will come; again is harmless."""
-        if self._redirector is None:
-            return
-        self._redirector.stop()
-        self._redirector = None
-        for stream in (self._stdout, self._stderr):
-            _close(stream)
+        self.outputs.close()
 
-
-def _close(stream: object) -> None:
-    """`close` is optional for a stream, and custom ones may raise anything; the watcher goes on."""
-    try:
-        getattr(stream, "close", _nothing)()
-    except Exception:
-        logger.exception("cannot close the stream %r", stream)
-
-
-def _nothing() -> None:
-    """Stand-in for a stream that needs no closing."""
+    def _tell_loss(self, data: Mapping[str, Any]) -> None:
+        self._bus.record("stream.dropped", self.spec.name, Cause(kind="timer", name="stream.dropped"), data)

@@ -147,8 +147,14 @@ class ArbiterLike(Protocol):
 class Sink(Protocol):
     """Where encoded messages go: `send` is told topic and body, and drops rather than blocks."""
 
+    log_prefixes: tuple[bytes, ...]
+    """The subscriptions that ask for lines of output by name; what only happens to match them does not count."""
+
     def wants(self, topic: bytes) -> bool: ...
     def send(self, topic: bytes, body: bytes) -> None: ...
+    def skip(self, topic: bytes) -> None:
+        """Count a message that was not made, because there were too many."""
+        ...
 
 
 @runtime_checkable

@@ -10,10 +10,16 @@ import asyncio
 
 import zmq
 
+from circus.events.allowance import Allowance
 from circus.runtime.listener import Listener
 from circus.runtime.zmq_socket import LoopSocket, Subscriptions, publishing_socket
 
 _LAST_EVENTS_MS = 100
+
+# Lines of output, of all watchers together, in bytes: so many a second, after so many at once. A subscriber that does
+# not read is noticed by its missing heartbeats only after a while, and until then libzmq keeps for it what is sent.
+_LOG_RATE = 2 << 20
+_LOG_BURST = 4 << 20
 
 
 class EventPublisher:
@@ -21,8 +27,9 @@ class EventPublisher:
 
     Attributes:
         subscriptions: who listens to what.
-        published: messages sent, by the first part of their topic (`watcher`, `lifecycle`).
-        dropped: those that libzmq did not take.
+        log_prefixes: those of the subscriptions that name `log`; the rest does not switch lines of output on.
+        published: messages sent, by the first part of their topic (`watcher`, `lifecycle`, `log`).
+        dropped: those that libzmq did not take, and lines of output beyond their limits.
     """
 
     def __init__(
@@ -32,9 +39,11 @@ class EventPublisher:
         *,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self.subscriptions = Subscriptions()
-        self.published = {"watcher": 0, "lifecycle": 0}
-        self.dropped = {"watcher": 0, "lifecycle": 0}
+        self.subscriptions = Subscriptions(self._subscribed)
+        self.log_prefixes: tuple[bytes, ...] = ()
+        self.published = {"watcher": 0, "lifecycle": 0, "log": 0}
+        self.dropped = {"watcher": 0, "lifecycle": 0, "log": 0}
+        self._log_allowance = Allowance(_LOG_RATE, _LOG_BURST)
         socket = publishing_socket(context)
         try:
             listener.attach(socket)
@@ -51,10 +60,23 @@ class EventPublisher:
         """Publish, if anybody wants it."""
         if not self.subscriptions.wants(topic):
             return
-        counts = self.published if self._socket.send((topic, body)) else self.dropped
-        kind = topic.partition(b".")[0].decode(errors="replace")
-        counts[kind] = counts.get(kind, 0) + 1
+        granted = not topic.startswith(b"log.") or self._log_allowance.take(len(body))
+        sent = granted and self._socket.send((topic, body))
+        _count(self.published if sent else self.dropped, topic)
+
+    def skip(self, topic: bytes) -> None:
+        """Count a message that was not made, because there were too many."""
+        _count(self.dropped, topic)
 
     def close(self) -> None:
         """Close the channel; the last events get a moment to leave."""
         self._socket.close(_LAST_EVENTS_MS)
+
+    def _subscribed(self, prefix: bytes, begun: bool) -> None:
+        del prefix, begun
+        self.log_prefixes = tuple(each for each in self.subscriptions if each.startswith(b"log"))
+
+
+def _count(counts: dict[str, int], topic: bytes) -> None:
+    kind = topic.partition(b".")[0].decode(errors="replace")
+    counts[kind] = counts.get(kind, 0) + 1

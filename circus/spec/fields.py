@@ -152,6 +152,7 @@ WATCHER: Mapping[str, Option] = _table(
         _row("close_child_stdin", kinds.BOOLEAN, True, "Standard input is /dev/null.", _RELOAD),
         _row("close_child_stdout", kinds.BOOLEAN, False, "Standard output is /dev/null.", _RELOAD),
         _row("close_child_stderr", kinds.BOOLEAN, False, "Standard error is /dev/null.", _RELOAD),
+        _row("capture", kinds.BOOLEAN, False, "Read output that has no stream too and pass it on to that of circusd, so that `tail` knows its last lines.", _RELOAD, new=True),
         _row("kill_scope", kinds.choice("main", "group", "tree"), "main", "What a stop reaches: the process, its process group, or all its descendants.", new=True),
         _row("backoff", kinds.SECONDS, 0.5, "Seconds before the next start of a process that keeps dying; doubles each time.", new=True),
         _row("backoff_max", kinds.SECONDS, 5.0, "Longest pause between two starts.", new=True),

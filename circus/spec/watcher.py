@@ -89,6 +89,7 @@ class WatcherSpec:
     close_child_stderr: bool = False
     stdout_stream: StreamSpec | None = None
     stderr_stream: StreamSpec | None = None
+    capture: bool = False
     hooks: Mapping[str, HookSpec] = field(default_factory=dict)
     hook_timeout: float = 60.0
     metrics_memory: bool = False  # read USS, PSS and swap on the slow tier

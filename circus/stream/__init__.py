@@ -7,15 +7,16 @@ Invariant: `get_stream` returns a callable or raises ValueError with a sentence 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
 
-from circus.config.interpolate import expand
+from circus.config.interpolate import expand, names_in
 from circus.ports import OutputStream
 from circus.spec.streams import StreamSpec
 from circus.stream.base import BaseStream
 from circus.stream.console import FancyStdoutStream, StdoutStream
 from circus.stream.file_stream import FileStream, TimedRotatingFileStream, WatchedFileStream
+from circus.stream.per_worker import PerWorker
 from circus.stream.queue_stream import QueueStream
 from circus.stream.redirector import Redirector
 
@@ -52,7 +53,8 @@ def get_stream(
     """Make the stream that a configuration asks for; None for an empty one.
 
     A mapping is 0.19's form: `class`, or `stream` (an object), or just the options. `variables` are put in place of
-    `{name}` and `$(circus.name)` in options that are text.
+    `{name}` and `$(circus.name)` in options that are text. If there are variables and `wid` is none of them, options
+    that name it get a stream for each worker.
     """
     if spec is None or not isinstance(spec, StreamSpec):
         if not spec:
@@ -64,6 +66,13 @@ def get_stream(
         return cast("OutputStream", spec.stream)
     if spec.cls is None and "filename" not in spec.options:
         raise ValueError(f"{_INVALID}: it has no class, no stream and no filename")
+    if variables is None or "wid" in variables or not _names_worker(spec.options.values()):
+        return _make(spec, variables)
+    known, wanted = dict(variables), spec
+    return PerWorker(lambda wid: _make(wanted, known | {"wid": str(wid)}))
+
+
+def _make(spec: StreamSpec, variables: Mapping[str, str] | None) -> OutputStream:
     name = spec.cls or "FileStream"
     options = {key: _fill_in(value, variables) for key, value in spec.options.items()}
     try:
@@ -73,6 +82,10 @@ def get_stream(
     if not callable(stream):
         raise ValueError(f"{_INVALID}: {name}: its instances cannot be called")  # noqa: TRY004 - as below
     return stream
+
+
+def _names_worker(values: Iterable[object]) -> bool:
+    return any("{wid}" in value or "wid" in names_in(value) for value in values if isinstance(value, str))
 
 
 def _spec_of(conf: Mapping[str, Any]) -> StreamSpec:

@@ -45,8 +45,11 @@ class StdoutStream(BaseStream):
     def fileno(self) -> int:
         return super().fileno() if self._outlet is None else self._outlet.fd
 
+    def _own(self) -> TextIO | None:
+        return sys.stdout
+
     def _write(self, block: bytes) -> None:
-        out: TextIO | None = sys.stdout
+        out = self._own()
         if out is None:
             raise OSError("there is no standard output")
         out.flush()  # what the program itself wrote comes first
@@ -62,6 +65,17 @@ class StdoutStream(BaseStream):
         if self._outlet is None or self._outlet.fd != descriptor:
             self._outlet = Outlet(descriptor)
         self._outlet.write(block)
+
+
+class PassedOn(StdoutStream):
+    """What would have gone to our output or errors by itself, had it not been captured; unchanged."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def _own(self) -> TextIO | None:
+        return sys.stderr if self._name == "stderr" else sys.stdout
 
 
 class FancyStdoutStream(StdoutStream):

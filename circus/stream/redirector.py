@@ -9,13 +9,16 @@ is counted; nothing that a stream does ends the loop or holds it up.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from circus import logger
 from circus.ports import OutputStream
+from circus.stream.per_worker import PerWorker
 from circus.stream.pipe import Pipe
-from circus.stream.target import Target
+from circus.stream.ring import Rings
+from circus.stream.target import Dropped, Target
 
 # What a pipe can hold by right of an ordinary user; more than that in one go is a child that goes on writing.
 _DRAIN_LIMIT = 1 << 20
@@ -37,91 +40,123 @@ class _HasOutput(Protocol):
 
 
 Counted = Callable[[str, int, int], None]
+Writer = OutputStream | PerWorker | None
 
 
 class Redirector:
     """Reads the pipes of one watcher's processes and feeds its streams.
 
     `on_chunk` is told (name, bytes, lines) of what was read, `on_drop` of what a stream refused; `label` names the
-    watcher in the log. A pipe without a stream is read and thrown away, so that its process never waits for us.
+    watcher in the log. What was read is also kept in `rings`, if there are some, and `on_lines` is told the pipe, the
+    chunk and the number of its first line. A pipe without a stream is read and thrown away, so that its process never
+    waits for us.
+
+    Attributes:
+        running: whether pipes are read.
+        drops: (bytes, lines) that the streams refused, by name.
     """
 
     def __init__(  # noqa: PLR0917 - 0.19's signature, longer
         self,
-        stdout_redirect: OutputStream | None,
-        stderr_redirect: OutputStream | None,
+        stdout_redirect: Writer,
+        stderr_redirect: Writer,
         buffer: int = 65536,
         loop: asyncio.AbstractEventLoop | None = None,
         on_chunk: Counted | None = None,
-        on_drop: Counted | None = None,
+        on_drop: Dropped | None = None,
         label: str = "",
+        *,
+        rings: Rings | None = None,
+        on_lines: Callable[[Pipe, bytes, int], None] | None = None,
     ) -> None:
         self.running = False
         self.buffer = buffer
         self.loop = loop
         self._on_chunk = on_chunk
+        self._on_drop = on_drop
+        self.drops = {"stdout": (0, 0), "stderr": (0, 0)}
+        self._on_lines = on_lines
+        self._label = label
+        self._rings = Rings() if rings is None else rings
         self._pipes: dict[int, list[Pipe]] = {}
         self._lingering: set[Pipe] = set()
-        self._targets = {
-            name: Target(writer, " ".join(filter(None, (name, label and f"of {label}"))), self._on_target_free, on_drop)
-            for name, writer in (("stdout", stdout_redirect), ("stderr", stderr_redirect))
-        }
+        self._writers: dict[str, Writer] = {"stdout": stdout_redirect, "stderr": stderr_redirect}
+        # One for each output, or one for each slot where the stream is one for each worker.
+        self._targets: dict[tuple[str, int | None], Target] = {}
+        # Replaced, and not done yet with what their slow readers left.
+        self._retired: set[Target] = set()
+        for name in self._writers:
+            self._prepare(name)
 
-    def start(self) -> None:
-        """Open the streams and begin to read, in the loop given or the one that runs.
+    def start(self) -> int:
+        """Open the streams and begin to read, in the loop given or the one that runs; how many pipes.
 
         A stream that cannot be opened is told in the log; it is tried again with each chunk.
         """
         if self.running:
-            return
+            return 0
         if self.loop is None:
             self.loop = asyncio.get_running_loop()
         self.running = True
-        for target in self._targets.values():
-            target.open()
-        for pipe in self._all():
+        for (_, wid), target in self._targets.items():
+            if wid is None or target.users:
+                target.open()
+        pipes = self._all()
+        for pipe in pipes:
             self._watch(pipe)
+        return len(pipes)
 
-    def stop(self) -> None:
-        """Deliver what is in the pipes now, then close them all.
+    def stop(self) -> int:
+        """Read no more until `start`; how many pipes. Their processes wait once the pipes are full."""
+        pipes = self._all() if self.running else []
+        for pipe in pipes:
+            self._unwatch(pipe)
+        self.running = False
+        return len(pipes)
+
+    def close(self) -> None:
+        """Deliver what is in the pipes now, then close them all. The streams are left to the caller.
 
         A process that still lives gets an error at its next line, so this comes after the last one has ended.
         """
+        self.stop()
         for pipe in self._all():
-            self._unwatch(pipe)
             self._drain(pipe)
             self._close(pipe)
-        for target in self._targets.values():
-            target.give_up()
         self._pipes.clear()
-        self._lingering.clear()
-        self.running = False
+        for target in [*self._targets.values(), *self._retired]:
+            target.give_up()
 
     def add_redirections(self, process: _HasOutput) -> None:
         """Take over the read ends of a process; they are ours to close from now on."""
         if process.pid in self._pipes:
             return
+        wid = getattr(process, "wid", 0)
         pipes = [
-            Pipe(end, name, process.pid, process.wid)
+            Pipe(end, name, process.pid, wid)
             for name, end in (("stdout", process.stdout), ("stderr", process.stderr))
             if end is not None
         ]
+        for pipe in pipes:
+            pipe.target = self._target_of(pipe)
+            pipe.target.users += 1
+            pipe.ring = self._rings.of(wid, pipe.name)
+            if self.running:
+                self._watch(pipe)
         if pipes:
             self._pipes[process.pid] = pipes
-        if self.running:
-            for pipe in pipes:
-                self._watch(pipe)
+        _mark(process, redirected=True)
 
     def remove_redirections(self, process: _HasOutput) -> bool:
         """For a process that has ended: deliver what it left, down to a last line without newline.
 
         Never waits. A pipe that somebody else still holds open, such as a child of the process, or whose stream is
-        too slow just now, is read on until end of file or `stop`; the answer is then False.
+        too slow just now, is read on until end of file or `close`; the answer is then False.
         """
         done = True
         for pipe in self._pipes.pop(process.pid, ()):
             self._unwatch(pipe)
-            if not self._targets[pipe.name].waiting:
+            if not pipe.target.waiting:
                 if self._drain(pipe):
                     self._close(pipe)
                     continue
@@ -132,28 +167,95 @@ class Redirector:
             if self.running:
                 self._watch(pipe)
             logger.debug("pid %d has ended but its %s is still held open: reading on", pipe.pid, pipe.name)
+        _mark(process, redirected=False)
         return done
 
-    def change_stream(self, name: str, writer: OutputStream | None) -> None:
-        """Put another stream in the place of one; the old one is the caller's to close."""
-        self._targets[name].change(writer)
-        if self.running:
-            self._targets[name].open()
+    def catch_up(self, pid: int) -> None:
+        """Read and deliver what a process has written until now, without waiting for more."""
+        for pipe in self._pipes.get(pid, ()):
+            if not pipe.target.waiting and self._drain(pipe):
+                self._unwatch(pipe)  # its end was reached; `remove_redirections` closes it
 
-    def get_stream(self, name: str) -> OutputStream | None:
+    def unfinished(self, pid: int, name: str) -> bytes:
+        """The line that a process has begun and not ended yet."""
+        return b"".join(pipe.unfinished for pipe in self._pipes.get(pid, ()) if pipe.name == name)
+
+    def change_stream(self, name: str, writer: Writer, *, close: bool = False) -> None:
+        """Put another stream in the place of one, between two lines of each process.
+
+        What the old one has taken and could not write yet is still written. It is closed then if `close`; otherwise
+        that is the caller's.
+        """
+        self._writers[name] = writer
+        old = {key: target for key, target in self._targets.items() if key[0] == name}
+        for key, target in old.items():
+            del self._targets[key]
+            if close:
+                self._retire(target)
+            else:
+                target.give_up()
+        self._prepare(name)
+        for pipe in self._all():
+            if pipe.name == name:
+                pipe.target = self._target_of(pipe)
+                pipe.target.users += 1
+                self._watch(pipe)
+
+    def reopen(self) -> None:
+        """Let all streams take up their files anew, after somebody moved them away."""
+        for target in self._targets.values():
+            target.reopen()
+
+    def get_stream(self, name: str) -> Writer:
         """The stream that takes `stdout` or `stderr`."""
-        return self._targets[name].writer
+        return self._writers[name]
 
-    @property
-    def drops(self) -> dict[str, tuple[int, int]]:
-        """(bytes, lines) that each stream refused."""
-        return {name: (target.dropped_bytes, target.dropped_lines) for name, target in self._targets.items()}
+    def close_streams(self) -> None:
+        """Close the streams too; they open again with the next chunk or `start`."""
+        for target in self._targets.values():
+            target.close()
+
+    def _prepare(self, name: str) -> None:
+        """Make the target that all slots share, and open its stream when we are at work."""
+        writer = self._writers[name]
+        if isinstance(writer, PerWorker):
+            return
+        target = self._targets[name, None] = self._new_target(writer, name)
+        if self.running:
+            target.open()
+
+    def _new_target(self, writer: OutputStream | None, name: str, wid: int | None = None) -> Target:
+        whose = self._label if wid is None else f"{self._label}:{wid}"
+        return Target(writer, f"{name} of {whose}" if self._label else name, self._on_target_free, self._dropped)
+
+    def _target_of(self, pipe: Pipe) -> Target:
+        writer = self._writers[pipe.name]
+        key = (pipe.name, pipe.wid if isinstance(writer, PerWorker) else None)
+        found = self._targets.get(key)
+        if found is None:
+            assert isinstance(writer, PerWorker)  # the others are there from the start
+            found = self._targets[key] = self._new_target(writer.stream(pipe.wid), *key)
+        if found.users == 0 and self.running and key[1] is not None:
+            found.open()
+        return found
+
+    def _dropped(self, name: str, size: int, lines: int, reason: str) -> None:
+        before = self.drops[name]
+        self.drops[name] = before[0] + size, before[1] + lines
+        if self._on_drop is not None:
+            self._on_drop(name, size, lines, reason)
+
+    def _retire(self, target: Target) -> None:
+        if target.pending and self.running:
+            self._retired.add(target)
+        else:
+            target.close()
 
     def _all(self) -> list[Pipe]:
         return [pipe for pipes in self._pipes.values() for pipe in pipes] + list(self._lingering)
 
     def _watch(self, pipe: Pipe) -> None:
-        if self.loop is not None and not pipe.closed and not self._targets[pipe.name].waiting:
+        if self.running and self.loop is not None and not pipe.closed and not pipe.target.waiting:
             self.loop.add_reader(pipe.fd, self._on_readable, pipe)
 
     def _unwatch(self, pipe: Pipe) -> None:
@@ -171,13 +273,14 @@ class Redirector:
         block = pipe.read(self.buffer)
         if not block:
             return None if block is None else 0
+        count = block.count(b"\n")
         if self._on_chunk is not None:
-            self._on_chunk(pipe.name, len(block), block.count(b"\n"))
+            self._on_chunk(pipe.name, len(block), count)
         lines, piece = pipe.take(block)
         if lines:
-            self._deliver(pipe, lines, partial=False)
+            self._deliver(pipe, lines, count, partial=False)
         if piece:
-            self._deliver(pipe, piece, partial=True)
+            self._deliver(pipe, piece, 1, partial=True)
         return len(block)
 
     def _drain(self, pipe: Pipe) -> bool:
@@ -192,7 +295,12 @@ class Redirector:
 
     def _close(self, pipe: Pipe) -> None:
         self._deliver_rest(pipe, partial=False)
-        pipe.close()
+        if not pipe.closed:
+            pipe.close()
+            target = pipe.target
+            target.users -= 1
+            if target.users == 0 and self._targets.get((pipe.name, pipe.wid)) is target:
+                target.close()  # the stream of a slot that is empty now
         self._lingering.discard(pipe)
 
     def _deliver_rest(self, pipe: Pipe, *, partial: bool) -> None:
@@ -201,20 +309,32 @@ class Redirector:
         if rest:
             if self._on_chunk is not None and not partial:
                 self._on_chunk(pipe.name, 0, 1)
-            self._deliver(pipe, rest, partial=partial)
+            self._deliver(pipe, rest, 1, partial=partial)
 
-    def _deliver(self, pipe: Pipe, data: bytes, *, partial: bool) -> None:
+    def _deliver(self, pipe: Pipe, data: bytes, lines: int, *, partial: bool) -> None:
+        if self._on_lines is not None:
+            self._on_lines(pipe, data, pipe.ring.following)
+        pipe.ring.add(data, lines, pipe.pid)
         chunk = {"data": data, "pid": pipe.pid, "name": pipe.name, "wid": pipe.wid}
         if partial:
             chunk["partial"] = True
-        target = self._targets[pipe.name]
+        target = pipe.target
         if target.send(chunk) and self.loop is not None and not target.waiting:
             target.wait(self.loop)
             for each in self._all():
-                if each.name == pipe.name:
+                if each.target is target:
                     self._unwatch(each)
 
     def _on_target_free(self, target: Target) -> None:
+        if target in self._retired:
+            self._retired.discard(target)
+            target.close()
         for pipe in self._all():
-            if self._targets[pipe.name] is target and self.running:
+            if pipe.target is target:
                 self._watch(pipe)
+
+
+def _mark(process: Any, *, redirected: bool) -> None:
+    """Where 0.19 left a note; processes of others may not have the place for it."""
+    with contextlib.suppress(AttributeError, TypeError):
+        process.redirected = redirected

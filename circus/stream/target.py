@@ -19,20 +19,29 @@ from circus.stream.base import BaseStream
 # A stream that fails, works and fails again is mentioned no more often than this.
 _QUIET_SECONDS = 30.0
 
+Dropped = Callable[[str, int, int, str], None]
+"""Told what a stream refused: stdout or stderr, bytes, lines, why."""
+
 
 class Target:
-    """One of the two streams of a watcher; `waiting` while it has to catch up before it gets more."""
+    """The stream of one or of all processes of a watcher; `waiting` while it has to catch up before it gets more.
+
+    `label` begins with the name of the output and says whose it is. `users` is how many pipes lead here; it is kept by
+    the redirector.
+    """
 
     def __init__(
         self,
         writer: OutputStream | None,
         label: str,
         on_free: Callable[[Target], None],
-        on_drop: Callable[[str, int, int], None] | None,
+        on_drop: Dropped | None,
     ) -> None:
         self.waiting = False
+        self.users = 0
         self.dropped_bytes = 0
         self.dropped_lines = 0
+        self.writer = writer
         self._label = label
         self._name = label.partition(" ")[0]
         self._on_free = on_free
@@ -43,16 +52,16 @@ class Target:
         self._told = False
         self._told_at = float("-inf")
         self._dropped_before = 0
-        self._writer = writer
         self._patient = writer if isinstance(writer, BaseStream) else None
 
     @property
-    def writer(self) -> OutputStream | None:
-        return self._writer
+    def pending(self) -> bool:
+        """Whether the stream has something that it could not write yet."""
+        return self._patient is not None and bool(self._patient.pending)
 
     def open(self) -> None:
         """Let the stream make ready, so that a missing folder is told now and not at the first line."""
-        opener = getattr(self._writer, "open", None)
+        opener = getattr(self.writer, "open", None)
         if opener is None:
             return
         try:
@@ -60,19 +69,25 @@ class Target:
         except (Exception, SystemExit) as error:  # whatever a stranger's stream raises, supervision goes on
             self._drop(0, 0, error)
 
-    def change(self, writer: OutputStream | None) -> None:
-        """Another stream from now on."""
-        self.give_up()
-        self._writer = writer
-        self._patient = writer if isinstance(writer, BaseStream) else None
-        self._failing = False
+    def reopen(self) -> None:
+        """Let the stream take up its path anew; one that knows no such thing is closed and opened."""
+        writer: Any = self.writer
+        reopener = getattr(writer, "reopen", None)
+        try:
+            if reopener is not None:
+                reopener()
+            elif hasattr(writer, "close"):
+                writer.close()
+                self.open()
+        except (Exception, SystemExit) as error:  # as in open
+            self._drop(0, 0, error)
 
     def send(self, chunk: Mapping[str, Any]) -> bool:
         """Give a chunk to the stream; whether it has to catch up before the next."""
-        if self._writer is None:
+        if self.writer is None:
             return False
         try:
-            self._writer(chunk)
+            self.writer(chunk)
         except (Exception, SystemExit) as error:  # as in open
             self._drop(len(chunk["data"]), chunk["data"].count(b"\n") or 1, error)
         else:
@@ -99,6 +114,11 @@ class Target:
             self._drop(len(left), left.count(b"\n"), TimeoutError("its reader is too slow"))
             self._patient.discard()
         self._free()
+
+    def close(self) -> None:
+        """The stream is not needed any more; what it still has gets its last chance."""
+        self.give_up()
+        close_stream(self.writer)
 
     def _go_on(self) -> None:
         assert self._patient is not None and self._loop is not None  # noqa: PT018 - what wait() left behind
@@ -132,7 +152,7 @@ class Target:
         self.dropped_bytes += size
         self.dropped_lines += lines
         if self._on_drop is not None and size:
-            self._on_drop(self._name, size, lines)
+            self._on_drop(self._name, size, lines, _reason(error))
         if self._failing:
             return
         self._failing = True
@@ -149,6 +169,18 @@ class Target:
             logger.warning(
                 "%s is written again; %d bytes were lost", self._label, self.dropped_bytes - self._dropped_before
             )
+
+
+def close_stream(writer: object) -> None:
+    """Close a stream. To have `close` is optional, and custom ones may raise anything: the watcher goes on."""
+    try:
+        getattr(writer, "close", _nothing)()
+    except Exception:
+        logger.exception("cannot close the stream %r", writer)
+
+
+def _nothing() -> None:
+    """Stand-in for a stream that needs no closing."""
 
 
 def _reason(error: BaseException) -> str:

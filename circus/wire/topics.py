@@ -36,6 +36,11 @@ def stat_topic(watcher: str, subtopic: int | str | None = None) -> bytes:
     return (f"stat.{name}" if subtopic is None else f"stat.{name}.{subtopic}").encode()
 
 
+def log_topic(watcher: str, wid: int, stream: str) -> bytes:
+    """`log.<name>.<wid>.<stream>`: the lines of one output."""
+    return f"log.{res_name(watcher)}.{wid}.{stream}".encode()
+
+
 def wanted(subscriptions: Iterable[bytes], topic: bytes) -> bool:
     """True when a message of exactly this topic would reach a subscriber."""
     return any(topic.startswith(prefix) for prefix in subscriptions)

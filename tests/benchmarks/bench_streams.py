@@ -79,7 +79,7 @@ async def through_us(commands: list[list[str]], stream: FileStream) -> Cost:
         redirector.remove_redirections(worker)
     wall = time.perf_counter() - started
     after = resource.getrusage(resource.RUSAGE_SELF)
-    redirector.stop()
+    redirector.close()
     stream.close()
     return Cost(wall=wall, cpu=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 

@@ -45,14 +45,39 @@ async def test_a_subscriber_gets_its_topics_and_no_others(channel):
         for topic in (b"watcher.api.spawn", b"watcher.web.spawn"):
             sink.send(topic, b"{}")
         assert await asyncio.to_thread(received, consumer) == (b"watcher.web.spawn", b"{}")
-    assert publisher.published == {"watcher": 1, "lifecycle": 0}
-    assert publisher.dropped == {"watcher": 0, "lifecycle": 0}
+    assert publisher.published == {"watcher": 1, "lifecycle": 0, "log": 0}
+    assert publisher.dropped == {"watcher": 0, "lifecycle": 0, "log": 0}
 
 
 async def test_nothing_is_sent_when_nobody_listens(channel):
     publisher, _ = channel
     publisher.send(b"watcher.web.spawn", b"{}")
     assert publisher.published["watcher"] == 0
+
+
+@pytest.mark.parametrize(("prefix", "switched_on"), [(b"", False), (b"lo", False), (b"log", True), (b"log.web.", True)])
+async def test_only_a_subscription_that_names_them_switches_lines_of_output_on(channel, prefix, switched_on):
+    publisher, endpoint = channel
+    with CircusConsumer([prefix], endpoint=endpoint):
+        await until(lambda: publisher.wants(b"log.web.1.stdout"))
+        assert publisher.log_prefixes == ((prefix,) if switched_on else ())
+    await until(lambda: not publisher.wants(b"log.web.1.stdout"))
+    assert publisher.log_prefixes == ()
+
+
+async def test_lines_of_output_beyond_the_limit_are_counted_and_hold_up_nothing_else(channel):
+    publisher, endpoint = channel
+    with CircusConsumer([b"log.", b"watcher."], endpoint=endpoint) as consumer:
+        await until(lambda: publisher.wants(b"log.web.1.stdout") and publisher.wants(b"watcher."))
+        for _ in range(100):
+            publisher.send(b"log.web.1.stdout", b"x" * 100_000)
+        publisher.send(b"watcher.web.spawn", b"{}")
+        publisher.skip(b"log.web.1.stdout")
+        sent, dropped = publisher.published["log"], publisher.dropped["log"]
+        assert 40 <= sent < 100
+        assert sent + dropped == 101
+        topics = [(await asyncio.to_thread(received, consumer))[0] for _ in range(sent + 1)]
+        assert topics == [b"log.web.1.stdout"] * sent + [b"watcher.web.spawn"]
 
 
 async def test_all_topics_are_wanted_by_who_takes_all(channel):

@@ -21,6 +21,11 @@ hooks.after_spawn = pagehooks.yes
 cmd = sh -c "trap '' TERM; while :; do sleep 0.1; done"
 graceful_timeout = 0.1
 
+[watcher:full]
+cmd = echo lost
+respawn = false
+stdout_stream.filename = /dev/full
+
 [watcher:missing]
 cmd = /no/such/program
 max_retry = 1

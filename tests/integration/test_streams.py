@@ -68,7 +68,7 @@ async def redirect() -> AsyncIterator[Callable[..., Redirector]]:
 
     yield make
     for each in made:
-        each.stop()
+        each.close()
 
 
 async def test_output_and_errors_reach_their_streams(redirect: Any) -> None:
@@ -170,13 +170,13 @@ async def test_a_child_that_holds_the_pipe_is_read_until_it_ends(redirect: Any) 
     assert out.text == b"from the worker and its child\n"
 
 
-async def test_stop_delivers_what_is_there_and_closes_everything(redirect: Any) -> None:
+async def test_close_delivers_what_is_there_and_closes_everything(redirect: Any) -> None:
     out = Kept()
     redirector = redirect(out)
     worker = Worker(1, "import os,sys; os.write(1, b'a\\nb'); sys.stdin.readline()", stdin=subprocess.PIPE)
     redirector.add_redirections(worker)
     await until(lambda: out.chunks)
-    redirector.stop()
+    redirector.close()
     assert out.text == b"a\nb"
     assert worker.stdout.closed
     worker.child.stdin.close()
@@ -325,7 +325,7 @@ async def test_what_nobody_ever_read_is_counted_at_the_end(redirect: Any) -> Non
     redirector.add_redirections(worker)
     with slow_output() as reader:
         await worker.ended()
-        redirector.stop()
+        redirector.close()
         size, lines = redirector.drops["stdout"]
         got = os.read(reader, 1 << 20)
     assert size + len(got) == 120_000

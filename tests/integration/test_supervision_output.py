@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import signal
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -92,6 +93,101 @@ def test_processes_on_one_file_tear_no_line(circusd: Start, tmp_path: pathlib.Pa
     wait_until(lambda: len(lines(out)) == 1500, what=daemon.log_text)
     assert {line.rstrip(".") for line in lines(out)} == {f"out {number}" for number in range(1, 501)}
     assert {len(line) for line in lines(out)} == {900}
+
+
+# Takes orders from its standard input's place, a file: writes its lines in pieces that end within lines.
+TORN = """
+import os, sys
+mark, count = sys.argv[1] + "." + str(os.getpid()), int(sys.argv[2])
+block = "".join(f"{mark} {number:06d} {'=' * (number % 90)} {mark}\\n" for number in range(count)).encode()
+for start in range(0, len(block), 4096):
+    os.write(1, block[start:start + 4096])
+os.write(1, b"done " + mark.encode() + b"\\n")
+sys.stdin.read()
+import signal
+signal.pause()
+"""
+
+
+def test_fifty_writers_tear_and_lose_no_line_over_a_graceful_reload(circusd: Start, tmp_path: pathlib.Path) -> None:
+    out, program, count = tmp_path / "out", tmp_path / "torn.py", 500
+    program.write_text(TORN)
+    daemon = circusd(
+        f"[watcher:web]\ncmd = {sys.executable} -I -S {program} w$(circus.wid) {count}\nnumprocesses = 50\n"
+        f"stdout_stream.filename = {out}\nstdout_stream.max_bytes = 700000\nstdout_stream.backup_count = 500\n"
+    )
+    daemon.ok("reload", name="web", waiting=True)
+
+    def written() -> list[str]:
+        return [line for file in tmp_path.glob("out*") for line in lines(file)]
+
+    alive = set(daemon.wait_pids("web", 50))
+    wait_until(lambda: {int(line.rpartition(".")[2]) for line in written() if line.startswith("done ")} >= alive)
+    found: dict[str, list[int]] = {}
+    for line in written():
+        if line.startswith("done "):
+            continue
+        mark, number, filling, end = (
+            (line + " ").split(" ")[:4] if "= " in line else (*line.split(" ")[:2], "", line.split(" ")[-1])
+        )
+        assert mark == end, f"torn: {line!r}"
+        assert filling == "=" * (int(number) % 90), f"torn: {line!r}"
+        found.setdefault(mark, []).append(int(number))
+    assert all(len(set(numbers)) == len(numbers) for numbers in found.values())
+    complete = {mark for mark, numbers in found.items() if sorted(numbers) == list(range(count))}
+    assert {int(mark.partition(".")[2]) for mark in complete} >= alive
+    # Who was stopped in the middle of writing left no hole: all lines up to its last one are there.
+    for numbers in found.values():
+        assert sorted(numbers) == list(range(len(numbers)))
+    assert len(found) >= 50
+    assert daemon.telemetry("web")["counters"]["stream_drops"]["stdout"] == 0
+
+
+def test_each_worker_has_a_file_of_its_own(circusd: Start, tmp_path: pathlib.Path) -> None:
+    daemon = circusd(
+        f"[watcher:web]\ncmd = sh -c 'echo I am $(circus.wid); exec sleep 1000'\nnumprocesses = 2\n"
+        f"stdout_stream.filename = {tmp_path}/{{watcher}}-{{wid}}.log\nstderr_stream.filename = {tmp_path}/$(circus.wid).err\n"
+    )
+    for wid in (1, 2):
+        wait_until(lambda wid=wid: lines(tmp_path / f"web-{wid}.log") == [f"I am {wid}"], what=daemon.log_text)
+    os.kill(daemon.pids("web")[1], signal.SIGKILL)
+    wait_until(lambda: lines(tmp_path / "web-2.log") == ["I am 2"] * 2)
+    daemon.ok("incr", name="web", waiting=True)
+    wait_until(lambda: lines(tmp_path / "web-3.log") == ["I am 3"])
+    assert sorted(file.name for file in tmp_path.glob("*.err")) == ["1.err", "2.err", "3.err"]
+
+
+def test_a_full_disk_loses_lines_that_are_counted_and_told_and_nothing_else(
+    circusd: Start, tmp_path: pathlib.Path
+) -> None:
+    err, orders = tmp_path / "err", tmp_path / "orders"
+    os.mkfifo(orders)
+    daemon = circusd(
+        f"[watcher:web]\ncmd = sh -c 'while read line < {orders}; do echo out $line; echo err $line >&2; done'\n"
+        f"stdout_stream.filename = /dev/full\nstderr_stream.filename = {err}\n"
+    )
+    (pid,) = daemon.wait_pids("web", 1)
+    events = daemon.events("lifecycle.web.stream.")
+    for number in (1, 2, 3):
+        orders.write_text(f"{number}\n")
+        wait_until(lambda number=number: lines(err)[-1:] == [f"err {number}"])
+    (told,) = events.wait_for_topic("lifecycle.web.stream.dropped")
+    assert told.body["data"]["stream"] == "stdout"
+    assert told.body["data"]["reason"] == "/dev/full: No space left on device"
+    wait_until(lambda: daemon.telemetry("web")["counters"]["stream_drops"] == {"stdout": 3, "stderr": 0})
+    assert daemon.pids("web") == [pid]
+    daemon.ok("stop", name="web", waiting=True)
+    told = daemon.ok("events", watcher="web", record="stream.dropped")["records"]
+    assert sum(record["data"]["lines"] for record in told) == 3
+    assert sum(record["data"]["bytes"] for record in told) == 18
+
+
+def test_captured_output_is_passed_on_unchanged(circusd: Start) -> None:
+    # Bytes that are no text too; the two outputs of this daemon are one file.
+    daemon = circusd("[watcher:web]\ncmd = printf 'one\\ntwo \\377\\nthe end'\ncapture = true\nrespawn = false\n")
+    wait_until(lambda: b"one\ntwo \xff\nthe end" in daemon.log.read_bytes())
+    counters = daemon.telemetry("web")["counters"]
+    assert counters["stream_lines"] == {"stdout": 3, "stderr": 0}
 
 
 def test_captured_output_is_counted(circusd: Start, tmp_path: pathlib.Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 
@@ -39,6 +41,33 @@ def test_nothing_to_read_is_not_the_end(ends: tuple[Pipe, int]) -> None:
     assert pipe.read(10) is None
     os.write(writer, b"x")
     assert pipe.read(10) == b"x"
+
+
+def test_a_flooded_pipe_grows_and_is_read_in_larger_portions_while_it_is_the_only_one(
+    ends: tuple[Pipe, int],
+) -> None:
+    pipe, writer = ends
+    os.set_blocking(writer, False)
+
+    def round_trip() -> int:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 65536)
+        return len(pipe.read(65536) or b"")
+
+    assert [round_trip() for _ in range(16)] == [65536] * 16
+    assert Pipe.floods == 1
+    assert fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ) == 131_072
+    assert round_trip() == 131_072
+    Pipe.floods += 1
+    assert round_trip() == 65536
+    Pipe.floods -= 1
+    while pipe.read(65536) is not None:
+        pass
+    for _ in range(20):
+        os.write(writer, b"calm\n")
+        assert pipe.read(65536) == b"calm\n"
+    assert Pipe.floods == 0
 
 
 def test_whole_lines_pass_unchanged(pipe: Pipe) -> None:

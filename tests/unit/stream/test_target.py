@@ -44,7 +44,7 @@ class Slow(BaseStream):
         self.kept.clear()
 
 
-def target(writer: Any, dropped: list[tuple[str, int, int]] | None = None) -> Target:
+def target(writer: Any, dropped: list[tuple[str, int, int, str]] | None = None) -> Target:
     told = [] if dropped is None else dropped
     return Target(writer, "stdout of web", lambda _target: None, lambda *drop: told.append(drop))
 
@@ -55,7 +55,7 @@ def test_what_a_stream_raises_is_counted_and_goes_no_further(error: BaseExceptio
     moody.error = error
     subject = target(moody, dropped)
     subject.send(CHUNK)
-    assert dropped == [("stdout", 8, 2)]
+    assert [drop[:3] for drop in dropped] == [("stdout", 8, 2)]
     assert (subject.dropped_bytes, subject.dropped_lines) == (8, 2)
 
 
@@ -93,7 +93,7 @@ def test_a_stream_that_cannot_be_opened_is_told_and_nothing_is_counted(caplog: p
         def open(self) -> None:
             raise OSError(2, "No such file or directory", "/nowhere/log")
 
-    dropped: list[tuple[str, int, int]] = []
+    dropped: list[tuple[str, int, int, str]] = []
     with caplog.at_level(logging.WARNING, "circus"):
         target(Closed(), dropped).open()
     assert not dropped
@@ -116,16 +116,42 @@ def test_what_is_pending_when_we_give_up_is_counted() -> None:
     subject = target(slow, dropped)
     subject.send(CHUNK)
     subject.give_up()
-    assert dropped == [("stdout", 8, 2)]
+    assert dropped == [("stdout", 8, 2, "TimeoutError: its reader is too slow")]
     assert not slow.kept
 
 
-def test_another_stream_starts_with_a_clean_slate() -> None:
-    moody, fresh = Moody(), Moody()
-    moody.error = ValueError("no")
-    subject = target(moody)
-    subject.send(CHUNK)
-    subject.change(fresh)
-    subject.send(CHUNK)
-    assert subject.writer is fresh
-    assert fresh.got == [CHUNK["data"]]
+class Classic:
+    """A stream of a third party: it can be opened and closed, and knows nothing else."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def __call__(self, data: Mapping[str, Any]) -> None:
+        self.calls.append(str(sorted(data)))
+
+    def open(self) -> None:
+        self.calls.append("open")
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+def test_a_stream_that_cannot_be_reopened_is_closed_and_opened() -> None:
+    classic = Classic()
+    target(classic).reopen()
+    assert classic.calls == ["close", "open"]
+
+
+def test_closing_gives_up_what_is_pending_and_closes_the_stream() -> None:
+    classic = Classic()
+    target(classic).close()
+    assert classic.calls == ["close"]
+
+
+def test_a_stream_that_fails_to_close_is_told_and_goes_no_further(caplog: pytest.LogCaptureFixture) -> None:
+    class Stubborn(Classic):
+        def close(self) -> None:
+            raise KeyError("no")
+
+    target(Stubborn()).close()
+    assert "cannot close the stream" in caplog.text

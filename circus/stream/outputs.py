@@ -1,0 +1,205 @@
+"""The output of one watcher's processes: which streams there are, what is captured, and the last lines of it.
+
+Owns the streams of a watcher from their specs on, and the rings that outlive its processes. Knows no lifecycle.
+Invariant: a stream that is exchanged under living processes loses no line and tears none, and one that cannot be had
+is refused before the old one is touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from circus.config.interpolate import Variables
+from circus.events.bus import Bus
+from circus.spec.streams import StreamSpec
+from circus.spec.watcher import WatcherSpec
+from circus.stream import get_stream
+from circus.stream.console import PassedOn
+from circus.stream.live import LiveLog
+from circus.stream.losses import Losses
+from circus.stream.redirector import Redirector, Writer
+from circus.stream.ring import Rings, split
+from circus.stream.target import close_stream
+from circus.wire.logs import LogLines, LogPosition, TailAnswer
+
+NAMES: Final = ("stdout", "stderr")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streams:
+    """The streams of one spec, made and not in use yet. An output without one belongs to circusd as it is."""
+
+    spec: WatcherSpec
+    stdout: Writer
+    stderr: Writer
+
+    def captured(self, name: str) -> bool:
+        """Whether that output of the processes comes to us."""
+        return getattr(self, name) is not None and not getattr(self.spec, f"close_child_{name}")
+
+
+def make_streams(spec: WatcherSpec, env: Mapping[str, str], before: Streams | None = None) -> Streams:
+    """Make the streams of a spec. Those that are the same as `before` are kept; the others can be opened now.
+
+    Args:
+        spec: which streams are wanted.
+        env: the environment of the processes, for variables in options.
+        before: the streams that these would come after.
+
+    Raises:
+        ValueError: a stream cannot be made.
+        OSError: a stream that takes the place of another cannot be opened.
+    """
+    made: dict[str, Writer] = {}
+    for name in NAMES:
+        if before is not None and _wish(spec, name) == _wish(before.spec, name):
+            made[name] = getattr(before, name)
+            continue
+        made[name] = _make(spec, name, env)
+        if before is not None:
+            try:
+                getattr(made[name], "open", _nothing)()
+            finally:
+                close_stream(made[name])
+    return Streams(spec=spec, **made)
+
+
+class Outputs:
+    """Streams, redirector and rings of a watcher.
+
+    Args:
+        streams: where the output goes at first.
+        bus: where bytes, lines and losses are counted, and live lines are published.
+        on_loss: told the data of a record `stream.dropped`.
+    """
+
+    def __init__(self, streams: Streams, bus: Bus, on_loss: Callable[[Mapping[str, Any]], None]) -> None:
+        self._streams = streams
+        self._watcher = streams.spec.name
+        self._tally = bus.tally(self._watcher)
+        self._life = os.urandom(4).hex()
+        self._rings = Rings()
+        self._live = LiveLog(self._watcher, self._life, bus)
+        self._losses = Losses(on_loss)
+        self._opened = False
+        self._redirector: Redirector | None = None
+
+    def open(self) -> None:
+        """Be ready for output; again is harmless."""
+        self._opened = True
+        if self._redirector is not None or not any(map(self._streams.captured, NAMES)):
+            return
+        self._redirector = Redirector(
+            self._streams.stdout or PassedOn("stdout"),
+            self._streams.stderr or PassedOn("stderr"),
+            on_chunk=self._tally.chunk,
+            on_drop=self._dropped,
+            label=self._watcher,
+            rings=self._rings,
+            on_lines=self._live,
+        )
+        self._redirector.start()
+
+    def close(self) -> None:
+        """No output will come; again is harmless. The last lines stay."""
+        self._opened = False
+        if self._redirector is None:
+            return
+        self._redirector.close()
+        self._redirector.close_streams()
+        self._redirector = None
+        self._losses.flush()
+
+    def reopen(self) -> None:
+        """Take up all files anew, after somebody moved them away."""
+        if self._redirector is not None:
+            self._redirector.reopen()
+
+    def add(self, process: Any) -> bool:
+        """Read the output of a process from now on; False when none of it is captured."""
+        if self._redirector is None or not (process.stdout or process.stderr):
+            return False
+        self._redirector.add_redirections(process)
+        return True
+
+    def release(self, process: Any) -> None:
+        """The process is gone: deliver what it wrote and close its pipes."""
+        if self._redirector is not None:
+            self._redirector.remove_redirections(process)
+
+    def change(self, streams: Streams) -> None:
+        """Go over to other streams under the living processes. What was not captured before needs new processes."""
+        before, self._streams = self._streams, streams
+        for name in NAMES:
+            writer = getattr(streams, name)
+            if writer is not getattr(before, name) and self._redirector is not None:
+                # Processes whose output is not to be captured any more go on writing to us until they are replaced.
+                self._redirector.change_stream(name, writer or PassedOn(name), close=True)
+        if self._opened:
+            self.open()
+
+    # -- the last lines -----------------------------------------------------------------------------------------------
+
+    def tail(self, wid: int, name: str, count: int, *, pid: int | None = None) -> list[str]:
+        """The last lines of an output of a slot, also after its process ended.
+
+        Args:
+            wid: the slot.
+            name: stdout or stderr.
+            count: how many lines at most.
+            pid: only what this process wrote, with what it has written and nobody read yet, and with a last line
+                that it has begun and not ended.
+        """
+        ring = self._rings.find(wid, name)
+        if ring is None:
+            return []
+        rest: list[str] = []
+        if pid is not None and self._redirector is not None:
+            self._redirector.catch_up(pid)
+            rest = split(self._redirector.unfinished(pid, name))
+        lines = [line for chunk in ring.read(last=count, pid=pid) for line in chunk.lines]
+        return (lines + rest)[-count:]
+
+    def last(self, wid: int | None, names: Iterable[str], count: int | None, since: int) -> TailAnswer:
+        """What `tail` answers: the last `count` lines of each output (None: all that are kept), of one slot or of all,
+        from number `since` on.
+        """
+        chosen = [(slot, name) for slot, name in self._rings.known() if wid in (None, slot) and name in names]
+        chunks, following = [], []
+        for slot, name in chosen:
+            ring = self._rings.of(slot, name)
+            following.append(LogPosition(wid=slot, stream=name, seq=ring.following))
+            chunks += [
+                LogLines(
+                    life=self._life, watcher=self._watcher, wid=slot, stream=name,
+                    pid=each.pid, time=each.time, seq=each.seq, lines=each.lines,
+                )
+                for each in ring.read(last=count, since=since)
+            ]  # fmt: skip
+        chunks.sort(key=lambda chunk: chunk.time)
+        return TailAnswer(life=self._life, watcher=self._watcher, chunks=chunks, next=following)
+
+    def _dropped(self, name: str, size: int, lines: int, reason: str) -> None:
+        self._tally.drop(name, size, lines)
+        self._losses.add(name, size, lines, reason)
+
+
+def _make(spec: WatcherSpec, name: str, env: Mapping[str, str]) -> Writer:
+    wanted: StreamSpec | None = getattr(spec, f"{name}_stream")
+    if wanted is None:
+        return PassedOn(name) if spec.capture else None
+    variables = Variables(env, prefix="env.")
+    variables["watcher"] = spec.name
+    return get_stream(wanted, variables=variables)
+
+
+def _wish(spec: WatcherSpec, name: str) -> tuple[object, bool]:
+    wanted = getattr(spec, f"{name}_stream")
+    return wanted, wanted is None and spec.capture
+
+
+def _nothing() -> None:
+    """Stand-in for a stream that needs no opening."""

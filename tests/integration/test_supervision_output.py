@@ -163,7 +163,7 @@ def test_a_full_disk_loses_lines_that_are_counted_and_told_and_nothing_else(
     err, orders = tmp_path / "err", tmp_path / "orders"
     os.mkfifo(orders)
     daemon = circusd(
-        f"[watcher:web]\ncmd = sh -c 'while read line < {orders}; do echo out $line; echo err $line >&2; done'\n"
+        f"[watcher:web]\ncmd = sh -c 'exec 3<> {orders}; while read line <&3; do echo out $line; echo err $line >&2; done'\n"
         f"stdout_stream.filename = /dev/full\nstderr_stream.filename = {err}\n"
     )
     (pid,) = daemon.wait_pids("web", 1)

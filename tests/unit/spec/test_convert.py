@@ -38,7 +38,16 @@ KEYS_OF_0_19 = [
     "working_dir",
 ]
 
-NEW_KEYS = ["backoff", "backoff_jitter", "backoff_max", "hook_timeout", "kill_scope", "metrics_memory", "stable_after"]
+NEW_KEYS = [
+    "backoff",
+    "backoff_jitter",
+    "backoff_max",
+    "capture",
+    "hook_timeout",
+    "kill_scope",
+    "metrics_memory",
+    "stable_after",
+]
 
 
 def test_it_has_the_keys_of_0_19_and_the_new_ones_sorted() -> None:

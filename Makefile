@@ -19,7 +19,7 @@ export PIP_USER := 0
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint bench clean format prometheus
+.PHONY: help demo test check lint bench clean format servers
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -27,7 +27,7 @@ help:
 demo: $(VENV)/.demo
 	@exec $(BIN)/python examples/demo/run.py
 
-test: lint $(COMPAT)/.ready prometheus
+test: lint $(COMPAT)/.ready servers
 	CIRCUS_COMPAT_VENV=$(abspath $(COMPAT)) $(BIN)/pytest $(PYTEST)
 
 check: lint
@@ -46,8 +46,13 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
-prometheus:
-	@tools/need-prometheus.sh
+# The real components that the tests start.
+servers:
+	@tools/need.sh prometheus prometheus
+	@tools/need.sh zsh zsh
+	@tools/need.sh fish fish
+	@tools/need.sh /usr/sbin/sshd openssh-server
+	@tools/need.sh ssh openssh-client
 
 clean:
 	rm -rf $(VENV) $(COMPAT) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -9,25 +9,31 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from circus import __version__
 from circus.client import CircusClient, find_endpoint, running_daemons
-from circus.commands import MODULES, get_command, get_commands
-from circus.exc import ArgumentError, CallError, CircusError, MessageError
-from circus.wire.endpoints import DEFAULT_CONTROL, DEFAULT_EVENTS, ENV_ENDPOINT, EVENTS_SOCKET, reachable, sibling
+from circus.commands import get_command, get_commands
+from circus.console import (
+    CONVERSATIONS,
+    GLOBAL_OPTIONS,
+    NO_ANSWER,
+    OK,
+    REFUSED,
+    complain,
+    prettify,
+    say,
+    usage,
+)  # fmt: skip
+from circus.exc import ArgumentError, CallError, CircusError
 
 if TYPE_CHECKING:
     from circus.commands.base import Command
-    from circus.consumer import CircusConsumer
 
-OK, NO_ANSWER, NOT_UNDERSTOOD, REFUSED = 0, 1, 2, 3
-_RECORDS_BEFORE_FOLLOWING = 10
+_PATIENCE_SECONDS = 1.0
 
 _TIMED_OUT = """
 A time out usually happens in one of those cases:
@@ -50,16 +56,15 @@ class Parser(argparse.ArgumentParser):
             add_help=False,
             allow_abbrev=False,
         )
-        add = self.add_argument
-        add("--endpoint", help=f"where circusd listens (CIRCUSCTL_ENDPOINT, the only daemon, {DEFAULT_CONTROL})")
-        add("--timeout", type=float, default=5.0, help="seconds to wait for an answer (5)")
-        add("--json", action="store_true", help="print answers as JSON")
-        add("--prettify", action="store_true", help="with --json: indented and in colour")
-        add("--ssh", help="go through an ssh server, user@host:port")
-        add("--ssh_keyfile", help="the key for the ssh server")
-        add("--help", "-h", action="store_true", help="show this, or with a command its description")
-        add("--version", action="store_true", help="show the version")
-        add("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+        for flag, takes_value, told in GLOBAL_OPTIONS:
+            names = (flag, "-h") if flag == "--help" else (flag,)
+            if flag == "--timeout":
+                self.add_argument(*names, type=float, default=5.0, help=told)
+            elif takes_value:
+                self.add_argument(*names, help=told)
+            else:
+                self.add_argument(*names, action="store_true", help=told)
+        self.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
 
     def describe(self) -> str:
         """The help text with all commands."""
@@ -102,6 +107,20 @@ class ControllerApp:
             self._client.stop()
             self._client = None
 
+    def ask(self, command: str, **props: Any) -> Mapping[str, Any]:
+        """The reply to a question that helps the user to type; nothing where that would take long."""
+        if self.options.ssh and self._client is None:
+            return {}  # a tunnel for a press of a key
+        try:
+            client, before = self.client, self.client.timeout
+            client.timeout = min(before, _PATIENCE_SECONDS)
+            try:
+                return client.send_message(command, **props)
+            finally:
+                client.timeout = before
+        except CircusError:
+            return {}
+
     def run(self, words: Sequence[str]) -> int:
         """Run one command and return the exit status."""
         command = get_command(words[0])
@@ -109,10 +128,8 @@ class ControllerApp:
             self.parser.error(f"unrecognized arguments: {words[0]}")
         args, options = self._command_line(command, words[1:])
         try:
-            if command.msg_type == "sub":
-                return self._listen(command.message(*args))
-            if command.name == "events":
-                return self._events(command, args, options)
+            if command.name in CONVERSATIONS:
+                return CONVERSATIONS[command.name](self, command, args, options)
             request = command.message(*args, **options)
             return self._print_reply(command, self.client.call(request))
         except ArgumentError as error:
@@ -126,7 +143,10 @@ class ControllerApp:
     def _command_line(self, command: Command, words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
         if not words:  # nothing to parse: worth some milliseconds
             return [], {long: default for _, long, default, _ in command.options}
-        sub = argparse.ArgumentParser(prog=f"circusctl {command.name}", description=command.short, allow_abbrev=False)
+        sub = argparse.ArgumentParser(
+            usage=usage(command), description=f"{command.short}.", allow_abbrev=False,
+            epilog=f"`circusctl --help {command.name}` tells more.",
+        )  # fmt: skip
         for _, long, default, told in command.options:
             if isinstance(default, bool):
                 sub.add_argument(f"--{long}", dest=long, action="store_true", default=default, help=told)
@@ -157,97 +177,11 @@ class ControllerApp:
             text += " * You meant another one of those that run:\n" + "".join(f"     {other}\n" for other in others)
         return text.rstrip()
 
-    # What goes on until it is interrupted
-
-    def _listen(self, topics: Sequence[str]) -> int:
-        # CIRCUSCTL_ENDPOINT names a control channel, so it is no help here, as in circus 0.19.
-        found = find_endpoint({name: value for name, value in os.environ.items() if name != ENV_ENDPOINT})
-        endpoint = self.options.endpoint or sibling(found, EVENTS_SOCKET) or DEFAULT_EVENTS
-        with self._consumer(topics, endpoint) as consumer:
-            for topic, body in consumer:
-                say(f"{topic.decode(errors='backslashreplace')}: {body.decode(errors='backslashreplace')}")
-        return OK
-
-    def _consumer(self, topics: Sequence[str], endpoint: str) -> CircusConsumer:
-        from circus.consumer import CircusConsumer
-
-        return CircusConsumer(topics, endpoint=endpoint, ssh_server=self.options.ssh)
-
-    def _events(self, command: Command, args: Sequence[str], options: dict[str, Any]) -> int:
-        from circus.commands.trail import Trail, record_line, rings
-
-        limit, following = options.pop("limit"), options.pop("follow")
-        if limit is None and following and not int(options["since"]):
-            limit = _RECORDS_BEFORE_FOLLOWING
-        trail = Trail(self.client.call, command.message(*args, **options))
-
-        def show(records: Iterable[Mapping[str, Any]]) -> None:
-            for record in records:
-                say(prettify(record, self.options.prettify) if self.options.json else record_line(record))
-            if trail.lost:
-                complain(f"{trail.lost} records were no longer kept")
-
-        try:
-            show(trail.news() if limit is None else deque(trail.news(), maxlen=int(limit)))
-            if following:
-                with self._consumer(["lifecycle."], self._events_endpoint()) as consumer:
-                    for _ in rings(consumer):
-                        show(trail.news())
-        except MessageError as error:
-            complain(f"error: {error}")
-            return REFUSED
-        return OK
-
-    def _events_endpoint(self) -> str:
-        """Where the daemon publishes, as it can be reached from here."""
-        reply = self.client.send_message("globaloptions", option="pubsub_endpoint")
-        if reply.get("status") != "ok":
-            raise CallError(str(reply.get("reason")))
-        return reachable(str(reply["options"]["pubsub_endpoint"]), self.client.endpoint)
-
-
-def prettify(jsonobj: Any, prettify: bool = True) -> str:
-    """JSON for the terminal: on one line, or indented, sorted, and coloured where pygments is installed."""
-    if not prettify:
-        return json.dumps(jsonobj)
-    from importlib import import_module
-
-    text = json.dumps(jsonobj, indent=2, sort_keys=True)
-    try:
-        pygments, lexers, formatters = map(import_module, ("pygments", "pygments.lexers", "pygments.formatters"))
-    except ImportError:
-        return text
-    return str(pygments.highlight(text, lexers.JsonLexer(), formatters.TerminalFormatter())).rstrip()
-
-
-def say(text: str) -> None:
-    """Print for the user, at once."""
-    print(text, flush=True)
-
-
-def complain(text: str) -> None:
-    """Print for the user who did not get what he wanted."""
-    print(text, file=sys.stderr, flush=True)
-
-
-def complete(environ: Mapping[str, str]) -> str:
-    """The names that complete the first word of a command line in bash (COMP_WORDS, COMP_CWORD)."""
-    words = environ.get("COMP_WORDS", "").split()[1:]
-    try:
-        position = int(environ.get("COMP_CWORD", ""))
-    except ValueError:
-        return ""
-    if position != 1:
-        return ""
-    begin = words[0] if words else ""
-    return " ".join(name for name in sorted(MODULES) if name.startswith(begin))
-
 
 def run(argv: Sequence[str]) -> int:
     """Everything but leaving: returns the exit status."""
     if "AUTO_COMPLETE" in os.environ:
-        say(complete(os.environ))
-        return OK
+        return _complete(os.environ)
     parser, options = parse_arguments(argv)
     if options.version:
         say(f"circusctl {__version__}")
@@ -269,62 +203,37 @@ def run(argv: Sequence[str]) -> int:
         app.close()
 
 
-def _shell(app: ControllerApp) -> int:
-    say(f"circusctl {__version__}")
-    app.run(["status"])
-    shell_class()(app.run).cmdloop()
+def _complete(environ: Mapping[str, str]) -> int:
+    """Answer a shell that asks what could come next on a line."""
+    from circus.completion import answer, split
+
+    line = split(environ.get("CIRCUSCTL_LINE", "") or environ.get("COMP_WORDS", ""))[1:-1]
+    parser, options = parse_arguments(line)
+    app = ControllerApp(parser, options)
+    try:
+        text = answer(environ, app.ask)
+    finally:
+        app.close()
+    if text:
+        say(text)
     return OK
 
 
-def shell_class() -> Any:
-    """The prompt: a `cmd.Cmd` in which every command is a word (made here, because only the prompt needs it)."""
-    import cmd
-    import shlex
+def _shell(app: ControllerApp) -> int:
+    from circus.prompt import CircusCtl
 
-    class CircusCtl(cmd.Cmd):
-        prompt = "(circusctl) "
-
-        def __init__(self, run_words: Callable[[Sequence[str]], int]) -> None:
-            super().__init__()
-            self.run_words = run_words
-
-        def do_help(self, arg: str) -> None:
-            """Show the commands, or what one does."""
-            if not arg:
-                self.print_topics("Commands", sorted(MODULES), 15, 80)
-                return
-            found = get_command(arg)
-            self.stdout.write(f"{found.desc}\n" if found is not None else f"*** No help on {arg}\n")
-
-        def do_EOF(self, _: str) -> bool:  # noqa: N802 - the name that cmd gives to the end of input
-            """Leave."""
-            self.stdout.write("\n")
-            return True
-
-        def get_names(self) -> list[str]:
-            return ["do_help", *(f"do_{name}" for name in MODULES)]
-
-        def do_command(self, line: str) -> None:
-            try:
-                self.run_words(shlex.split(line))
-            except ValueError as error:  # an open quote
-                complain(f"error: {error}")
-            except (SystemExit, KeyboardInterrupt):
-                # argparse has said what is wrong; or enough was heard of what goes on for ever.
-                self.stdout.write("\n")
-
-    def bound(name: str) -> Callable[[CircusCtl, str], None]:
-        return lambda shell, rest: shell.do_command(f"{name} {rest}")
-
-    for name in MODULES:
-        setattr(CircusCtl, f"do_{name}", bound(name))
-    return CircusCtl
+    say(f"circusctl {__version__}")
+    app.run(["status"])
+    CircusCtl(app.run, app.ask).cmdloop()
+    return OK
 
 
 def __getattr__(name: str) -> Any:
     """The prompt's class under the name that circus 0.19 gave it."""
     if name == "CircusCtl":
-        return shell_class()
+        from circus.prompt import CircusCtl
+
+        return CircusCtl
     raise AttributeError(f"module 'circus.circusctl' has no attribute {name!r}")
 
 

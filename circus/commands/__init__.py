@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from circus.commands.base import Command as Command
 
 MODULES = {
+    "completion": "completion",
     "decr": "decrproc",
     "dstats": "dstats",
     "events": "events",

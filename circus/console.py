@@ -1,0 +1,148 @@
+"""What circusctl prints, and the commands that are more than one request and its reply.
+
+Owns the two streams that the user sees and the conversations with a daemon; refuses to know the command line and exit
+statuses other than those. Invariant: standard output carries answers alone, everything else goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from circus.client import CircusClient, find_endpoint
+from circus.exc import CallError, MessageError
+from circus.wire.endpoints import DEFAULT_EVENTS, ENV_ENDPOINT, EVENTS_SOCKET, reachable, sibling
+
+if TYPE_CHECKING:
+    import argparse
+
+    from circus.commands.base import Command
+    from circus.consumer import CircusConsumer
+
+OK, NO_ANSWER, NOT_UNDERSTOOD, REFUSED = 0, 1, 2, 3
+_RECORDS_BEFORE_FOLLOWING = 10
+
+# (long flag, whether a value follows, help): what may stand before the command.
+GLOBAL_OPTIONS: Sequence[tuple[str, bool, str]] = (
+    ("--endpoint", True, "where circusd listens (CIRCUSCTL_ENDPOINT, the only daemon, tcp://127.0.0.1:5555)"),
+    ("--timeout", True, "seconds to wait for an answer (5)"),
+    ("--json", False, "print answers as JSON"),
+    ("--prettify", False, "with --json: indented, and on a terminal in colour"),
+    ("--ssh", True, "go through an ssh server, user@host:port"),
+    ("--ssh_keyfile", True, "the key for the ssh server"),
+    ("--help", False, "show this, or with a command its description"),
+    ("--version", False, "show the version"),
+)
+
+
+class Caller(Protocol):
+    """What a conversation needs of circusctl: a client, made when it is first used, and the options of the run."""
+
+    options: argparse.Namespace
+
+    @property
+    def client(self) -> CircusClient: ...
+
+
+def say(text: str) -> None:
+    """Print for the user, at once."""
+    print(text, flush=True)
+
+
+def complain(text: str) -> None:
+    """Print for the user who did not get what he wanted."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def prettify(jsonobj: Any, prettify: bool = True) -> str:
+    """JSON for people: on one line, or indented, sorted, and on a terminal coloured where pygments is installed."""
+    if not prettify:
+        return json.dumps(jsonobj)
+    text = json.dumps(jsonobj, indent=2, sort_keys=True)
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    from importlib import import_module
+
+    try:
+        pygments, lexers, formatters = map(import_module, ("pygments", "pygments.lexers", "pygments.formatters"))
+    except ImportError:
+        return text
+    return str(pygments.highlight(text, lexers.JsonLexer(), formatters.TerminalFormatter())).rstrip()
+
+
+def usage(command: Command) -> str:
+    """How a command is called, as its docstring says it; its name where it says nothing."""
+    begin = f"circusctl {command.name}"
+    lines = (line.strip() for line in command.desc.splitlines())
+    return next((line for line in lines if line == begin or line.startswith(f"{begin} ")), begin)
+
+
+def listen(app: Caller, command: Command, args: Sequence[str], _: dict[str, Any]) -> int:
+    """`circusctl listen`: print what is published, until interrupted."""
+    topics = command.message(*args)
+    # CIRCUSCTL_ENDPOINT names a control channel, so it is no help here, as in circus 0.19.
+    found = find_endpoint({name: value for name, value in os.environ.items() if name != ENV_ENDPOINT})
+    endpoint = app.options.endpoint or sibling(found, EVENTS_SOCKET) or DEFAULT_EVENTS
+    with consumer(app, topics, endpoint) as following:
+        for topic, body in following:
+            say(f"{topic.decode(errors='backslashreplace')}: {body.decode(errors='backslashreplace')}")
+    return OK
+
+
+def events(app: Caller, command: Command, args: Sequence[str], options: dict[str, Any]) -> int:
+    """`circusctl events`: print the journal page by page, and what follows."""
+    from circus.commands.trail import Trail, record_line, rings
+
+    limit, following = options.pop("limit"), options.pop("follow")
+    if limit is None and following and not int(options["since"]):
+        limit = _RECORDS_BEFORE_FOLLOWING
+    trail = Trail(app.client.call, command.message(*args, **options))
+
+    def show(records: Iterable[Mapping[str, Any]]) -> None:
+        for record in records:
+            say(prettify(record, app.options.prettify) if app.options.json else record_line(record))
+        if trail.lost:
+            complain(f"{trail.lost} records were no longer kept")
+
+    try:
+        show(trail.news() if limit is None else deque(trail.news(), maxlen=int(limit)))
+        if following:
+            with consumer(app, ["lifecycle."], events_endpoint(app)) as bell:
+                for _ in rings(bell):
+                    show(trail.news())
+    except MessageError as error:
+        complain(f"error: {error}")
+        return REFUSED
+    return OK
+
+
+def completion(_: Caller, command: Command, args: Sequence[str], __: dict[str, Any]) -> int:
+    """`circusctl completion`: print the script for a shell."""
+    say(command.message(*args))
+    return OK
+
+
+CONVERSATIONS: Mapping[str, Callable[[Caller, Command, Sequence[str], dict[str, Any]], int]] = {
+    "completion": completion,
+    "events": events,
+    "listen": listen,
+}
+
+
+def consumer(app: Caller, topics: Sequence[str], endpoint: str) -> CircusConsumer:
+    """A subscription, through the tunnel if there is one."""
+    from circus.consumer import CircusConsumer
+
+    return CircusConsumer(topics, endpoint=endpoint, ssh_server=app.options.ssh)
+
+
+def events_endpoint(app: Caller) -> str:
+    """Where the daemon publishes, as it can be reached from here."""
+    reply = app.client.send_message("globaloptions", option="pubsub_endpoint")
+    if reply.get("status") != "ok":
+        raise CallError(str(reply.get("reason")))
+    return reachable(str(reply["options"]["pubsub_endpoint"]), app.client.endpoint)

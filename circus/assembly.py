@@ -186,7 +186,8 @@ class Assembly:
 
     def _add(self, spec: WatcherSpec) -> None:
         try:
-            watcher = self._made.get(spec.name.lower()) or Watcher.from_spec(spec)
+            made = self._made.get(spec.name.lower())
+            watcher = Watcher.from_spec(spec) if made is None else made
             watcher.attach(self._services)
             self.fleet.add(watcher)
         except (CircusError, ValueError, OSError) as error:

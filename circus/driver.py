@@ -178,6 +178,9 @@ class Driver:
         self.tell(told.Spawned(effect.wid, effect.generation, process.pid, services.clock.monotonic() - began))
 
     def _gone(self, wid: int, generation: int, status: Any) -> None:
+        process = self._by_wid.get(wid)
+        if process is not None and process.generation == generation:
+            process.ended(status.code)
         self.tell(told.Reaped(wid, generation, status))
 
     def _do_forget(self, effect: do.Forget) -> None:

@@ -58,6 +58,10 @@ class Launcher:
             close_stderr=spec.close_child_stderr,
             stdin_data=spec.stdin_data,
         )
+        self.process_class: type[Process] = Process
+        """What the processes are made of."""
+        self.watcher: Any = None
+        """Whose processes they are, as they are told."""
 
     @property
     def socket_names(self) -> set[str]:
@@ -83,8 +87,8 @@ class Launcher:
                 if name in fds and self._sockets[name].so_reuseport:
                     clones.append(self._sockets[name].reuseport_clone())
                     fds[name] = clones[-1].fileno()
-            process = Process.launch(
-                self.spec.name,
+            process = self.process_class.launch(
+                self.spec,
                 wid,
                 generation,
                 self._builder.build(wid, fds),
@@ -92,6 +96,7 @@ class Launcher:
                 reaper=reaper,
                 inherit=list(fds.values()) if self.spec.use_sockets else [clone.fileno() for clone in clones],
                 stdin=self._stdin(fds),
+                watcher=self.watcher,
             )
         except SocketError as error:
             raise SpawnError("socket", str(error), error.os_errno) from error

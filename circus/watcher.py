@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from circus.config.resolve import add_import_paths
+from circus.driver import Services
 from circus.hooks import resolve_hooks
 from circus.operations import Operations
 from circus.process import Process
@@ -107,6 +108,11 @@ class Watcher(Operations):
         if options.get("env"):
             options["env"] = replaced_env(options["env"], os.environ)
         return cls(name=options.pop("name", ""), cmd=options.pop("cmd", ""), **options)
+
+    def attach(self, services: Services) -> None:
+        """Work for an arbiter from now on; the errors are those of the driver."""
+        super().attach(services)
+        self._launcher.process_class, self._launcher.watcher = self._process_class, self
 
     @property
     def _process_class(self) -> type[Process]:

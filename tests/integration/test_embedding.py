@@ -9,8 +9,8 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 import pytest
 
@@ -18,7 +18,7 @@ from circus import get_arbiter
 from circus.arbiter import Arbiter, ThreadedArbiter
 from circus.client import CircusClient
 from circus.exc import AlreadyExist, EndpointError
-from circus.process import devnull
+from circus.process import RUNNING, Process, devnull
 from circus.watcher import Watcher
 from tests.helpers import proc
 from tests.helpers.waiting import DEADLINE, wait_until
@@ -138,6 +138,73 @@ async def test_watchers_are_added_and_removed(directory: str) -> None:
     assert not any(map(proc.alive, pids))
     assert [watcher.name for watcher in arbiter.watchers] == ["web", "early"]
     await arbiter.stop()
+
+
+# -- with classes of one's own
+
+
+class Greeting(Process):
+    """Puts something into the environment, and remembers that it was started and signalled."""
+
+    made: ClassVar[list[str]] = []
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "env": {**options["env"], "GREETING": "hello"}})
+        self.made.append(f"{self.name} {self.wid} {self.pid > 0}")
+
+    def send_signal(self, signum: int) -> None:
+        self.made.append(f"signal {int(signum)}")
+        super().send_signal(signum)
+
+
+class Curious(Watcher):
+    """Tells what it is asked, and what it tells others."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.seen: list[str] = []
+
+    @property
+    def _process_class(self) -> type[Process]:
+        return Greeting
+
+    async def start(self) -> dict[str, list[int]]:  # type: ignore[override]  # as a program of 0.19 would have it
+        self.seen.append("start")
+        return await super().start()
+
+    def notify_event(self, topic: str, msg: Mapping[str, Any]) -> None:
+        self.seen.append(topic)
+        super().notify_event(topic, msg)
+
+
+async def test_subclasses_of_watcher_and_process_do_the_work(directory: str) -> None:
+    Greeting.made.clear()
+    lines: list[bytes] = []
+    watcher = Curious(
+        "web",
+        "sh -c 'echo $GREETING; exec sleep 1000'",
+        stdout_stream={"stream": lambda data: lines.append(data["data"])},
+        graceful_timeout=5,
+    )
+    arbiter = constructed(directory, watcher)
+    await asyncio.wait_for(arbiter.start(), DEADLINE)
+    assert arbiter.get_watcher("web") is watcher
+    (process,) = watcher.processes.values()
+    assert type(process) is Greeting
+    assert process.watcher is watcher
+    assert (process.is_alive(), process.status, process.wid) == (True, RUNNING, 1)
+    async with asyncio.timeout(DEADLINE):
+        while not lines:  # noqa: ASYNC110 -- what is waited for is a state, seen from outside
+            await asyncio.sleep(0.01)
+    assert lines == [b"hello\n"]
+    os.kill(process.pid, signal.SIGKILL)
+    async with asyncio.timeout(DEADLINE):
+        while process.pid in watcher.processes or not watcher.processes:  # noqa: ASYNC110 -- as above
+            await asyncio.sleep(0.01)
+    assert (process.poll(), process.is_alive()) == (-signal.SIGKILL, False)
+    await asyncio.wait_for(arbiter.stop(), DEADLINE)
+    assert Greeting.made == ["web 1 True", "web 1 True", "signal 15"]
+    assert watcher.seen == ["start", "spawn", "start", "reap", "spawn", "kill", "reap", "stop"]
 
 
 # -- in a thread

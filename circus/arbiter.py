@@ -15,7 +15,9 @@ from typing import Any
 import zmq
 
 from circus.assembly import Assembly
+from circus.controller import Controller
 from circus.exc import AlreadyExist
+from circus.publisher import EventPublisher
 from circus.sockets import CircusSocket
 from circus.spec.arbiter import DEFAULT_STATS_ENDPOINT, ArbiterSpec
 from circus.supervisor import Supervisor
@@ -198,6 +200,42 @@ class Arbiter(Supervisor):
         await self._closed.wait()
 
     stop_controller_and_close_sockets = Supervisor.close
+
+    # -- what programs look at --------------------------------------------------------------------------------------
+
+    def __getattr__(self, name: str) -> Any:
+        """What a `[circus]` section has is an attribute, as in circus 0.19 (`arbiter.pidfile`, `arbiter.debug`)."""
+        if name in ArbiterSpec.__dataclass_fields__:
+            return getattr(self.spec, name)
+        raise AttributeError(f"an arbiter has no attribute {name!r}")
+
+    @property
+    def ctrl(self) -> Controller | None:
+        """The controller, None before there is one."""
+        return self._controller if self.running else None
+
+    @property
+    def evpub_socket(self) -> EventPublisher | None:
+        """Where events go out: `send_multipart([topic, message])` publishes one. None before there is one."""
+        return self._publisher if self.running else None
+
+    @property
+    def context(self) -> zmq.Context[zmq.Socket[bytes]]:
+        """The zmq context in use."""
+        return self._channels.context if self.running else self._context or zmq.Context.instance()
+
+    @property
+    def fqdn(self) -> str:
+        """The full name of this host, with the configured prefix before an `@`. Asking for it may take a while."""
+        import socket
+
+        name, prefix = socket.getfqdn(), self.spec.fqdn_prefix
+        return f"{prefix}@{name}" if prefix else name
+
+    @property
+    def endpoint_owner_mode(self) -> bool:
+        """Whether the control endpoint is a unix socket that belongs to another user."""
+        return bool(self.endpoint_owner) and self.endpoint.startswith("ipc://")
 
     # -- watchers -------------------------------------------------------------------------------------------------
 

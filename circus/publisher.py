@@ -7,6 +7,7 @@ for topics that nobody subscribed to.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import zmq
 
@@ -67,6 +68,11 @@ class EventPublisher:
     def skip(self, topic: bytes) -> None:
         """Count a message that was not made, because there were too many."""
         _count(self.dropped, topic)
+
+    def send_multipart(self, frames: Sequence[bytes | str]) -> None:
+        """Publish (topic, message), as programs of circus 0.19 do that publish something of their own."""
+        topic, body = (frame.encode() if isinstance(frame, str) else frame for frame in frames)
+        self.send(topic, body)
 
     def close(self) -> None:
         """Close the channel; the last events get a moment to leave."""

@@ -6,6 +6,8 @@ the driver's. Invariant: it can be made anywhere; what needs the loop waits unti
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -15,12 +17,17 @@ from circus.config.resolve import add_import_paths
 from circus.driver import Services
 from circus.hooks import resolve_hooks
 from circus.operations import Operations
+from circus.ports import HookCallable
 from circus.process import Process
+from circus.sockets import CircusSocket
 from circus.spec.convert import options_dict
 from circus.spec.watcher import WatcherSpec
 from circus.stream.redirector import Redirector
 
 logger = logging.getLogger("circus")
+
+
+_NEVER_VETO = ("before_stop", "after_stop", "before_signal", "after_signal", "extended_stats")
 
 
 class Watcher(Operations):
@@ -135,9 +142,152 @@ class Watcher(Operations):
             return getattr(self.spec, name)
         raise AttributeError(f"a watcher has no attribute {name!r}")
 
+    @property
+    def optnames(self) -> tuple[str, ...]:
+        """The names of all options in force, free-form ones too."""
+        return tuple(self.options())
+
+    @property
+    def hooks(self) -> dict[str, HookCallable]:
+        """The hooks by name, as they were found."""
+        return resolve_hooks(self.spec.hooks)
+
+    @property
+    def ignore_hook_failure(self) -> list[str]:
+        """The hooks whose failures count as a yes, or do not count at all."""
+        asked_for = [name for name, hook in self.spec.hooks.items() if hook.ignore_failure]
+        return [*_NEVER_VETO, *(name for name in asked_for if name not in _NEVER_VETO)]
+
+    @property
+    def pids(self) -> list[int]:
+        """The pids of its processes."""
+        return list(self.processes)
+
+    @property
+    def sockets(self) -> Mapping[str, CircusSocket]:
+        """The sockets of its arbiter by name."""
+        return self._services.sockets if self.attached else {}
+
+    @property
+    def arbiter(self) -> Any:
+        """The arbiter that took it in, None before."""
+        return self._services.arbiter if self.attached else None
+
+    def initialize(self, evpub_socket: Any, sockets: Any, arbiter: Any) -> None:
+        """Nothing: an arbiter attaches its watchers itself."""
+
     def options(self) -> dict[str, Any]:
         """All options in force, under the names of the ini file."""
         return {**options_dict(self.spec, cwd=_directory()), "numprocesses": self.numprocesses}
+
+    # -- processes, as 0.19 let one look at them and meddle with them -----------------------------------------------
+
+    def get_active_processes(self) -> list[Process]:
+        """The processes that have not ended, by slot."""
+        return [process for _, process in sorted(self._by_wid.items()) if process.is_alive()]
+
+    def process_info(self, pid: int, extended: bool = False) -> Any:
+        """What a process uses, with what the hook extended_stats adds; KeyError when it is none of ours."""
+        found = self.processes[int(pid)].info()
+        hook = self.hooks.get("extended_stats") if extended else None
+        if hook is not None:
+            hook(self, self.arbiter, "extended_stats", pid=pid, stats=found)
+        return found
+
+    def info(self, extended: bool = False) -> dict[int, Any]:
+        """The same for all its processes by pid."""
+        return {pid: self.process_info(pid, extended) for pid in list(self.processes)}
+
+    def send_signal_process(self, process: Process, signum: int, recursive: bool = False) -> None:
+        """Signal a process, then its children, and theirs when `recursive`."""
+        children = process.children(recursive)
+        self.send_signal(process.pid, signum)
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signum)
+
+    def send_signal_child(self, pid: int, child_id: int, signum: int) -> None:
+        """Signal a child of a process of ours; nothing happens when the child is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            self.processes[int(pid)].send_signal_child(int(child_id), signum)
+
+    def send_signal_children(self, pid: int, signum: int, recursive: bool = False) -> None:
+        """Signal the children of a process of ours, and theirs when `recursive`."""
+        self.processes[int(pid)].send_signal_children(signum, recursive)
+
+    async def kill_process(
+        self, process: Process, stop_signal: int | None = None, graceful_timeout: float | None = None
+    ) -> bool:
+        """End a process: a signal, the grace, SIGKILL; it is replaced. False when it was none of ours any more."""
+        if self.processes.get(process.pid) is not process:
+            return False
+        await self.kill(process.pid, stop_signal, graceful_timeout)
+        return True
+
+    async def kill_processes(self, stop_signal: int | None = None, graceful_timeout: float | None = None) -> None:
+        """The same for all its processes."""
+        await self.kill(None, stop_signal, graceful_timeout)
+
+    def spawn_process(self, recovery_wid: int | None = None) -> bool:  # noqa: ARG002 - 0.19's signature
+        """Begin to start what is missing of it; False when it is stopped."""
+        if self.is_stopped():
+            return False
+        self.submit("resize", name="spawn", delta=0)
+        return True
+
+    async def spawn_processes(self) -> None:
+        """Start what is missing of it, and wait for that."""
+        if not self.is_stopped():
+            await self.submit("resize", name="spawn", delta=0)
+
+    def reap_process(self, pid: int, status: int | None = None) -> None:  # noqa: ARG002 - 0.19's signature
+        """Collect a process of ours if it has ended: the kernel tells of each end, so there is seldom one to be found."""
+        if pid in self.processes:
+            self._services.reaper.sweep()
+
+    def reap_processes(self) -> None:
+        """Collect those that have ended."""
+        if self.attached:
+            self._services.reaper.sweep()
+
+    async def manage_processes(self) -> None:
+        """See to it that as many processes run as there should be, and wait for that; it is done without asking too."""
+        await self.spawn_processes()
+
+    async def reap_and_manage_processes(self) -> None:
+        """Collect those that have ended, and replace them."""
+        self.reap_processes()
+        await self.manage_processes()
+
+    async def remove_expired_processes(self) -> None:
+        """End the processes that are older than `max_age`; that is done without asking too, with the variance."""
+        if self.spec.max_age > 0:
+            expired = [process for process in self.processes.values() if process.age() > self.spec.max_age]
+            await asyncio.gather(*map(self.kill_process, expired))
+
+    async def do_action(self, num: int) -> None:
+        """What `set_opt` says is to be done: 0 for the number of processes, 1 for a graceful reload, -1 for nothing."""
+        if num == 0:
+            await self.manage_processes()
+        elif num > 0 and not self.is_stopped():
+            await self.reload()
+
+    def call_hook(self, hook_name: str, **kwargs: Any) -> bool:
+        """Call a hook here and now, in this thread, and publish how it went; True when there is none of that name.
+
+        The hooks of the lifecycle do not pass here: they are called in a thread of their own.
+        """
+        hook = self.hooks.get(hook_name)
+        if hook is None:
+            return True
+        try:
+            answer = bool(hook(watcher=self, arbiter=self.arbiter, hook_name=hook_name, **kwargs))
+        except Exception as error:
+            logger.exception("hook %s of %r failed", hook_name, self.name)
+            self.notify_event("hook_failure", {"name": hook_name, "error": str(error)})
+            return hook_name in self.ignore_hook_failure
+        self.notify_event("hook_success", {"name": hook_name})
+        return answer
 
 
 def _directory() -> str | None:

@@ -14,19 +14,17 @@ from typing import Any, ClassVar
 
 import pytest
 
-from circus import get_arbiter
-from circus.arbiter import Arbiter, ThreadedArbiter
+from circus.arbiter import ThreadedArbiter
 from circus.client import CircusClient
 from circus.exc import AlreadyExist, EndpointError
 from circus.process import RUNNING, Process, devnull
 from circus.watcher import Watcher
 from tests.helpers import proc
+from tests.helpers.embedding import SLEEPER, constructed, made, until
 from tests.helpers.waiting import DEADLINE, wait_until
 
 # A program with an arbiter keeps one descriptor of it for its workers; opened now, it is no leak of a test.
 devnull()
-
-SLEEPER = {"name": "web", "cmd": "sleep 1000", "graceful_timeout": 5}
 
 
 @pytest.fixture
@@ -34,29 +32,6 @@ def directory() -> Iterator[str]:
     """A directory whose name is short enough for unix sockets."""
     with tempfile.TemporaryDirectory(prefix="circus-") as directory:
         yield directory
-
-
-def endpoints(directory: str) -> dict[str, str]:
-    return {
-        "controller": f"ipc://{directory}/control",
-        "pubsub_endpoint": f"ipc://{directory}/events",
-        "stats_endpoint": f"ipc://{directory}/stats",
-    }
-
-
-def made(directory: str, *watchers: dict[str, Any], **options: Any) -> Arbiter:
-    return get_arbiter(list(watchers), **endpoints(directory), **options)
-
-
-def constructed(directory: str, *watchers: Watcher, **options: Any) -> Arbiter:
-    """By the constructor of circus 0.19."""
-    return Arbiter(
-        list(watchers),
-        f"ipc://{directory}/control",
-        f"ipc://{directory}/events",
-        stats_endpoint=f"ipc://{directory}/stats",
-        **options,
-    )
 
 
 def ask(directory: str, command: str, **properties: Any) -> dict[str, Any]:
@@ -193,14 +168,10 @@ async def test_subclasses_of_watcher_and_process_do_the_work(directory: str) -> 
     assert type(process) is Greeting
     assert process.watcher is watcher
     assert (process.is_alive(), process.status, process.wid) == (True, RUNNING, 1)
-    async with asyncio.timeout(DEADLINE):
-        while not lines:  # noqa: ASYNC110 -- what is waited for is a state, seen from outside
-            await asyncio.sleep(0.01)
+    await until(lambda: lines)
     assert lines == [b"hello\n"]
     os.kill(process.pid, signal.SIGKILL)
-    async with asyncio.timeout(DEADLINE):
-        while process.pid in watcher.processes or not watcher.processes:  # noqa: ASYNC110 -- as above
-            await asyncio.sleep(0.01)
+    await until(lambda: watcher.processes and process.pid not in watcher.processes)
     assert (process.poll(), process.is_alive()) == (-signal.SIGKILL, False)
     await asyncio.wait_for(arbiter.stop(), DEADLINE)
     assert Greeting.made == ["web 1 True", "web 1 True", "signal 15"]

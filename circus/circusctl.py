@@ -95,7 +95,7 @@ class ControllerApp:
         if self._client is None:
             options = self.options
             self._client = CircusClient(
-                endpoint=options.endpoint or find_endpoint(),
+                endpoint=options.endpoint or find_endpoint(here=options.ssh is None),
                 timeout=options.timeout,
                 ssh_server=options.ssh,
                 ssh_keyfile=options.ssh_keyfile,

@@ -205,13 +205,24 @@ def tunnel(endpoint: str, ssh_server: str, ssh_keyfile: str | None = None) -> st
         with contextlib.redirect_stdout(io.StringIO()):
             near, _ = open_tunnel(endpoint, ssh_server, keyfile=ssh_keyfile)
     except ImportError:
-        raise CallError("ssh tunnels need pexpect, which is not installed: pip install pexpect") from None
+        raise CallError("ssh tunnels need pexpect, which is not installed: pip install 'circus[ssh]'") from None
     except Exception as error:  # pyzmq's tunnels raise errors of pexpect, paramiko, and plain ones
         raise CallError(f"no tunnel to {endpoint} through {ssh_server}: {error}") from error
     finally:
         if main:
             signal.signal(signal.SIGHUP, before)
+    # pyzmq does not always learn that ssh failed; then nobody listens where the tunnel should begin.
+    if not _connects(near):
+        raise CallError(f"no tunnel to {endpoint} through {ssh_server}: ssh has failed, `ssh {ssh_server}` may say why")
     return near
+
+
+def _connects(endpoint: str) -> bool:
+    import socket
+
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
 
 
 def numbered(cmd: Mapping[str, Any]) -> tuple[str, bytes]:
@@ -248,10 +259,13 @@ def running_daemons(environ: Mapping[str, str] = os.environ, uid: int | None = N
     return [f"ipc://{path}" for path in paths if _listens(path)]
 
 
-def find_endpoint(environ: Mapping[str, str] = os.environ, uid: int | None = None) -> str:
-    """The control endpoint for who names none: CIRCUSCTL_ENDPOINT, else the only running daemon, else tcp 5555."""
-    named = endpoints.ENV_ENDPOINT in environ
-    return endpoints.find_control(environ, [] if named else running_daemons(environ, uid))
+def find_endpoint(environ: Mapping[str, str] = os.environ, uid: int | None = None, *, here: bool = True) -> str:
+    """The control endpoint for who names none: CIRCUSCTL_ENDPOINT, else the only running daemon, else tcp 5555.
+
+    What runs on this machine is no answer unless it is `here` that is meant.
+    """
+    asked = here and endpoints.ENV_ENDPOINT not in environ
+    return endpoints.find_control(environ, running_daemons(environ, uid) if asked else [])
 
 
 def _listens(path: str) -> bool:

@@ -85,7 +85,8 @@ def listen(app: Caller, command: Command, args: Sequence[str], _: dict[str, Any]
     """`circusctl listen`: print what is published, until interrupted."""
     topics = command.message(*args)
     # CIRCUSCTL_ENDPOINT names a control channel, so it is no help here, as in circus 0.19.
-    found = find_endpoint({name: value for name, value in os.environ.items() if name != ENV_ENDPOINT})
+    environ = {name: value for name, value in os.environ.items() if name != ENV_ENDPOINT}
+    found = find_endpoint(environ, here=app.options.ssh is None)
     endpoint = app.options.endpoint or sibling(found, EVENTS_SOCKET) or DEFAULT_EVENTS
     with consumer(app, topics, endpoint) as following:
         for topic, body in following:
@@ -137,7 +138,8 @@ def consumer(app: Caller, topics: Sequence[str], endpoint: str) -> CircusConsume
     """A subscription, through the tunnel if there is one."""
     from circus.consumer import CircusConsumer
 
-    return CircusConsumer(topics, endpoint=endpoint, ssh_server=app.options.ssh)
+    options = app.options
+    return CircusConsumer(topics, endpoint=endpoint, ssh_server=options.ssh, ssh_keyfile=options.ssh_keyfile)
 
 
 def events_endpoint(app: Caller) -> str:

@@ -26,6 +26,8 @@ class CircusConsumer:
         endpoint: str = DEFAULT_EVENTS,
         ssh_server: str | None = None,
         timeout: float = 1.0,
+        *,
+        ssh_keyfile: str | None = None,
     ) -> None:
         self.topics = [topic.encode() if isinstance(topic, str) else topic for topic in topics]
         self.endpoint = endpoint
@@ -37,7 +39,7 @@ class CircusConsumer:
         prepare(self.pubsub_socket)
         for topic in self.topics:
             self.pubsub_socket.setsockopt(zmq.SUBSCRIBE, topic)
-        connect(self.pubsub_socket, endpoint, ssh_server)
+        connect(self.pubsub_socket, endpoint, ssh_server, ssh_keyfile)
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return self.iter_messages()

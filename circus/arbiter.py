@@ -263,9 +263,7 @@ class Arbiter(Supervisor):
         if name.lower() in {known.name.lower() for known in self.watchers}:
             raise AlreadyExist(f"{name!r} already exist")
         if self.running:
-            watcher.attach(self._services)
-            self.fleet.add(watcher)
-            watcher.notify_event("add", {})
+            self.take_in(watcher)
         else:
             self._made[name.lower()] = watcher
             self.spec = replace(self.spec, watchers=(*self.spec.watchers, watcher.spec))
@@ -273,9 +271,7 @@ class Arbiter(Supervisor):
 
     async def rm_watcher(self, name: str, nostop: bool = False) -> None:
         """Forget a watcher, and stop it unless `nostop`; KeyError when there is none of that name."""
-        watcher = self.get_watcher(name)
-        watcher.notify_event("remove", {})
-        await self.fleet.remove(watcher, stop=not nostop)
+        await self.remove(self.get_watcher(name), stop=not nostop)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -184,15 +184,18 @@ class Driver:
         self.tell(told.Reaped(wid, generation, status))
 
     def _do_forget(self, effect: do.Forget) -> None:
-        process = self._by_pid.pop(effect.pid, None)
-        if process is None:
-            return
-        if self._by_wid.get(effect.wid) is process:
-            del self._by_wid[effect.wid]
-            self._services.sampler.discard(self.name, effect.wid)
-        self._launcher.release(process)
-        for future in self._waiters.pop(effect.pid, ()):
+        process = self._let_go(effect.wid, effect.pid)
+        if process is not None:
+            self._launcher.release(process)
+
+    def _let_go(self, wid: int, pid: int) -> Process | None:
+        process = self._by_pid.pop(pid, None)
+        if process is not None and self._by_wid.get(wid) is process:
+            del self._by_wid[wid]
+            self._services.sampler.discard(self.name, wid)
+        for future in self._waiters.pop(pid, ()):
             future.set_result(None)
+        return process
 
     def _do_send_signal(self, effect: do.SendSignal) -> None:
         process = self._by_pid.get(effect.pid)

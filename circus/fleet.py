@@ -34,6 +34,7 @@ class Fleet:
         self._wave = asyncio.Lock()
         self._dissolving = asyncio.Lock()
         self._stops = 0
+        self._awaited: dict[Watcher, list[asyncio.Future[None]]] = {}
 
     def __len__(self) -> int:
         return len(self._watchers)
@@ -55,6 +56,10 @@ class Fleet:
         if watcher is not None:
             await watcher.extend_stats(pid, stats)
 
+    def find(self, name: str) -> Watcher | None:
+        """The watcher of that name, None when there is none."""
+        return self._watchers.get(name.lower())
+
     def by_priority(self) -> list[Watcher]:
         """The highest priority first, else in the order they were added."""
         return sorted(self._watchers.values(), key=lambda watcher: -watcher.priority)
@@ -65,12 +70,29 @@ class Fleet:
             watcher.close()
         self._watchers.clear()
 
-    async def remove(self, watcher: Watcher, *, stop: bool) -> None:
-        """Forget a watcher, when it is stopped if it shall be; otherwise its processes are left to themselves."""
-        del self._watchers[watcher.name.lower()]
+    async def remove(self, watcher: Watcher, *, stop: bool) -> bool:
+        """Forget a watcher, when it is stopped if it shall be; otherwise its processes are left to themselves.
+
+        Its name is taken until then. False when somebody else has forgotten it meanwhile.
+        """
+        watcher.retired = "rm"
         if stop:
             await watcher.stop()
+        else:
+            watcher.abandon()
         watcher.close()
+        found = self.find(watcher.name) is watcher
+        if found:
+            del self._watchers[watcher.name.lower()]
+        for future in self._awaited.pop(watcher, ()):
+            future.set_result(None)
+        return found
+
+    async def gone(self, watcher: Watcher) -> None:
+        """Wait until a watcher that is being removed is forgotten."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited.setdefault(watcher, []).append(future)
+        await future
 
     async def dissolve(self) -> None:
         """Stop all and forget them. Nothing can be asked of them meanwhile but to stop: what they would start now
@@ -82,7 +104,7 @@ class Fleet:
         async with self._dissolving:
             if not self.quitting:
                 for watcher in self:
-                    watcher.retired = True
+                    watcher.retired = "restart of everything"
                 await self.stop()
             if self.quitting:
                 raise Overtaken("cancelled: quit overtook restart")

@@ -7,6 +7,7 @@ made is given back through `release`, which drains its pipes before they are clo
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from circus.events.bus import Bus
@@ -17,8 +18,21 @@ from circus.runtime.child_setup import resolve_identity, resolve_limits
 from circus.runtime.reaper import Reaper
 from circus.sockets import CircusSocket, CircusSockets
 from circus.spec.watcher import WatcherSpec
-from circus.stream.outputs import Outputs, make_streams
+from circus.stream.outputs import Outputs, Streams, make_streams
 from circus.wire.events import Cause
+
+# What the environment of a process is made of.
+_ENVIRONMENT = ("env", "copy_env", "copy_path", "virtualenv", "virtualenv_py_ver")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How processes of one spec are made: everything about them that is the same for all."""
+
+    spec: WatcherSpec
+    builder: CommandBuilder
+    launch: Launch
+    streams: Streams
 
 
 class Launcher:
@@ -31,7 +45,7 @@ class Launcher:
         bus: where captured output and what was lost of it are told.
 
     Raises:
-        SpawnError: limits or user cannot be had on this system.
+        CircusError: limits, user or environment cannot be had on this system.
         ValueError: a stream cannot be made.
     """
 
@@ -42,37 +56,65 @@ class Launcher:
         sockets: CircusSockets,
         bus: Bus,
     ) -> None:
-        self.spec = spec
-        self._sockets = sockets
-        self._bus = bus
-        self._builder = CommandBuilder(spec, environ)
-        self._streams = make_streams(spec, self._builder.env)
-        self.outputs = Outputs(self._streams, bus, self._tell_loss)
-        self._launch = Launch(
-            limits=resolve_limits(spec.rlimits),
-            identity=resolve_identity(spec.uid, spec.gid),
-            pipe_stdout=self._streams.captured("stdout"),
-            pipe_stderr=self._streams.captured("stderr"),
-            close_stdin=spec.close_child_stdin,
-            close_stdout=spec.close_child_stdout,
-            close_stderr=spec.close_child_stderr,
-            stdin_data=spec.stdin_data,
-        )
+        self._environ, self._sockets, self._bus = environ, sockets, bus
+        self._recipe = self._made(spec, None)
+        self.outputs = Outputs(self._recipe.streams, bus, self._tell_loss)
         self.process_class: type[Process] = Process
         """What the processes are made of."""
         self.watcher: Any = None
         """Whose processes they are, as they are told."""
 
     @property
+    def spec(self) -> WatcherSpec:
+        """What is run."""
+        return self._recipe.spec
+
+    def recipe(self, spec: WatcherSpec, after: Recipe | None = None) -> Recipe:
+        """Make everything ready for another spec, without using it yet; `after` is the one that will be in use by then.
+
+        What does not change is kept: streams that go on, and an environment that a hook has put something into.
+
+        Raises:
+            CircusError: limits, user, environment or words cannot be had.
+            ValueError: a stream cannot be made.
+            OSError: a stream cannot be opened.
+        """
+        recipe = self._made(spec, after or self._recipe)
+        recipe.builder.build(1, self._fds())
+        return recipe
+
+    def respecify(self, recipe: Recipe) -> None:
+        """Make the processes to come by a recipe; streams that have changed are changed under the living ones."""
+        self._recipe = recipe
+        self.outputs.change(recipe.streams)
+
+    def _made(self, spec: WatcherSpec, before: Recipe | None) -> Recipe:
+        builder = CommandBuilder(spec, self._environ)
+        if before is not None and all(getattr(spec, name) == getattr(before.spec, name) for name in _ENVIRONMENT):
+            builder.env = before.builder.env
+        streams = make_streams(spec, builder.env, None if before is None else before.streams)
+        launch = Launch(
+            limits=resolve_limits(spec.rlimits),
+            identity=resolve_identity(spec.uid, spec.gid),
+            pipe_stdout=streams.captured("stdout"),
+            pipe_stderr=streams.captured("stderr"),
+            close_stdin=spec.close_child_stdin,
+            close_stdout=spec.close_child_stdout,
+            close_stderr=spec.close_child_stderr,
+            stdin_data=spec.stdin_data,
+        )
+        return Recipe(spec=spec, builder=builder, launch=launch, streams=streams)
+
+    @property
     def socket_names(self) -> set[str]:
         """The sockets it names in its command or gives on standard input."""
         stdin = {self.spec.stdin_socket.lower()} if self.spec.stdin_socket else set()
-        return set(self._builder.sockets) | stdin
+        return set(self._recipe.builder.sockets) | stdin
 
     @property
     def env(self) -> dict[str, str]:
         """The environment of the processes to come; changes are in force for the next one."""
-        return self._builder.env
+        return self._recipe.builder.env
 
     def launch(self, wid: int, generation: int, reaper: Reaper) -> Process:
         """Start a process.
@@ -82,8 +124,8 @@ class Launcher:
         """
         clones: list[CircusSocket] = []
         try:
-            fds = {name: sock.fileno() for name, sock in self._sockets.items()}
-            for name in self._builder.sockets:
+            fds = self._fds()
+            for name in self._recipe.builder.sockets:
                 if name in fds and self._sockets[name].so_reuseport:
                     clones.append(self._sockets[name].reuseport_clone())
                     fds[name] = clones[-1].fileno()
@@ -91,8 +133,8 @@ class Launcher:
                 self.spec,
                 wid,
                 generation,
-                self._builder.build(wid, fds),
-                self._launch,
+                self._recipe.builder.build(wid, fds),
+                self._recipe.launch,
                 reaper=reaper,
                 inherit=list(fds.values()) if self.spec.use_sockets else [clone.fileno() for clone in clones],
                 stdin=self._stdin(fds),
@@ -107,6 +149,9 @@ class Launcher:
                 clone.close()
         self.outputs.add(process)
         return process
+
+    def _fds(self) -> dict[str, int]:
+        return {name: sock.fileno() for name, sock in self._sockets.items()}
 
     def _stdin(self, fds: Mapping[str, int]) -> int | None:
         if self.spec.stdin_socket is None:

@@ -9,22 +9,28 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
+from circus.changing import Changing
 from circus.core import stimuli as told
 from circus.core.origin import Origin
-from circus.driver import Driver, Services, current_origin
+from circus.driver import Services, current_origin
 from circus.exc import CircusError, HookError, Overtaken
 from circus.process import Process
+from circus.spec.diff import watcher_changes
+from circus.spec.fields import Effect
+from circus.spec.typed import updated
 from circus.spec.watcher import WatcherSpec
+from circus.wire.changes import told_changes
 
 logger = logging.getLogger("circus")
 
 _operation_ids = itertools.count(1)
 
 
-class Operations(Driver):
+class Operations(Changing):
     """Reads, and operations that queue.
 
     Attributes:
@@ -37,13 +43,13 @@ class Operations(Driver):
         super().__init__(spec)
         self.stops = 0
         """How often it was told to stop."""
-        self.retired = False
-        """It is stopped to be forgotten, and does nothing else any more."""
+        self.retired: str | None = None
+        """By what it is stopped to be forgotten; it does nothing else any more."""
 
     def attach(self, services: Services) -> None:
         """Work for an arbiter from now on; the errors are those of the driver."""
         super().attach(services)
-        self.retired = False
+        self.retired = None
 
     def __repr__(self) -> str:
         return f"<Watcher {self.name!r} {self.lifecycle.public_state}>"
@@ -113,7 +119,7 @@ class Operations(Driver):
         if kind == "stop":
             self.stops += 1
         elif self.retired or self._services.quitting():
-            by = "quit" if self._services.quitting() else "restart of everything"
+            by = "quit" if self._services.quitting() else self.retired
             future.set_exception(Overtaken(f"cancelled: {by} overtook {details.get('name') or kind} of '{self.name}'"))
             return future
         operation = told.Operation(id=next(_operation_ids), kind=kind, origin=current_origin(), **details)
@@ -155,6 +161,70 @@ class Operations(Driver):
         """This many processes; answers with the new target."""
         return self.submit("resize", name="set", target=target)
 
+    def set(self, options: Mapping[str, object]) -> Awaitable[dict[str, str]]:
+        """Change options, all of them or none; answers with the `effect` on what runs.
+
+        Raises:
+            CircusError: at once, when a value is wrong or cannot be had; nothing has changed then.
+        """
+        flat = dict(options)
+        hooks = flat.pop("hooks", None)
+        if isinstance(hooks, Mapping):  # each for itself, the others stay
+            flat |= {f"hooks.{hook}": value for hook, value in hooks.items()}
+        spec = updated(self.lifecycle.coming_spec, flat)
+        anew = [key.removeprefix("hooks.") for key in flat if key.startswith("hooks.")]
+        target = spec.numprocesses if "numprocesses" in options else None
+        return self.change(spec, name="set", target=target, keys=tuple(options), anew=anew)
+
+    def change(
+        self,
+        spec: WatcherSpec,
+        *,
+        name: str,
+        target: int | None = None,
+        keys: tuple[str, ...] = (),
+        anew: Collection[str] = (),
+        replacing: bool = False,
+    ) -> Awaitable[dict[str, str]]:
+        """Have another spec, of the same name, in force; answers with the `effect` on what runs.
+
+        Args:
+            spec: which.
+            name: what the operator called it.
+            target: how many processes there shall be; None for as many as now.
+            keys: the options that somebody set, one event each.
+            anew: hooks whose modules are imported again.
+            replacing: replace the processes even if they would rather be signalled.
+
+        Raises:
+            CircusError: at once, when it cannot be had; nothing has changed then.
+        """
+        number = self.numprocesses if target is None else target
+        if spec.singleton and number > 1:
+            raise CircusError("Singleton watcher has a single process")
+        if not spec.cmd.strip():
+            raise CircusError(f"watcher {self.name!r} has nothing to run: cmd is empty")
+        before = replace(self.lifecycle.coming_spec, numprocesses=self.numprocesses)
+        made = self.prepare(spec, anew)
+        options = watcher_changes(before, replace(spec, numprocesses=number))
+        effect = max((option.effect for option in options), default=Effect.NOTHING)
+        if replacing or before.stdin_data != spec.stdin_data:
+            effect = max(effect, Effect.RELOAD)
+        change = told.Change(
+            spec=spec,
+            effect=effect,
+            target=target,
+            replacing=replacing,
+            keys=keys,
+            told=told_changes(options),
+            made=made,
+        )
+        return self.submit("change", name=name, change=change, start_cause="reload")
+
+    def abandon(self) -> None:
+        """Leave its processes to themselves; it is to be forgotten. What they still print goes where it went."""
+        self.tell(told.Abandoned(current_origin()))
+
     async def kill(
         self, pid: int | None = None, signum: int | None = None, graceful_timeout: float | None = None
     ) -> None:
@@ -188,7 +258,7 @@ class Operations(Driver):
         self._hooks.close()
         for answer in self._asked.copy():
             answer.set_exception(HookError(f"'{self.name}' is gone"))
-        self._launcher.close_streams()
+        self._close_streams()
         self._services.watch_sockets(self, False)
         self._services.sampler.remove_watcher(self.name)
 

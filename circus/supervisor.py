@@ -12,12 +12,12 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
-from circus.assembly import Assembly
 from circus.core.origin import Origin
 from circus.driver import current_origin
 from circus.events.journal import Journal
 from circus.exc import CircusError, ConfigError
 from circus.ports import WatcherLike
+from circus.reconfigure import Reconfiguration
 from circus.sockets import CircusSocket
 from circus.spec.arbiter import ArbiterSpec
 from circus.stats.channel import StatsChannel
@@ -30,7 +30,7 @@ logger = logging.getLogger("circus")
 WatcherIter = Callable[..., Iterable[WatcherLike]]
 
 
-class Supervisor(Assembly):
+class Supervisor(Reconfiguration):
     """The daemon as commands, hooks and signals see it.
 
     Attributes:

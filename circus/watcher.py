@@ -21,6 +21,7 @@ from circus.ports import HookCallable
 from circus.process import Process
 from circus.sockets import CircusSocket
 from circus.spec.convert import options_dict
+from circus.spec.diff import flat
 from circus.spec.watcher import WatcherSpec
 from circus.stream.redirector import Redirector
 
@@ -179,6 +180,10 @@ class Watcher(Operations):
     def options(self) -> dict[str, Any]:
         """All options in force, under the names of the ini file."""
         return {**options_dict(self.spec, cwd=_directory()), "numprocesses": self.numprocesses}
+
+    def all_options(self) -> dict[str, Any]:
+        """These, and everything else that is set on it, by the names of an ini file."""
+        return flat(self.spec) | self.options()
 
     # -- processes, as 0.19 let one look at them and meddle with them -----------------------------------------------
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from circus.commands.base import Command as Command
 
 MODULES = {
+    "add": "addwatcher",
     "completion": "completion",
     "decr": "decrproc",
     "dstats": "dstats",
@@ -20,6 +21,7 @@ MODULES = {
     "get": "get",
     "globaloptions": "globaloptions",
     "incr": "incrproc",
+    "ipython": "ipythonshell",
     "kill": "kill",
     "list": "list",
     "listen": "listen",
@@ -30,6 +32,8 @@ MODULES = {
     "quit": "quit",
     "reload": "reload",
     "restart": "restart",
+    "rm": "rmwatcher",
+    "set": "set",
     "signal": "sendsignal",
     "start": "start",
     "stats": "stats",

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class Get(Command):
     """Tell options of a watcher.
 
-    Every key that `options` lists can be asked for, free-form ones too.
+    Every key that `options` lists can be asked for, free-form ones too, and every option under the name that `set`
+    takes: `autostart`, `rlimit_nofile`, `hooks.before_start`, `stdout_stream.filename`, `env.PATH`.
 
     Request:
 
@@ -46,7 +47,7 @@ class Get(Command):
         keys = props["keys"]
         if not isinstance(keys, list):
             raise MessageError("'keys' isn't a list")
-        known = watcher.options()
+        known = watcher.all_options()
         for key in keys:
             if not isinstance(key, str) or key not in known:
                 raise MessageError(f"{key!r} option not found")

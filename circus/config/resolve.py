@@ -11,6 +11,7 @@ import importlib.util
 import os
 import site
 import sys
+from collections.abc import Callable
 from typing import Any
 
 
@@ -37,6 +38,22 @@ def resolve_name(dotted: str) -> Any:
     return _walk(module, rest, dotted)
 
 
+def import_anew(dotted: str) -> None:
+    """Run the code anew of the module that a name leads to, where it was imported before; ImportError if that fails.
+
+    Modules of Python and of Circus stay as they are.
+    """
+    path = dotted.strip().partition(":")[0]
+    if path.partition(".")[0] in (*sys.stdlib_module_names, "circus"):
+        return
+    while path not in sys.modules:
+        if not path or _is_module(path):
+            return  # whoever imports it now gets the present code
+        path = path.rpartition(".")[0]
+    importlib.invalidate_caches()
+    _guarded(lambda: importlib.reload(sys.modules[path]), path, dotted)
+
+
 def add_import_paths(pythonpath: str) -> None:
     """Make the directories of a watcher's PYTHONPATH importable here too, for its hooks; permanent, as in 0.19."""
     for directory in pythonpath.split(":"):
@@ -55,8 +72,12 @@ def _is_module(name: str) -> bool:
 
 
 def _import(name: str, dotted: str) -> Any:
+    return _guarded(lambda: importlib.import_module(name), name, dotted)
+
+
+def _guarded(imported: Callable[[], Any], name: str, dotted: str) -> Any:
     try:
-        return importlib.import_module(name)
+        return imported()
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
             raise ImportError(f"cannot find {dotted!r}: there is no module {error.name!r}") from error

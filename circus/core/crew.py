@@ -75,7 +75,8 @@ class Crew(Ending):
             slot = self.slots.get(self._held.pop(0))
             if slot is not None and slot.held:
                 self._let_go(slot)
-                return
+                if self.spec.warmup_delay > 0:
+                    return
 
     def spawned(self, slot: Slot, pid: int, seconds: float) -> None:
         """The process exists."""
@@ -86,13 +87,18 @@ class Crew(Ending):
         slot.spawned_by = Origin(kind="record", trace=origin.trace)
         self.tell("process.spawned", origin, slot, slot.spawned_by, cause=slot.start_cause,
                   replacement=slot.replaces, generation=slot.generation, spawn_seconds=seconds)  # fmt: skip
-        if self.spec.max_age > 0:
-            bonus = round(self.random() * self.spec.max_age_variance)
-            self.arm("max_age", slot.wid, self.spec.max_age + bonus)
+        self.limit_age(slot)
         if "after_spawn" in self.spec.hooks:
             self.call_hook("after_spawn", slot, slot.spawned_by, pid=pid)
         else:
             self.came_up(slot)
+
+    def limit_age(self, slot: Slot) -> None:
+        """Let the process be replaced at its `max_age`, counted from its spawn; the bonus is drawn here."""
+        self.disarm("max_age", slot.wid)
+        if self.spec.max_age > 0:
+            bonus = round(self.random() * self.spec.max_age_variance)
+            self.arm("max_age", slot.wid, max(slot.spawned_at + self.spec.max_age + bonus - self.now, 0.0))
 
     def came_up(self, slot: Slot) -> None:
         """Nothing more stands between the process and its work."""

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from circus.core.origin import Origin
+from circus.spec.watcher import WatcherSpec
 
 
 class Spawn(msgspec.Struct, frozen=True, gc=False):
@@ -109,6 +110,20 @@ class Forget(msgspec.Struct, frozen=True, gc=False):
     pid: int
 
 
+class Abandon(msgspec.Struct, frozen=True, gc=False):
+    """The process of the slot runs on without us; only its output and, in the end, its status are taken."""
+
+    wid: int
+    pid: int
+
+
+class Respecify(msgspec.Struct, frozen=True, gc=False):
+    """Do with the new options whatever is done from here on; `made` is what was made ready for them."""
+
+    spec: WatcherSpec
+    made: Any
+
+
 class OpenStreams(msgspec.Struct, frozen=True, gc=False):
     """Output will come."""
 
@@ -143,6 +158,8 @@ Effect = (
     | Refuse
     | Fail
     | Forget
+    | Abandon
+    | Respecify
     | OpenStreams
     | CloseStreams
     | WatchSockets

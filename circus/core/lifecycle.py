@@ -1,21 +1,20 @@
 """The whole decision about one watcher: stimulus in, effects out.
 
-Owns the queue of commands and draws the conclusions; the slots are the crew's, the way up and down the passage's. No
-clock, no loop, no I/O: `handle` is told the monotonic time and returns what to do. Invariant: every operation that is
-submitted is answered or refused exactly once.
+Takes facts in and draws the conclusions; the slots are the crew's, the way up and down the passage's, the commands the
+queue's. No clock, no loop, no I/O: `handle` is told the monotonic time and returns what to do. Invariant: conclusions
+are drawn from the counts until nothing moves any more.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from circus.core import effects as do
 from circus.core import stimuli as told
 from circus.core.origin import Origin
-from circus.core.passage import Passage
 from circus.core.process_fsm import ProcessEvent
+from circus.core.queueing import Queueing
 from circus.core.reloading import Reloading
 from circus.core.slots import Slot
 from circus.core.stimuli import Operation, Stimulus
@@ -25,18 +24,16 @@ from circus.spec.watcher import WatcherSpec
 _S, _E = WatcherState, WatcherEvent
 
 
-class Lifecycle(Passage):
+class Lifecycle(Queueing):
     """One watcher's brain."""
 
     def __init__(self, spec: WatcherSpec, *, random: Callable[[], float], signal_names: Mapping[int, str]) -> None:
         super().__init__(spec, random=random, signal_names=signal_names)
-        self.queue: deque[Operation] = deque()
-        self.current: Operation | None = None
-        self.reloading: Reloading | None = None
         self._dispatch: dict[type, Callable[[Any], None]] = {
             told.Submitted: self._submitted,
             told.KillAsked: self._kill_asked,
             told.SignalAsked: self._signal_asked,
+            told.Abandoned: self._abandoned,
             told.Hastened: self._hastened,
             told.Spawned: self._spawned,
             told.SpawnFailed: self._spawn_failed,
@@ -67,91 +64,6 @@ class Lifecycle(Passage):
         self._settle()
         return crew.effects
 
-    # -- commands -------------------------------------------------------------------------------------------------
-
-    def _submitted(self, stimulus: told.Submitted) -> None:
-        operation = stimulus.operation
-        operation.submitted = self.crew.now
-        if operation.kind == "stop":
-            self._overtake()
-        self.queue.append(operation)
-
-    def _overtake(self) -> None:
-        waiting = [op for op in self.queue if op.kind != "stop"]
-        if self.current is not None and self.current.kind != "stop":
-            waiting.insert(0, self.current)
-            self.current = None
-            # Whatever it waited for answers to nobody now; the stop begins at once, in any state.
-            if self._phase in ("before_start", "after_start"):
-                self._phase = None
-        for op in waiting:
-            self._refuse(op, f"cancelled: stop overtook {op.name or op.kind} of '{self.spec.name}'")
-        self.queue = deque(op for op in self.queue if op.kind == "stop")
-        if self.state is _S.STOPPING:
-            self.want = Want.DOWN
-
-    def _refuse(self, op: Operation, reason: str) -> None:
-        self.crew.effects.append(do.Refuse(op.id, reason))
-
-    def _answer(self, info: Any = None) -> None:
-        if self.current is not None:
-            self.crew.effects.append(do.Answer(self.current.id, info))
-            self.current = None
-
-    def _begin(self, op: Operation) -> None:
-        self.current = op
-        self._origin = op.origin
-        op.after_generation = self.crew.generation
-        self._start_cause, self._replaces = op.start_cause, op.kind == "restart"
-        getattr(self, f"_begin_{op.kind}")(op)
-
-    def _begin_start(self, op: Operation) -> None:
-        crew = self.crew
-        if self.state in (_S.STOPPED, _S.WAITING):
-            if self.spec.on_demand and not op.by_socket:
-                if self.state is _S.STOPPED:
-                    self._sleep()
-                self._answer({"started": [], "kept": []})
-                return
-            self._come_up(_E.SOCKET_READY if self.state is _S.WAITING else _E.START)
-            return
-        op.kept.extend(slot.pid for slot in crew.slots.values() if slot.alive and not slot.ending and slot.pid)
-        if self.state is _S.BACKOFF:
-            self._to(_E.START)
-            for slot in list(crew.slots.values()):
-                slot.origin = op.origin
-                crew.retry(slot)
-        self._reconcile(op.start_cause, op.origin)
-
-    def _begin_stop(self, op: Operation) -> None:
-        if self.state is _S.STOPPED:
-            self._answer()
-        elif self.state is _S.WAITING:
-            self._cease()
-            self._answer()
-        else:
-            self._go_down(_E.STOP, Want.DOWN, op.origin)
-
-    def _begin_restart(self, op: Operation) -> None:
-        if self.state in (_S.STOPPED, _S.WAITING):
-            self._begin_start(op)
-        else:
-            self._go_down(_E.RESTART, Want.UP, op.origin)
-
-    def _begin_reload(self, op: Operation) -> None:
-        if self.state is not _S.ACTIVE:
-            self._begin_start(op)
-            return
-        self._to(_E.RELOAD)
-        self.reloading = Reloading(self.crew, op)
-        self.reloading.begin()
-
-    def _begin_resize(self, op: Operation) -> None:
-        target = op.target if op.target is not None else self.target + op.delta
-        self.crew.target = max(0, target)
-        if self.state not in (_S.STOPPED, _S.WAITING):
-            self._reconcile("scale", op.origin)
-
     # -- what follows from where things stand -----------------------------------------------------------------------
 
     def _settle(self) -> None:
@@ -169,7 +81,10 @@ class Lifecycle(Passage):
 
     def _may_begin(self, op: Operation) -> bool:
         # A stop begins in any state; everything else waits until the watcher is down or up.
-        return op.kind == "stop" or self.state is not _S.STOPPING
+        # A change also waits until the processes of a start are there: those must be replaced too.
+        return op.kind == "stop" or not (
+            self.state is _S.STOPPING or (op.kind == "change" and self.state is _S.STARTING)
+        )
 
     def _conclude_starting(self) -> None:
         crew = self.crew
@@ -197,7 +112,7 @@ class Lifecycle(Passage):
         crew = self.crew
         if crew.unsettled or crew.running:
             op, leaving = self.current, crew.ending or crew.parting
-            if op is not None and not crew.unsettled and not (op.kind == "resize" and leaving):
+            if op is not None and not crew.unsettled and not (op.resizes and leaving):
                 self._finish()
         elif crew.alive or crew.parting:
             return
@@ -217,6 +132,8 @@ class Lifecycle(Passage):
             reloading.finish()
             if not reloading.ok:
                 self._reload_failed(reloading)
+            elif reloading.operation.change is not None:
+                self._reconcile("scale", reloading.operation.origin)
 
     def _reload_failed(self, reloading: Reloading) -> None:
         op = reloading.operation
@@ -244,7 +161,9 @@ class Lifecycle(Passage):
         if self.current is not None:
             self._finish()
 
-    def _outcome(self, op: Operation) -> dict[str, list[int]]:
+    def _outcome(self, op: Operation) -> dict[str, Any]:
+        if op.change is not None:
+            return {"effect": op.did.name.lower()}
         info = {"started": op.started, "kept": op.kept}
         return info if op.kind == "start" else {"stopped": op.stopped, **info}
 

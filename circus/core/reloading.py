@@ -22,7 +22,7 @@ class Reloading:
     def __init__(self, crew: Crew, operation: Operation) -> None:
         self.crew, self.operation = crew, operation
         spec = crew.spec
-        if spec.send_hup:
+        if spec.send_hup and not (operation.change is not None and operation.change.replacing):
             self.mode = "hup"
         elif operation.sequential or spec.singleton:
             self.mode = "sequential"

@@ -5,22 +5,45 @@ Every fact about a process carries its wid and, where a late one could be mistak
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from circus.core.exit_status import ExitStatus
 from circus.core.origin import Origin
+from circus.spec.fields import Effect
+from circus.spec.watcher import WatcherSpec
 
-OperationKind = Literal["start", "stop", "restart", "reload", "resize"]
+OperationKind = Literal["start", "stop", "restart", "reload", "resize", "change"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Other options for a watcher that lives. Everything in it was checked: nothing can fail when it is put in force.
+
+    `effect` is what the options ask for of a running watcher; `target` the new number of processes, None when the
+    options do not speak of it; `replacing` wants the processes replaced even where `send_hup` would do with a signal.
+    `keys` are the options that somebody set, one event `updated` each; `told` what really differs, for the record.
+    `made` is what the driver made ready for it, not looked at here.
+    """
+
+    spec: WatcherSpec
+    effect: Effect
+    target: int | None = None
+    replacing: bool = False
+    keys: tuple[str, ...] = ()
+    told: tuple[Mapping[str, Any], ...] = ()
+    made: object = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Operation:
     """A command for one watcher, to be answered once by its `id`.
 
-    `name` is what the operator called it, for texts. `resize` carries `delta` or `target`; `reload` carries `sequential`; `start_cause` is what the spawns of a start
+    `name` is what the operator called it, for texts. `resize` carries `delta` or `target`; `reload` carries
+    `sequential`; `change` carries a `change`, and in `did` what came of it; `start_cause` is what the spawns of a start
     are counted as (boot, manual).
     """
 
@@ -33,11 +56,18 @@ class Operation:
     sequential: bool = False
     start_cause: str = "manual"
     by_socket: bool = False
+    change: Change | None = None
+    did: Effect = Effect.NOTHING
     submitted: float = 0.0
     after_generation: int = 0
     stopped: list[int] = field(default_factory=list)
     started: list[int] = field(default_factory=list)
     kept: list[int] = field(default_factory=list)
+
+    @property
+    def resizes(self) -> bool:
+        """Whether it is about how many processes there are, so that it is done when the surplus has gone."""
+        return self.kind == "resize" or self.did is Effect.RESIZE
 
 
 class Submitted(msgspec.Struct, frozen=True, gc=False):
@@ -61,6 +91,12 @@ class SignalAsked(msgspec.Struct, frozen=True, gc=False):
     origin: Origin
     wid: int
     signum: int
+
+
+class Abandoned(msgspec.Struct, frozen=True, gc=False):
+    """The watcher is to be forgotten as it is: its processes run on and are nobody's."""
+
+    origin: Origin
 
 
 class Hastened(msgspec.Struct, frozen=True, gc=False):
@@ -130,6 +166,7 @@ Stimulus = (
     Submitted
     | KillAsked
     | SignalAsked
+    | Abandoned
     | Hastened
     | Spawned
     | SpawnFailed

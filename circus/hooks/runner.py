@@ -12,12 +12,12 @@ import inspect
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from circus import logger
-from circus.config.resolve import resolve_name
+from circus.config.resolve import import_anew, resolve_name
 from circus.exc import HookError
 from circus.hooks.facade import Facade, Loop
 from circus.ports import ArbiterLike, HookCallable, WatcherLike
@@ -59,13 +59,18 @@ class _Call:
     began: float | None = None
 
 
-def resolve_hooks(specs: Mapping[str, HookSpec]) -> dict[str, HookCallable]:
-    """The callables of hooks by name; `HookError` says which one cannot be had, and why."""
+def resolve_hooks(specs: Mapping[str, HookSpec], *, anew: Collection[str] = ()) -> dict[str, HookCallable]:
+    """The callables of hooks by name; `HookError` says which one cannot be had, and why.
+
+    The modules of those named in `anew` are imported again, so that code that was changed is in force.
+    """
     found: dict[str, HookCallable] = {}
     for name, spec in specs.items():
         target: Any = spec.target
         if isinstance(target, str):
             try:
+                if name in anew:
+                    import_anew(target)
                 target = resolve_name(target)
             except ImportError as error:
                 raise HookError(f"hook {name}: {error}") from error
@@ -108,6 +113,10 @@ class HookRunner:
         self._thread: _HookThread | None = None
         self._stuck: list[_HookThread] = []
         self._closed = False
+
+    def change(self, specs: Mapping[str, HookSpec], functions: Mapping[str, HookCallable], timeout: float) -> None:
+        """Have these hooks from now on, which `resolve_hooks` has found; calls that were made before are as they were."""
+        self._specs, self._functions, self._timeout = dict(specs), dict(functions), timeout
 
     def has(self, name: str) -> bool:
         """True when the watcher has a hook of that name."""

@@ -85,6 +85,11 @@ class Reaper:
         else:
             self._look_again()
 
+    def report_to(self, pid: int, report: Report) -> None:
+        """Report the end of a process that is watched already to somebody else."""
+        if pid in self._watched:
+            self._watched[pid] = (self._watched[pid][0], report)
+
     def _look_again(self) -> None:
         """Sweep every second as long as something is watched of whose end nothing would tell."""
         if self._sigchld or self._timer is not None or all(fd is not None for fd, _ in self._watched.values()):

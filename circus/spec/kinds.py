@@ -15,6 +15,18 @@ from circus.spec.scalars import Platform, to_bool, to_mask, to_signum, to_user
 _HIGHEST = 2**63 - 1
 
 
+def _never(_: object) -> bool:
+    return False
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Kind:
     """`word` names the kind in the reference, `expected` says in a mistake what should have been there, and
@@ -26,6 +38,8 @@ class Kind:
     complaint: str
     parse: Callable[[str, Platform], object]
     accepts: Callable[[object], bool]
+    typed: Callable[[object], bool] = _never
+    """True for a value of the right type that may be out of its bounds."""
 
 
 def integer(low: int = -_HIGHEST - 1, high: int = _HIGHEST) -> Kind:
@@ -45,7 +59,14 @@ def integer(low: int = -_HIGHEST - 1, high: int = _HIGHEST) -> Kind:
     def accepts(value: object) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
-    return Kind(word="integer", expected=expected, complaint="isn't an integer", parse=parse, accepts=accepts)
+    return Kind(
+        word="integer",
+        expected=expected,
+        complaint="isn't an integer",
+        parse=parse,
+        accepts=accepts,
+        typed=_is_integer,
+    )
 
 
 def number(low: float | None = None, *, above: float | None = None, unit: str = "seconds", high: float = 1e9) -> Kind:
@@ -75,7 +96,14 @@ def number(low: float | None = None, *, above: float | None = None, unit: str = 
     def accepts(value: object) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and fits(value)
 
-    return Kind(word=unit or "number", expected=expected, complaint="isn't a number", parse=parse, accepts=accepts)
+    return Kind(
+        word=unit or "number",
+        expected=expected,
+        complaint="isn't a number",
+        parse=parse,
+        accepts=accepts,
+        typed=_is_number,
+    )
 
 
 def choice(*words: str) -> Kind:
@@ -218,7 +246,7 @@ LOGGER_FILE = Kind(
 TEXT_MAP = Kind(
     word="environment",
     expected="an [env:NAME] section",
-    complaint="isn't an object of strings",
+    complaint="isn't a valid object",
     parse=lambda text, _: text,
     accepts=lambda value: value is None or _is_text_map(value),
 )

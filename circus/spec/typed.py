@@ -19,6 +19,9 @@ from circus.spec.watcher import HOOK_NAMES, HookSpec, WatcherSpec
 
 _STREAMS = ("stdout_stream", "stderr_stream")
 
+LEGACY = frozenset({"retry_in"})
+"""Options that circus 0.19 took without any effect; they are kept as free-form ones."""
+
 
 def validate(name: str, value: object, platform: Platform) -> None:
     """Raise MessageError, in the words of 0.19, unless a watcher has this option and the value fits it."""
@@ -28,14 +31,23 @@ def validate(name: str, value: object, platform: Platform) -> None:
             for key, each in value.items():
                 _require(isinstance(key, str), f"{key!r} isn't a string")
                 _require(isinstance(each, str), f"{key!r} isn't a string")
-        _require(row.kind.accepts(value), f"{name!r} {row.kind.complaint}")
+        if not row.kind.accepts(value):
+            # A value of the right type is out of its bounds: what they are says more than the words of 0.19.
+            fits = row.kind.typed(value)
+            raise MessageError(f"{name!r} must be {row.kind.expected}" if fits else f"{name!r} {row.kind.complaint}")
+        if name == "stop_signal":
+            _require(isinstance(value, int) and value <= platform.highest_signal, f"{value!r} is not a signal")
+    elif name in LEGACY:
+        _require(isinstance(value, int | float) and not isinstance(value, bool), f"{name!r} isn't a number")
     elif name == "hooks":
-        _require(isinstance(value, Mapping), "hooks must be an object")
+        _require(isinstance(value, Mapping), f"{repr(value)[:80]} isn't a valid hook dict")
         assert isinstance(value, Mapping)
         for key in value:
             _require(key in HOOK_NAMES, f"Unknown hook {key!r}")
     elif name in _STREAMS:
-        fits = isinstance(value, Mapping) and bool({"class", "stream", "filename"} & value.keys())
+        _require(isinstance(value, Mapping), f"{name!r} isn't a valid object")
+        assert isinstance(value, Mapping)
+        fits = bool({"class", "stream", "filename"} & value.keys())
         _require(fits, f"{name!r} must be an object with a class, a stream or a filename")
     elif family is None:
         raise MessageError(f"unknown key {name!r}")
@@ -45,6 +57,8 @@ def validate(name: str, value: object, platform: Platform) -> None:
         _require(known and fits, f"{name!r} isn't a valid rlimit setting")
     elif family.field == "hooks":
         _require(name.removeprefix(family.prefix) in HOOK_NAMES, f"Unknown hook {name!r}")
+    elif family.field == "options":
+        _require(isinstance(value, str), f"{name!r} isn't a string")
 
 
 def updated(spec: WatcherSpec, options: Mapping[str, object], *, free_form: bool = False) -> WatcherSpec:
@@ -67,7 +81,7 @@ def updated(spec: WatcherSpec, options: Mapping[str, object], *, free_form: bool
             values[name] = _stream(name, value)
         elif family is not None:
             values[family.field] = _family(values.get(family.field, getattr(spec, family.field)), family, name, value)
-        elif free_form:
+        elif free_form or name in LEGACY:
             values["options"] = {**values.get("options", spec.options), name: value}
         else:
             raise MessageError(f"unknown key {name!r}")

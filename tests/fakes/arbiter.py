@@ -12,8 +12,9 @@ from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from circus.exc import Overtaken
+from circus.exc import AlreadyExist, CircusError, Overtaken
 from circus.ports import WatcherLike
+from circus.spec.watcher import WatcherSpec
 
 
 @dataclass
@@ -46,6 +47,7 @@ class FakeWatcher:
         self.hold: asyncio.Future[None] | None = None
         self.killed: list[tuple[int | None, int | None, float | None]] = []
         self.done: list[str] = []
+        self.changed: list[dict[str, object]] = []
         self.extra: dict[str, Any] = {}
         self.fill()
 
@@ -68,6 +70,19 @@ class FakeWatcher:
 
     def options(self) -> dict[str, Any]:
         return {"numprocesses": self.numprocesses, "stop_signal": 15, "env": {"B": "2", "A": "1"}, **self.extra}
+
+    def all_options(self) -> dict[str, Any]:
+        return {"autostart": self.autostart, **self.options()}
+
+    def set(self, options: Mapping[str, object]) -> Awaitable[dict[str, str]]:
+        if options.get("cmd") == "impossible":
+            raise CircusError("it cannot be had")
+        self.changed.append(dict(options))
+        return self._set()
+
+    async def _set(self) -> dict[str, str]:
+        await self._held("set")
+        return {"effect": "nothing"}
 
     def get_active_pids(self) -> list[int]:
         return list(self.processes)
@@ -179,6 +194,7 @@ class FakeArbiter:
         self.stats = FakeStats(self)
         self.journal = FakeJournal()
         self.done: list[str] = []
+        self.added: list[WatcherSpec] = []
         self.hold: asyncio.Future[None] | None = None
         self.snapshot: Any = {"seq": 7}
 
@@ -217,6 +233,19 @@ class FakeArbiter:
 
     def restart(self, inside_circusd: bool = False) -> Awaitable[None]:
         return self._all("restart from the file" if inside_circusd else "restart", None)
+
+    def add(self, spec: WatcherSpec, *, start: bool = False) -> Awaitable[dict[str, list[int]] | None]:
+        if spec.name.lower() in self.watchers:
+            raise AlreadyExist(f"{spec.name!r} already exist")
+        self.added.append(spec)
+        watcher = self.watchers[spec.name.lower()] = FakeWatcher(spec.name, 0)
+        return self._add(watcher, start)
+
+    async def _add(self, watcher: FakeWatcher, start: bool) -> dict[str, list[int]] | None:
+        return await watcher.start() if start else None
+
+    def remove(self, watcher: WatcherLike, *, stop: bool = True) -> Awaitable[None]:
+        return self._all(f"remove stop={stop}", [watcher])
 
     def quit(self) -> Awaitable[None]:
         return self._all("quit", None)

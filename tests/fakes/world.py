@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from circus.core import effects as do
 from circus.core import stimuli as told
@@ -17,6 +17,8 @@ from circus.core.exit_status import ExitStatus
 from circus.core.lifecycle import Lifecycle
 from circus.core.origin import Origin
 from circus.core.process_fsm import ProcessState
+from circus.spec.diff import watcher_changes
+from circus.spec.fields import Effect
 from circus.spec.watcher import WatcherSpec
 
 NAMES = {1: "SIGHUP", 9: "SIGKILL", 11: "SIGSEGV", 15: "SIGTERM"}
@@ -43,6 +45,8 @@ class World:
         self.asked: list[tuple[str, dict]] = []
         self.told: list[str] = []
         """Hooks as they answered, and events as they were published, in order."""
+        self.left: list[int] = []
+        self.specs: list[WatcherSpec] = []
         self.veto: set[str] = set()
         self.failing: set[str] = set()
         self.silent: set[str] = set()
@@ -63,6 +67,17 @@ class World:
         op = told.Operation(id=next(self._ids), kind=kind, origin=Origin(kind="command", name=kind), **details)
         self.tell(told.Submitted(op))
         return op.id
+
+    def change(self, replacing=False, **values) -> int:
+        """What the command `set` submits."""
+        before = self.life.coming_spec
+        spec = replace(before, **values)
+        options = watcher_changes(before, spec)
+        effect = max((option.effect for option in options), default=Effect.NOTHING)
+        told_of = tuple({"name": option.name, "old": option.old, "new": option.new} for option in options)
+        change = told.Change(spec=spec, effect=Effect.RELOAD if replacing else effect, keys=tuple(values),
+                             target=values.get("numprocesses"), told=told_of, replacing=replacing)  # fmt: skip
+        return self.submit("change", name="set", start_cause="reload", change=change)
 
     def die(self, pid, code=1, signum=None):
         process = self.alive.pop(pid)
@@ -149,6 +164,13 @@ class World:
         if effect.opens is not None:
             effect.opens.seq = len(self.records)
 
+    def _Abandon(self, effect):
+        del self.alive[effect.pid]
+        self.left.append(effect.pid)
+
+    def _Respecify(self, effect):
+        self.specs.append(effect.spec)
+
     def _Answer(self, effect):
         assert effect.operation not in self.answers
         assert effect.operation not in self.refusals
@@ -182,7 +204,8 @@ class World:
         assert staying <= crew.target + surge, (staying, crew.target)
         told_of = Counter(r.record for r in self.records)
         reaps = Counter(action for action, _ in self.events)["reap"]
-        assert reaps + crew.parting >= told_of["process.exited"] + told_of["process.lost"] >= reaps
+        ended = told_of["process.exited"] + told_of["process.lost"] - len(self.left)
+        assert reaps + crew.parting >= ended >= reaps
         assert told_of["process.spawned"] == told_of["process.exited"] + told_of["process.lost"] + len(living)
 
     def names(self):

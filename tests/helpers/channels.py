@@ -47,6 +47,18 @@ class Caller:
             if answer.get("id") == mine:
                 return answer
 
+    def send(self, command: str, **properties: Any) -> None:
+        """Ask, and leave the answer for `receive`."""
+        self.send_raw(json.dumps({"id": 1, "command": command, "properties": properties}).encode())
+
+    def receive(self, timeout: float = DEADLINE) -> dict[str, Any]:
+        """The next answer to what was sent."""
+        reply = self.receive_raw(timeout)
+        if reply is None:
+            raise NoAnswer(f"no answer within {timeout} s")
+        answer: dict[str, Any] = json.loads(reply)
+        return answer
+
     def send_raw(self, *frames: bytes) -> None:
         self._socket.send_multipart(list(frames))
 

@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from circus.commands import get_commands
+from circus.commands.ownership import check_owner
 from circus.exc import ArgumentError, CircusError, MessageError
 from tests.fakes.arbiter import FakeArbiter, FakeWatcher
 
@@ -220,3 +221,58 @@ def test_signal_to_children_spares_the_parent(arbiter, web):
 def test_signal_needs_a_signal(arbiter):
     with pytest.raises(MessageError, match=r"^message invalid 'signum' is missing$"):
         begun(arbiter, "signal", name="web")
+
+
+async def test_set_hands_on_what_fits_and_nothing_else(arbiter, web):
+    assert await done(arbiter, "set", name="WEB", options={"numprocesses": -1, "cmd": "x"}) == {"effect": "nothing"}
+    assert web.changed == [{"numprocesses": 0, "cmd": "x"}]
+    with pytest.raises(MessageError, match="unknown key 'zz'"):
+        begun(arbiter, "set", name="web", options={"cmd": "y", "zz": 1})
+    with pytest.raises(CircusError, match="it cannot be had"):
+        begun(arbiter, "set", name="web", options={"cmd": "impossible"})
+    assert len(web.changed) == 1
+
+
+async def test_add_makes_a_spec_of_all_options(arbiter):
+    options = {"numprocesses": 2, "use_sockets": True, "hooks": {"before_start": ["a.b", True]}, "rlimit_core": None}
+    assert await done(arbiter, "add", name="New", cmd="x", args=["a"], options=options) is None
+    (spec,) = arbiter.added
+    assert (spec.name, spec.cmd, spec.args, spec.numprocesses, spec.origin) == ("New", "x", ("a",), 2, "api")
+    assert (spec.use_sockets, spec.rlimits, set(spec.hooks)) == (True, {"core": None}, {"before_start"})
+
+
+async def test_add_with_start_answers_with_the_pids(arbiter):
+    assert set(await done(arbiter, "add", name="New", cmd="x", start=True)) == {"started", "kept"}
+
+
+@pytest.mark.parametrize(("nostop", "stop"), [(False, True), (True, False), ("false", True)])
+async def test_rm_stops_unless_told_not_to(arbiter, nostop, stop):
+    await done(arbiter, "rm", name="web", nostop=nostop)
+    assert arbiter.done == [f"remove stop={stop} Web"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "uid", "gid", "fine"),
+    [
+        (["numprocesses", "graceful_timeout", "labels.x"], None, None, True),
+        (["cmd"], "nobody", None, True),
+        (["cmd"], 65534, None, True),
+        (["cmd"], None, None, False),
+        (["cmd"], "root", None, False),
+        (["gid"], "nobody", "root", False),
+        (["env"], "root", None, False),
+        (["hooks.before_start"], "nobody", None, False),
+        (["hooks"], "nobody", None, False),
+        (["stdout_stream.filename"], "nobody", None, False),
+        (["stderr_stream"], "nobody", None, False),
+        (["something new"], None, None, False),
+    ],
+)
+def test_the_owner_of_the_endpoint_cannot_become_somebody_else(arbiter, keys, uid, gid, fine):
+    check_owner(arbiter, keys, uid, gid)
+    arbiter.endpoint_owner = "nobody"
+    if fine:
+        check_owner(arbiter, keys, uid, gid)
+        return
+    with pytest.raises(MessageError):
+        check_owner(arbiter, keys, uid, gid)

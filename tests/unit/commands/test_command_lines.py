@@ -46,6 +46,16 @@ COMMANDS = get_commands()
             {"name": "web", "pid": 42, "children": True, "recursive": False, "signum": "usr1"},
         ),
         ("events", {"since": "7", "watcher": "web"}, {"since": 7, "limit": 1000, "watcher": "web"}),
+        ("ipython", {}, {}),
+        ("add web sleep 1000", {"start": True}, {"name": "web", "cmd": "sleep 1000", "start": True}),
+        ("rm web", {}, {"name": "web"}),
+        ("rm web", {"nostop": True, "waiting": True}, {"name": "web", "nostop": True, "waiting": True}),
+        ("set web NumProcesses 2", {}, {"name": "web", "options": {"numprocesses": 2}}),
+        (
+            "set web cmd x send_hup yes",
+            {"waiting": True},
+            {"name": "web", "waiting": True, "options": {"cmd": "x", "send_hup": True}},
+        ),
         ("telemetry w*", {"brief": True}, {"detail": False, "watchers": "w*"}),
     ],
 )
@@ -56,7 +66,23 @@ def test_words_become_properties(words, options, properties):
 
 @pytest.mark.parametrize(
     "words",
-    ["list a b", "get web", "options", "incr", "incr a 1 2", "quit now", "signal web", "kill", "dstats x", "events x"],
+    [
+        "list a b",
+        "get web",
+        "options",
+        "incr",
+        "incr a 1 2",
+        "quit now",
+        "signal web",
+        "kill",
+        "dstats x",
+        "events x",
+        "add web",
+        "rm",
+        "rm a b",
+        "set web cmd",
+        "ipython x",
+    ],
 )
 def test_a_wrong_number_of_words_is_told(words):
     name, *args = words.split()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from circus.config.resolve import resolve_name
+from circus.config.resolve import import_anew, resolve_name
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,26 @@ def test_a_package_may_hold_an_attribute_and_a_module(tmp_path: Path, monkeypatc
     (package / "deeper.py").write_text("def there(): ...\n")
     assert resolve_name("package_of_this_test.here").__name__ == "here"
     assert resolve_name("package_of_this_test.deeper.there").__name__ == "there"
+
+
+def test_a_module_that_was_imported_runs_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "changing_module.py"
+    module.write_text("def hook():\n    return 1\n")
+    import_anew("changing_module.hook")
+    assert resolve_name("changing_module.hook")() == 1
+    module.write_text("def hook():\n    return 'two'\n\ndef other():\n    return 3\n")
+    assert resolve_name("changing_module.hook")() == 1
+    import_anew("changing_module:other")
+    assert resolve_name("changing_module.hook")() == "two"
+    assert resolve_name("changing_module:other")() == 3
+    module.write_text("raise SystemExit('not today')\n")
+    with pytest.raises(ImportError, match="'changing_module' raised SystemExit: not today"):
+        import_anew("changing_module.hook")
+
+
+@pytest.mark.parametrize("dotted", ["json.decoder.JSONDecoder", "circus.exc.CircusError", "no_such_module.x", "x"])
+def test_what_is_not_to_be_imported_again_stays(dotted: str) -> None:
+    before = json.decoder.JSONDecoder
+    import_anew(dotted)
+    assert json.decoder.JSONDecoder is before

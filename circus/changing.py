@@ -1,0 +1,71 @@
+"""Performs what changes a watcher under its processes: other options, and a farewell that leaves them running.
+
+The driver below performs everything else. Invariant: what can fail is done in `prepare`, before anything is decided; to
+put it in force cannot fail any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, cast
+
+from circus.config.resolve import add_import_paths
+from circus.core import effects as do
+from circus.driver import Driver
+from circus.exc import CircusError
+from circus.hooks import resolve_hooks
+from circus.launcher import Recipe
+from circus.ports import HookCallable
+from circus.spec.watcher import WatcherSpec
+
+Made = tuple[Recipe, Mapping[str, HookCallable]]
+"""What was made ready for other options."""
+
+
+class Changing(Driver):
+    """A driver whose spec can be changed."""
+
+    def __init__(self, spec: WatcherSpec) -> None:
+        super().__init__(spec)
+        self._left: set[int] = set()
+        """Processes that run on without us, whose output is still ours to carry."""
+        self._perform |= {do.Abandon: self._do_abandon, do.Respecify: self._do_respecify}
+
+    def prepare(self, spec: WatcherSpec, anew: Collection[str] = ()) -> Made:
+        """Make everything ready for other options; hooks named in `anew` are imported again.
+
+        Raises:
+            CircusError: they cannot be had, and why; nothing has changed then.
+        """
+        coming = self.lifecycle.coming
+        try:
+            recipe = self._launcher.recipe(spec, None if coming is None else cast("Made", coming.made)[0])
+        except (ValueError, OSError) as error:
+            raise CircusError(str(error)) from None
+        add_import_paths(recipe.builder.env.get("PYTHONPATH", ""))
+        return recipe, resolve_hooks(spec.hooks, anew=anew)
+
+    def _do_respecify(self, effect: do.Respecify) -> None:
+        spec, (recipe, hooks) = effect.spec, effect.made
+        self.spec = spec
+        self._launcher.respecify(recipe)
+        self._hooks.change(spec.hooks, hooks, spec.hook_timeout)
+        self._services.sampler.add_watcher(self.name, memory=spec.metrics_memory)
+
+    def _do_abandon(self, effect: do.Abandon) -> None:
+        process = self._let_go(effect.wid, effect.pid)
+        if process is None:
+            return
+        pid = process.pid
+        self._left.add(pid)
+
+        def ended(_: Any) -> None:
+            self._left.discard(pid)
+            self._launcher.release(process)
+            self._close_streams()
+
+        self._services.reaper.report_to(pid, ended)
+
+    def _close_streams(self) -> None:
+        if not self._left:
+            self._launcher.close_streams()

@@ -1,0 +1,73 @@
+"""The command `add`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from circus.commands.base import Command, Result
+from circus.commands.options_of import checked
+from circus.commands.values import to_flag
+from circus.exc import ArgumentError, MessageError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from circus.ports import ArbiterLike
+
+
+class AddWatcher(Command):
+    """Add a watcher, and start it if told so.
+
+    `options` are those of a watcher, as `set` takes them. The watcher is there until it is removed or circusd ends; a
+    `reloadconfig` leaves it alone unless the file has a watcher of that name.
+
+    Request:
+
+        {"command": "add", "properties": {"name": "web", "cmd": "program", "args": ["--port", "8080"],
+         "options": {"numprocesses": 2}, "start": true, "waiting": false}}
+
+    Reply, at once:
+
+        {"status": "ok", "time": 1795465307.73}
+
+    Reply with `start` and `waiting`:
+
+        {"status": "ok", "time": 1795465307.73, "started": [4242, 4243], "kept": []}
+
+    Command line:
+
+        circusctl add NAME PROGRAM [ARGUMENT...] [--start] [--waiting]
+    """
+
+    name = "add"
+    properties = ("name", "cmd")
+    options = (("start", "start", False, "start it at once"), *Command.waiting_options)
+
+    def message(self, *args: str, **opts: Any) -> dict[str, Any]:
+        if len(args) < 2:
+            raise ArgumentError("Invalid number of arguments")
+        props = {"waiting": True} if opts.get("waiting") else {}
+        return self.make_message(name=args[0], cmd=" ".join(args[1:]), start=opts.get("start", False), **props)
+
+    def validate(self, props: dict[str, Any]) -> None:
+        super().validate(props)
+        for key in ("name", "cmd"):
+            value = props[key]
+            if not isinstance(value, str):
+                raise MessageError(f"{key!r} isn't a string")
+            if not value.strip():
+                raise MessageError(f"{key!r} is empty")
+        checked({"args": props.get("args")})
+        checked(props.get("options", {}))
+
+    def execute(self, arbiter: ArbiterLike, props: dict[str, Any]) -> Awaitable[Result]:
+        from circus.commands.ownership import check_owner
+        from circus.spec.typed import updated
+        from circus.spec.watcher import WatcherSpec
+
+        given = checked(props.get("options", {}))
+        check_owner(arbiter, ["cmd", *given], given.get("uid"), given.get("gid"))
+        start = to_flag(props, "start")
+        first = {"cmd": props["cmd"], "args": props.get("args")}
+        spec = updated(WatcherSpec(name=props["name"].strip(), origin="api"), first | given)
+        return arbiter.add(spec, start=start)

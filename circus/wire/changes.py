@@ -1,0 +1,54 @@
+"""How changes of options are told: in the record `watcher.changed`, and by `plan` and `reloadconfig`.
+
+Invariant: what may be a secret is masked, for records are kept and the journal is read by many; every value has a form
+in JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from circus.spec.diff import Change, OptionChange
+from circus.wire.messages import masked
+
+_PLAIN = (str, int, float, bool, type(None), list, dict)
+
+
+def told_changes(options: Iterable[OptionChange]) -> tuple[dict[str, Any], ...]:
+    """Options with what they were and what they are: `name`, `old`, `new`, `effect`."""
+    return tuple(
+        {
+            "name": option.name,
+            "old": _told(option.name, option.old),
+            "new": _told(option.name, option.new),
+            "effect": option.effect.name.lower(),
+        }
+        for option in options
+    )
+
+
+def told_sections(changes: Iterable[Change]) -> list[dict[str, Any]]:
+    """Sections with what became of them: `subject`, `name`, `action`, `effect` and their options."""
+    return [
+        {
+            "subject": change.subject,
+            "name": change.name,
+            "action": change.action,
+            "effect": change.effect.name.lower(),
+            "options": list(told_changes(change.options)),
+        }
+        for change in changes
+    ]
+
+
+def _told(name: str, value: object) -> Any:
+    if isinstance(value, tuple | frozenset | set):
+        value = list(value)
+    elif not isinstance(value, _PLAIN):
+        value = str(value)
+    # An environment is masked whole; its variables come here one by one.
+    where, _, variable = name.partition(".")
+    if where == "env" and value is not None:
+        return masked({"env": {variable: value}})["env"][variable]
+    return masked({name: value})[name]

@@ -1,0 +1,36 @@
+"""How changes are told: all in JSON, nothing secret."""
+
+import json
+
+from circus.spec.arbiter import ArbiterSpec
+from circus.spec.diff import changes, watcher_changes
+from circus.spec.plugins import PluginSpec
+from circus.spec.streams import StreamSpec
+from circus.spec.watcher import WatcherSpec
+from circus.wire.changes import told_changes, told_sections
+
+WEB = WatcherSpec(name="web", cmd="x")
+
+
+def test_options_are_told_with_both_values_and_what_they_ask_for():
+    other = WatcherSpec(name="web", cmd="y", args=("a", "b"), env={"A": "1"}, rlimits={"core": None})
+    told = {option["name"]: option for option in told_changes(watcher_changes(WEB, other))}
+    assert told["cmd"] == {"name": "cmd", "old": "x", "new": "y", "effect": "reload"}
+    assert told["args"]["new"] == ["a", "b"]
+    assert (told["env.A"]["old"], told["env.A"]["new"]) == (None, "***")
+    assert told["rlimit_core"]["new"] == "infinity"
+
+
+def test_whatever_a_value_is_it_has_a_form_in_json():
+    other = WatcherSpec(name="web", cmd="x", stdout_stream=StreamSpec(stream=print), options={"free": "text"})
+    assert "built-in" in json.dumps(told_changes(watcher_changes(WEB, other)))
+
+
+def test_sections_are_told_with_their_options_and_secrets_are_masked():
+    old = ArbiterSpec(plugins=(PluginSpec(name="plugin:x", use="a.B", options={"password": "one"}),))
+    new = ArbiterSpec(plugins=(PluginSpec(name="plugin:x", use="a.B", options={"password": "two"}),))
+    (section,) = told_sections(changes(old, new))
+    assert (section["subject"], section["name"], section["action"], section["effect"]) == (
+        "plugin", "plugin:x", "changed", "reload",
+    )  # fmt: skip
+    assert section["options"] == [{"name": "password", "old": "***", "new": "***", "effect": "reload"}]

@@ -50,7 +50,7 @@ class Discovery:
         if not self._multicast_endpoint or self._socket is not None:
             return
         try:
-            self._socket = _bound(*_parsed(self._multicast_endpoint))
+            self._socket = bound_to_group(*_parsed(self._multicast_endpoint))
         except (OSError, CircusError) as error:
             logger.warning("Multicast discovery is disabled, %s: %s", self._multicast_endpoint, error)
             return
@@ -89,7 +89,8 @@ def _parsed(multicast_endpoint: str) -> tuple[ipaddress.IPv4Address, int]:
     raise CircusError("expected udp://GROUP:PORT with the address of an IPv4 group")
 
 
-def _bound(address: ipaddress.IPv4Address, port: int) -> socket.socket:
+def bound_to_group(address: ipaddress.IPv4Address, port: int) -> socket.socket:
+    """A socket that hears what is sent to a group, or to a plain address of this machine."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_UDP)
     try:
         sock.setblocking(False)

@@ -6,39 +6,51 @@ in Circus imports this module.
 
 from __future__ import annotations
 
-import functools
 import grp
 import importlib
+import ipaddress
 import os
 import pwd
 import re
+import socket
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from typing import Any
 
-from circus import logger
 from circus.client import connect
 from circus.config import platform
+from circus.config.parser import StrictConfigParser
 from circus.config.resolve import resolve_name as _resolve
+from circus.discovery import bound_to_group
 from circus.logs import LOG_DATE_FORMAT as LOG_DATE_FMT
 from circus.logs import LOG_FORMAT as LOG_FMT
 from circus.logs import LOG_LEVELS, configure_logger
 from circus.logs import SYSLOG_DATE_FORMAT as LOG_DATE_SYSLOG_FMT
 from circus.runtime.virtualenv import activate
+from circus.shims import (
+    AsyncPeriodicCallback,
+    TransformableFuture,
+    check_future_exception_and_log,
+    debuglog,
+    synchronized,
+    tornado_sleep,
+)
 from circus.spec import scalars
 from circus.spec.arbiter import DEFAULT_ENDPOINT as DEFAULT_ENDPOINT_DEALER
 from circus.spec.arbiter import DEFAULT_MULTICAST_ENDPOINT as DEFAULT_ENDPOINT_MULTICAST
 from circus.spec.arbiter import DEFAULT_PUBSUB_ENDPOINT as DEFAULT_ENDPOINT_SUB
 from circus.spec.arbiter import DEFAULT_STATS_ENDPOINT as DEFAULT_ENDPOINT_STATS
+from circus.stats import info as stats_info
 
 __all__ = [
     "DEFAULT_ENDPOINT_DEALER", "DEFAULT_ENDPOINT_MULTICAST", "DEFAULT_ENDPOINT_STATS", "DEFAULT_ENDPOINT_SUB",
     "FALSY_STRINGS", "IS_WINDOWS", "LOG_DATE_FMT", "LOG_DATE_SYSLOG_FMT", "LOG_FMT", "LOG_LEVELS", "MAXFD",
-    "REDIRECT_TO", "TRUTHY_STRINGS", "DictDiffer", "ImportStringError", "ObjectDict", "bytes2human", "close_on_exec",
-    "configure_logger", "convert_opt", "debuglog", "dict_differ", "env_to_str", "get_connection", "get_default_gid",
-    "get_python_version", "get_username_from_uid", "get_working_dir", "human2bytes", "load_virtualenv",
-    "parse_env_dict", "parse_env_str", "replace_gnu_args", "resolve_name", "to_bool", "to_bytes", "to_gid",
-    "to_signum", "to_str", "to_uid",
+    "REDIRECT_TO", "TRUTHY_STRINGS", "AsyncPeriodicCallback", "DictDiffer", "ImportStringError", "ObjectDict",
+    "StrictConfigParser", "TransformableFuture", "bytes2human", "check_future_exception_and_log", "close_on_exec",
+    "configure_logger", "convert_opt", "create_udp_socket", "debuglog", "dict_differ", "env_to_str", "get_connection",
+    "get_default_gid", "get_info", "get_python_version", "get_username_from_uid", "get_working_dir", "human2bytes",
+    "load_virtualenv", "parse_env_dict", "parse_env_str", "replace_gnu_args", "resolve_name", "synchronized", "to_bool",
+    "to_bytes", "to_gid", "to_signum", "to_str", "to_uid", "tornado_sleep",
 ]  # fmt: skip
 
 MAXFD = 1024
@@ -52,8 +64,6 @@ _WORDS = ("byte", "kilo", "mega", "giga", "tera", "peta", "exa", "zetta", "iotta
 _BINARY_WORDS = ("byte", "kibi", "mebi", "gibi", "tebi", "pebi", "exbi", "zebi", "yobi")
 _SIZE = re.compile(r"([\d.]+)\s*(\S+)\s*")
 _UPPER = re.compile(r"\$([A-Z]+[A-Z0-9_]*)")
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ImportStringError(ImportError):
@@ -213,9 +223,34 @@ def replace_gnu_args(data: str, prefix: str | None = "circus", **options: Any) -
     )
 
 
-def get_connection(socket: Any, endpoint: str, ssh_server: str | None = None, ssh_keyfile: str | None = None) -> None:
+def get_connection(
+    socket: Any,
+    endpoint: str,
+    ssh_server: str | None = None,
+    ssh_keyfile: str | None = None,
+) -> None:
     """Connect a zmq socket, if asked through an ssh tunnel."""
     connect(socket, endpoint, ssh_server, ssh_keyfile)
+
+
+def create_udp_socket(mcast_addr: str, mcast_port: int | str) -> socket.socket:
+    """A socket that hears a multicast group of IPv4, for discovery; ValueError when it is no such group."""
+    try:
+        address, port = ipaddress.IPv4Address(mcast_addr), int(mcast_port)
+    except ValueError as error:
+        raise ValueError(f"{mcast_addr}:{mcast_port} is not an address and a port: {error}") from error
+    if not address.is_multicast:
+        raise ValueError(f"{mcast_addr} is not a multicast group, from 224.0.0.0 to 239.255.255.255")
+    return bound_to_group(address, port)
+
+
+def get_info(process: Any = None, interval: float = 0, with_childs: bool = False) -> dict[str, Any]:
+    """What a process uses: this one, one of a pid, or an object with a `pid`.
+
+    `cpu` is measured over `interval` seconds, in which this thread sleeps; without one it is 0.
+    """
+    pid = getattr(process, "pid", process)
+    return stats_info.get_info(pid, interval=interval, children=with_childs)[0]
 
 
 def load_virtualenv(watcher: Any, py_ver: str | None = None) -> None:
@@ -238,23 +273,6 @@ def get_working_dir() -> str:
 def get_python_version() -> tuple[int, int, int]:
     """The version of the running Python."""
     return sys.version_info[:3]
-
-
-def debuglog(func: F) -> F:
-    """Log the calls of a method where the environment has DEBUG."""
-
-    @functools.wraps(func)
-    def logged(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if "DEBUG" not in os.environ:
-            return func(self, *args, **kwargs)
-        what = f"{type(self).__name__}.{func.__name__}"
-        logger.debug("%r starts", what)
-        try:
-            return func(self, *args, **kwargs)
-        finally:
-            logger.debug("%r ends", what)
-
-    return logged  # type: ignore[return-value]  # wraps keeps the signature, which the checker cannot know
 
 
 def _id_or_name(name: int | str) -> int | str:

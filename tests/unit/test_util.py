@@ -113,3 +113,17 @@ def test_gevent_is_refused_with_what_to_use_instead() -> None:
 @pytest.mark.parametrize("name", ["fixed_threading", "_patch"])
 def test_the_threading_shims_change_nothing(name: str) -> None:
     assert importlib.import_module(f"circus.{name}").Thread is threading.Thread
+
+
+def test_the_info_of_a_process_is_told_now() -> None:
+    info = util.get_info(interval=0.01)
+    assert (info["pid"], info["children"]) == (os.getpid(), [])
+    assert util.get_info(os.getppid())["pid"] == os.getppid()
+    with pytest.raises(ProcessLookupError):
+        util.get_info(2**22 + 1)
+
+
+@pytest.mark.parametrize(("group", "port"), [("127.0.0.1", 1), ("nowhere", 1), ("237.1.1.1", "port")])
+def test_a_socket_for_discovery_needs_a_group_and_a_port(group: str, port: int | str) -> None:
+    with pytest.raises(ValueError, match=str(group if group != "237.1.1.1" else port)):
+        util.create_udp_socket(group, port)

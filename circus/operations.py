@@ -245,6 +245,17 @@ class Operations(Changing):
             return
         self.tell(told.SignalAsked(current_origin(), process.wid, signum))
 
+    def tail(
+        self,
+        wid: int | None,
+        stream: str | None,
+        count: int | None = None,
+        life: str | None = None,
+        after: Mapping[tuple[int, str], int] | None = None,
+    ) -> TailAnswer:
+        """The last lines of its processes; MessageError when they are not captured."""
+        return self._launcher.outputs.last(wid, stream, count, life, after)
+
     def hasten(self, origin: Origin) -> None:
         """No more grace for what is being stopped."""
         self.tell(told.Hastened(origin))

@@ -71,6 +71,18 @@ class WatcherLike(Protocol):
         self, pid: int | None = None, signum: int | None = None, graceful_timeout: float | None = None
     ) -> Awaitable[None]: ...
     def send_signal(self, pid: int, signum: int) -> None: ...
+    def tail(
+        self,
+        wid: int | None,
+        stream: str | None,
+        count: int | None = None,
+        life: str | None = None,
+        after: Mapping[tuple[int, str], int] | None = None,
+    ) -> Any:
+        """The last `count` lines of one output or all as a `wire.logs.TailAnswer`, from the numbers in `after` on;
+        MessageError when there is no such worker or its output is not captured.
+        """
+        ...
 
 
 class SocketLike(Protocol):

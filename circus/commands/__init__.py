@@ -39,6 +39,7 @@ MODULES = {
     "stats": "stats",
     "status": "status",
     "stop": "stop",
+    "tail": "tail",
     "telemetry": "telemetry",
 }
 

@@ -8,12 +8,13 @@ is refused before the old one is touched.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from circus.config.interpolate import Variables
 from circus.events.bus import Bus
+from circus.exc import MessageError
 from circus.spec.streams import StreamSpec
 from circus.spec.watcher import WatcherSpec
 from circus.stream import get_stream
@@ -26,6 +27,8 @@ from circus.stream.target import close_stream
 from circus.wire.logs import LogLines, LogPosition, TailAnswer
 
 NAMES: Final = ("stdout", "stderr")
+# In one answer, of all slots together; ten of each are there in any case.
+_MOST_LINES = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,11 +166,35 @@ class Outputs:
         lines = [line for chunk in ring.read(last=count, pid=pid) for line in chunk.lines]
         return (lines + rest)[-count:]
 
-    def last(self, wid: int | None, names: Iterable[str], count: int | None, since: int) -> TailAnswer:
-        """What `tail` answers: the last `count` lines of each output (None: all that are kept), of one slot or of all,
-        from number `since` on.
+    def last(
+        self,
+        wid: int | None,
+        stream: str | None,
+        count: int | None = None,
+        life: str | None = None,
+        after: Mapping[tuple[int, str], int] | None = None,
+    ) -> TailAnswer:
+        """What the command `tail` answers.
+
+        Args:
+            wid: one slot; None for all.
+            stream: one output; None for both.
+            count: how many lines of each at most; None for all that are kept.
+            life: of the answer that `after` was taken from.
+            after: only lines with these numbers or higher, by slot and output.
+
+        Raises:
+            MessageError: there is no such slot, or its output does not come to us.
         """
+        names = [name for name in NAMES if stream in (None, name)]
         chosen = [(slot, name) for slot, name in self._rings.known() if wid in (None, slot) and name in names]
+        if not chosen and not any(map(self._streams.captured, names)):
+            raise MessageError(self._why_not(names))
+        if not chosen and wid is not None:
+            raise MessageError(f"{self._watcher!r} has no worker {wid}")
+        known = after if after is not None and life == self._life else {}
+        most = max(_MOST_LINES // max(len(chosen), 1), 10)
+        last = most if count is None else min(count, most)
         chunks, following = [], []
         for slot, name in chosen:
             ring = self._rings.of(slot, name)
@@ -177,10 +204,19 @@ class Outputs:
                     life=self._life, watcher=self._watcher, wid=slot, stream=name,
                     pid=each.pid, time=each.time, seq=each.seq, lines=each.lines,
                 )
-                for each in ring.read(last=count, since=since)
+                for each in ring.read(last=last, since=known.get((slot, name), 0))
             ]  # fmt: skip
         chunks.sort(key=lambda chunk: chunk.time)
         return TailAnswer(life=self._life, watcher=self._watcher, chunks=chunks, next=following)
+
+    def _why_not(self, names: Sequence[str]) -> str:
+        whose, streams = f"of {self._watcher!r}", " and ".join(names)
+        if all(getattr(self._streams.spec, f"close_child_{name}") for name in names):
+            return f"{streams} {whose} is not captured but thrown away, by close_child_{names[0]}"
+        return (
+            f"{streams} {whose} is not captured but goes where that of circusd goes; "
+            f"capture = True, or a stream such as {names[0]}_stream.filename, would keep its last lines"
+        )
 
     def _dropped(self, name: str, size: int, lines: int, reason: str) -> None:
         self._tally.drop(name, size, lines)

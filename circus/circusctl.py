@@ -147,11 +147,12 @@ class ControllerApp:
             usage=usage(command), description=f"{command.short}.", allow_abbrev=False,
             epilog=f"`circusctl --help {command.name}` tells more.",
         )  # fmt: skip
-        for _, long, default, told in command.options:
+        for short, long, default, told in command.options:
+            flags = [f"-{short}", f"--{long}"] if len(short) == 1 else [f"--{long}"]
             if isinstance(default, bool):
-                sub.add_argument(f"--{long}", dest=long, action="store_true", default=default, help=told)
+                sub.add_argument(*flags, dest=long, action="store_true", default=default, help=told)
             else:
-                sub.add_argument(f"--{long}", dest=long, default=default, help=told)
+                sub.add_argument(*flags, dest=long, default=default, help=told)
         sub.add_argument("args", nargs="*", help=argparse.SUPPRESS)
         found, unknown = sub.parse_known_intermixed_args(list(words))
         if unknown:

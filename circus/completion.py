@@ -100,13 +100,15 @@ def _of_command(command: Command, before: Sequence[str], current: str, ask: Ask)
     found = grammar(usage(command))
     switches = {f"--{long}" for _, long, default, _ in command.options if isinstance(default, bool)}
     options = {f"--{long}": help_ for _, long, _, help_ in command.options}
+    longs = {f"-{short}": f"--{long}" for short, long, _, _ in command.options if len(short) == 1}
     given: list[str] = []
     pending: str | None = None
     for word in before:
         if pending is not None:
             pending = None
-        elif word.startswith("--"):
-            pending = word if word in options and word not in switches else None
+        elif word.startswith("-"):
+            long = longs.get(word, word)
+            pending = word if long in options and long not in switches else None
         else:
             given.append(word)
     if pending is not None:

@@ -127,10 +127,44 @@ def completion(_: Caller, command: Command, args: Sequence[str], __: dict[str, A
     return OK
 
 
+def tail(app: Caller, command: Command, args: Sequence[str], options: dict[str, Any]) -> int:
+    """`circusctl tail`: print the last lines of workers, and what they write from now on."""
+    from circus.commands.following import Follower, Printed
+
+    request = command.message(*args, **options)
+    follower = Follower(
+        app.client.call,
+        request,
+        lost=lambda count: complain(f"{count} lines were written that circusd did not keep"),
+        silent=complain,
+    )
+    printed = Printed()
+
+    def show(chunks: Sequence[Mapping[str, Any]]) -> None:
+        if app.options.json:
+            lines = [prettify(chunk, app.options.prettify) for chunk in chunks]
+        else:
+            lines = list(printed.lines(chunks))
+        if lines:
+            say("\n".join(lines))
+
+    try:
+        show(follower.first())
+        if options["follow"]:
+            with consumer(app, [follower.topic], events_endpoint(app)) as live:
+                for chunk in follower.follow(live):
+                    show([chunk])
+    except MessageError as error:
+        complain(f"error: {error}")
+        return REFUSED
+    return OK
+
+
 CONVERSATIONS: Mapping[str, Callable[[Caller, Command, Sequence[str], dict[str, Any]], int]] = {
     "completion": completion,
     "events": events,
     "listen": listen,
+    "tail": tail,
 }
 
 

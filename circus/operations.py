@@ -24,6 +24,7 @@ from circus.spec.fields import Effect
 from circus.spec.typed import updated
 from circus.spec.watcher import WatcherSpec
 from circus.wire.changes import told_changes
+from circus.wire.logs import TailAnswer
 
 logger = logging.getLogger("circus")
 

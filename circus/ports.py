@@ -79,7 +79,7 @@ class WatcherLike(Protocol):
         life: str | None = None,
         after: Mapping[tuple[int, str], int] | None = None,
     ) -> Any:
-        """The last `count` lines of one output or all as a `wire.logs.TailAnswer`, from the numbers in `after` on;
+        """The last `count` lines of one output or all, from the numbers in `after` on, as a `wire.logs.TailAnswer`;
         MessageError when there is no such worker or its output is not captured.
         """
         ...

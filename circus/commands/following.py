@@ -49,16 +49,26 @@ class Follower:
         self._following = {(each["wid"], each["stream"]): each["seq"] for each in reply["next"]}
         return list(reply["chunks"])
 
+    @property
+    def topic(self) -> str:
+        """What is to be subscribed to."""
+        from circus.wire.topics import res_name
+
+        props = self._request["properties"]
+        return f"log.{res_name(props['name'])}." + (f"{props['wid']}." if "wid" in props else "")
+
     def follow(self, consumer: CircusConsumer) -> Iterator[Chunk]:
         """What is written from now on, for ever."""
+        from itertools import chain, repeat
         from json import loads
 
-        for pause in _FIRST_PAUSES:
+        stream = self._request["properties"].get("stream")
+        for pause in chain(_FIRST_PAUSES, repeat(_PAUSE)):
             heard = consumer.receive(pause)
-            yield from self._missed() if heard is None else self._heard(loads(heard[1]))
-        while True:
-            heard = consumer.receive(_PAUSE)
-            yield from self._missed() if heard is None else self._heard(loads(heard[1]))
+            if heard is None:
+                yield from self._missed()
+            elif stream is None or heard[0].endswith(f".{stream}".encode()):
+                yield from self._heard(loads(heard[1]))
 
     def _heard(self, chunk: Chunk) -> Iterator[Chunk]:
         if chunk["life"] != self._life or chunk["seq"] > self._following.get((chunk["wid"], chunk["stream"]), 0):
@@ -73,13 +83,10 @@ class Follower:
             reply = self._call({**self._request, "properties": {**props, "life": self._life, "after": after}})
         except CallError as error:
             reply = {"reason": str(error).partition("\n")[0]}
-        if reply.get("status") != "ok":
-            if self._answered:  # said once: it may come back
-                self._silent(str(reply.get("reason")))
-            self._answered = False
-            return
-        self._answered = True
-        for chunk in reply["chunks"]:
+        answered, self._answered = self._answered, reply.get("status") == "ok"
+        if answered and not self._answered:  # said once: it may come back
+            self._silent(str(reply.get("reason")))
+        for chunk in reply.get("chunks", ()):
             yield from self._fresh(chunk)
 
     def _fresh(self, chunk: Chunk) -> Iterator[Chunk]:
@@ -108,5 +115,4 @@ class Printed:
         self._sources |= {(chunk["wid"], chunk["stream"]) for chunk in known}
         for chunk in known:
             before = f"{chunk['wid']} {chunk['stream']} | " if len(self._sources) > 1 else ""
-            for line in chunk["lines"]:
-                yield before + line
+            yield from (before + line for line in chunk["lines"])

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from circus.ports import ArbiterLike
-    from circus.wire.logs import TailAnswer
 
 LINES = 10
 _STREAMS = ("stdout", "stderr")
@@ -68,7 +67,7 @@ class Tail(Command):
             raise ArgumentError(f"-n takes a number from 0 on, not {lines!r}")
         return self.make_message(**props, lines=int(lines))
 
-    def execute(self, arbiter: ArbiterLike, props: dict[str, Any]) -> TailAnswer:
+    def execute(self, arbiter: ArbiterLike, props: dict[str, Any]) -> Any:
         watcher = find_watcher(arbiter, props["name"])
         wid, stream, lines = props.get("wid"), props.get("stream"), props.get("lines", LINES)
         if wid is not None and not _is_count(wid):

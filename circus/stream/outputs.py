@@ -210,11 +210,11 @@ class Outputs:
         return TailAnswer(life=self._life, watcher=self._watcher, chunks=chunks, next=following)
 
     def _why_not(self, names: Sequence[str]) -> str:
-        whose, streams = f"of {self._watcher!r}", " and ".join(names)
+        what = f"{names[0]} of {self._watcher!r}" if len(names) == 1 else f"the output of {self._watcher!r}"
         if all(getattr(self._streams.spec, f"close_child_{name}") for name in names):
-            return f"{streams} {whose} is not captured but thrown away, by close_child_{names[0]}"
+            return f"{what} is not captured but thrown away, by close_child_{names[0]}"
         return (
-            f"{streams} {whose} is not captured but goes where that of circusd goes; "
+            f"{what} is not captured but goes where that of circusd goes; "
             f"capture = True, or a stream such as {names[0]}_stream.filename, would keep its last lines"
         )
 

@@ -131,6 +131,16 @@ class FakeWatcher:
     def send_signal(self, pid: int, signum: int) -> None:
         self.processes[pid].send_signal(signum)
 
+    def tail(
+        self,
+        wid: int | None,
+        stream: str | None,
+        count: int | None = None,
+        life: str | None = None,
+        after: Mapping[tuple[int, str], int] | None = None,
+    ) -> Any:
+        return (wid, stream, count, life, after)
+
 
 @dataclass
 class FakeSocket:

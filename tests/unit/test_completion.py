@@ -91,7 +91,11 @@ def test_every_command_says_how_it_is_called() -> None:
 
 def test_every_option_with_a_value_has_its_place_in_the_usage() -> None:
     for command in get_commands().values():
-        wanted = {f"--{long}" for _, long, default, _ in command.options if not isinstance(default, bool)}
+        wanted = {
+            f"-{short}" if len(short) == 1 else f"--{long}"
+            for short, long, default, _ in command.options
+            if not isinstance(default, bool)
+        }
         assert wanted <= set(grammar(usage(command)).values), command.name
 
 

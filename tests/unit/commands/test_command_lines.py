@@ -56,6 +56,13 @@ COMMANDS = get_commands()
             {"waiting": True},
             {"name": "web", "waiting": True, "options": {"cmd": "x", "send_hup": True}},
         ),
+        ("tail web", {}, {"name": "web", "lines": 10}),
+        (
+            "tail plugin:web:12 stderr",
+            {"lines": "0", "follow": True},
+            {"name": "plugin:web", "wid": 12, "stream": "stderr", "lines": 0},
+        ),
+        ("tail plugin:web", {"lines": "3"}, {"name": "plugin:web", "lines": 3}),
         ("telemetry w*", {"brief": True}, {"detail": False, "watchers": "w*"}),
     ],
 )
@@ -82,6 +89,8 @@ def test_words_become_properties(words, options, properties):
         "rm a b",
         "set web cmd",
         "ipython x",
+        "tail",
+        "tail a b c",
     ],
 )
 def test_a_wrong_number_of_words_is_told(words):

@@ -190,6 +190,8 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
         # What was imported lives as long as the daemon; a full collection need not look at it again and again.
         gc.collect()
         gc.freeze()
+        if spec.debug_gc:
+            gc.set_debug(gc.DEBUG_LEAK)
         keep_little()
         await arbiter.run(handle.ready if handle is not None else None)
     finally:

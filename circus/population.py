@@ -1,4 +1,6 @@
-"""Which watchers a configuration makes: its own, one for each plugin, one for the exporters; and the room they need."""
+"""Which watchers a configuration makes: its own, one for each plugin, one for the web console, one for
+the exporters; and the room they need.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from circus.spec.arbiter import ArbiterSpec
 from circus.spec.exporters import exporter_watcher
 from circus.spec.plugins import plugin_watcher
 from circus.spec.watcher import WatcherSpec
+from circus.spec.web import WEB, web_watcher
 
 # pidfd, two kept files of /proc, two pipes.
 _FDS_PER_PROCESS = 5
@@ -35,7 +38,10 @@ def watcher_specs(spec: ArbiterSpec, *, endpoint: str, pubsub_endpoint: str, sta
         if spec.exporters
         else []
     )
-    return [*spec.watchers, *plugins, *exporters]
+    # The console gets a socket where its package is installed.
+    serves = spec.httpd and any(sock.name == WEB for sock in spec.sockets)
+    web = [web_watcher(endpoint, sys.executable, debug=spec.debug)] if serves else []
+    return [*spec.watchers, *web, *plugins, *exporters]
 
 
 def make_room(watchers: Iterable[WatcherSpec], sockets: int, *, generous: bool) -> str | None:

@@ -23,6 +23,7 @@ from circus.spec.exporters import ExporterSpec
 from circus.spec.fields import CIRCUS, SOCKET
 from circus.spec.plugins import PluginSpec
 from circus.spec.sockets import SocketSpec
+from circus.spec.web import WEB, web_socket
 
 _ENDPOINTS = ("endpoint", "pubsub_endpoint", "stats_endpoint", "multicast_endpoint")
 _LEVELS = ("critical", "error", "warning", "info", "debug")
@@ -66,6 +67,8 @@ def _read(path: str, environ: Mapping[str, str], *, look_around: bool) -> tuple[
     text = expander(environment.variables)
     circus = _circus(document, text, report)
     sockets = _sockets(document, text, report)
+    if circus["httpd"] and near.httpd_word() is None and not any(sock.name == WEB for sock in sockets):
+        sockets.append(web_socket(circus["httpd_host"], circus["httpd_port"]))
     watchers = build_watchers(document, environment, sockets, report, look_around=look_around)
     plugins = _plugins(document, text, report)
     exporters = _exporters(document, text, report)

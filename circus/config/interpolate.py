@@ -9,6 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+# What releases long before 0.19 replaced by the number of a process.
+OLD_WID = re.compile(r"\$WID\b")
+OLD_WID_WORD = "$WID is not replaced any more, write $(circus.wid)"
+
 _VARIABLE = re.compile(r"\$\(circus\.([\w.\-]+)\)|\(\(circus\.([\w.\-]+)\)\)", re.IGNORECASE)
 
 

@@ -12,10 +12,11 @@ from types import MappingProxyType
 
 from circus.spec.fields import CIRCUS, FAMILIES, SOCKET, STREAM, WATCHER
 from circus.spec.watcher import HOOK_NAMES
+from circus.spec.web import MODULE
 
 SECTION_KINDS = ("watcher", "socket", "plugin", "env", "exporter")
 
-_PAPA = "papa was removed in circus 0.18; this has no effect"
+_PAPA = "papa was removed in circus 0.18; this has no effect, circusd itself keeps what is in [socket:NAME]"
 _CIRCUSWEB = "the web console is the separate package circusweb, which is not installed; this has no effect"
 _FROM_ARBITER = "is read from Python only, never from a file; this has no effect"
 _FLAPPING = "has no effect; the plugin flapping takes it as flapping.{}"
@@ -67,7 +68,7 @@ def httpd_word() -> str | None:
     """What to say about `httpd`, or None where the package that it needs is there."""
     from importlib.util import find_spec
 
-    return None if find_spec("circusweb") is not None else _CIRCUSWEB
+    return None if find_spec(MODULE) is not None else _CIRCUSWEB
 
 
 @cache

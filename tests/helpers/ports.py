@@ -38,6 +38,14 @@ def listening_ports(pid: int) -> list[int]:
     return ports
 
 
+def udp_port(pid: int) -> int:
+    """The one UDP port of IPv4 that a process has bound."""
+    inodes = {str(entry.readlink()) for entry in pathlib.Path(f"/proc/{pid}/fd").iterdir() if entry.is_symlink()}
+    lines = pathlib.Path(f"/proc/{pid}/net/udp").read_text().splitlines()[1:]
+    (port,) = [int(line.split()[1].rpartition(":")[2], 16) for line in lines if f"socket:[{line.split()[9]}]" in inodes]
+    return port
+
+
 def wait_listening(pid: int) -> int:
     """The one port of a process that was told to listen on port 0."""
     return wait_until(lambda: listening_ports(pid), what=f"process {pid} listens nowhere")[0]

@@ -7,6 +7,7 @@ from circus.spec.arbiter import ArbiterSpec
 from circus.spec.exporters import ExporterSpec
 from circus.spec.plugins import PluginSpec
 from circus.spec.watcher import WatcherSpec
+from circus.spec.web import web_socket
 
 WHERE = {"endpoint": "ipc:///c", "pubsub_endpoint": "ipc:///p", "stats_endpoint": "ipc:///s"}
 
@@ -32,3 +33,12 @@ def test_secrets_of_an_exporter_are_not_on_its_command_line():
     assert "s3cret" not in f"{made.cmd} {made.args}"
     assert b"s3cret" in made.stdin_data
     assert sys.executable in made.cmd
+
+
+def test_the_web_console_runs_where_it_has_a_socket():
+    console = ArbiterSpec(httpd=True, sockets=(web_socket("localhost", 8080),))
+    (made,) = watcher_specs(console, **WHERE)
+    assert (made.name, made.singleton, made.use_sockets, made.stdout_stream) == ("circushttpd", True, True, None)
+    assert made.args[-4:] == ("--endpoint", "ipc:///c", "--fd", "$(circus.sockets.circushttpd)")
+    assert watcher_specs(ArbiterSpec(httpd=True), **WHERE) == []
+    assert watcher_specs(ArbiterSpec(sockets=console.sockets), **WHERE) == []

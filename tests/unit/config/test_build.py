@@ -223,3 +223,15 @@ def test_loading_gives_the_same_twice(ini: Ini) -> None:
 def test_a_file_is_not_asked_for_by_name_only(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path / "a\0b")
+
+
+def test_the_web_console_gets_its_socket_where_its_package_is(ini: Ini, monkeypatch: pytest.MonkeyPatch) -> None:
+    (ini.directory / "circusweb.py").touch()
+    monkeypatch.syspath_prepend(str(ini.directory))
+    spec = ini.load("[circus]\nhttpd = 1\nhttpd_port = 9000\n[socket:web]\nport = 1")
+    assert [(sock.name, sock.host, sock.port) for sock in spec.sockets] == [
+        ("web", "localhost", 1), ("circushttpd", "localhost", 9000),
+    ]  # fmt: skip
+    assert spec.warnings == ()
+    own = ini.load("[circus]\nhttpd = 1\n[socket:circushttpd]\nport = 1")
+    assert [(sock.name, sock.port) for sock in own.sockets] == [("circushttpd", 1)]

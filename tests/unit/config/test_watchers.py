@@ -238,3 +238,15 @@ def test_what_resembles_no_option_is_left_in_peace(ini: Ini, name: str) -> None:
 def test_a_section_that_looks_misspelt_is_warned_about(ini: Ini, title: str, meant: str) -> None:
     (warning,) = ini.load(f"[{title}]\ncmd = x").warnings
     assert meant in warning.expected
+
+
+@pytest.mark.parametrize("line", ["args = --id $WID", "args = '$WID'"])
+def test_wid_as_it_was_written_long_ago_is_said(ini: Ini, line: str) -> None:
+    (warning,) = ini.load(f"[watcher:web]\ncmd = x\n{line}").warnings
+    assert (warning.option, warning.line) == ("args", 3)
+    assert warning.expected == "$WID is not replaced any more, write $(circus.wid)"
+
+
+@pytest.mark.parametrize("text", ["args = $WIDTH", "args = $WID\nshell = True"])
+def test_what_a_shell_or_another_variable_means_is_left_in_peace(ini: Ini, text: str) -> None:
+    assert ini.load(f"[watcher:web]\ncmd = x\n{text}").warnings == ()

@@ -164,6 +164,13 @@ def test_shell_args_without_shell_and_dollar_wid_are_warned_about(caplog: pytest
     ]
 
 
+def test_other_names_that_begin_with_wid_are_nobodys_business(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="circus"):
+        builder(cmd="run $WIDTH", args="$WID_X")
+        builder(cmd="run $WID", origin="ini")
+    assert caplog.records == []
+
+
 def test_working_dir_is_handed_on() -> None:
     assert build(cmd="run", working_dir="/srv").cwd == "/srv"
     assert build(cmd="run").cwd is None

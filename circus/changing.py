@@ -56,15 +56,14 @@ class Changing(Driver):
         process = self._let_go(effect.wid, effect.pid)
         if process is None:
             return
-        pid = process.pid
-        self._left.add(pid)
+        self._left.add(process.pid)
 
-        def ended(_: Any) -> None:
+        def ended(pid: int, _: Any) -> None:
             self._left.discard(pid)
             self._launcher.release(process)
             self._close_streams()
 
-        self._services.reaper.report_to(pid, ended)
+        self._services.reaper.report_to(process.pid, ended)
 
     def _close_streams(self) -> None:
         if not self._left:

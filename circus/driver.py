@@ -18,6 +18,7 @@ from typing import Any, cast
 from circus.config.resolve import add_import_paths
 from circus.core import effects as do
 from circus.core import stimuli as told
+from circus.core.exit_status import ExitStatus
 from circus.core.lifecycle import Lifecycle
 from circus.core.origin import Origin
 from circus.events.bus import Bus
@@ -83,6 +84,7 @@ class Driver:
         self._reap_time = 0.0
         self._asked: set[asyncio.Future[HookResult]] = set()
         self._performing = False
+        self._report = self._gone  # one bound method for all processes
         self._perform: dict[type, Callable[[Any], None]] = {
             do.Spawn: self._do_spawn,
             do.CancelSpawn: self._do_nothing,
@@ -173,19 +175,18 @@ class Driver:
             self.tell(failed)
             return
         self._by_pid[process.pid] = self._by_wid[effect.wid] = process
-        services.reaper.watch(process.pid, lambda status: self._gone(effect.wid, effect.generation, status))
+        services.reaper.watch(process.pid, self._report)
         services.sampler.add(self.name, effect.wid, process.pid, effect.generation, process.started)
         self.tell(told.Spawned(effect.wid, effect.generation, process.pid, services.clock.monotonic() - began))
 
-    def _gone(self, wid: int, generation: int, status: Any) -> None:
-        process = self._by_wid.get(wid)
-        if process is not None and process.generation == generation:
+    def _gone(self, pid: int, status: ExitStatus) -> None:
+        process = self._by_pid.get(pid)
+        if process is not None:  # or it was given up as lost
             process.ended(status.code)
-        self.tell(told.Reaped(wid, generation, status))
+            self.tell(told.Reaped(process.wid, process.generation, status))
 
     def _do_forget(self, effect: do.Forget) -> None:
-        process = self._let_go(effect.wid, effect.pid)
-        if process is not None:
+        if process := self._let_go(effect.wid, effect.pid):
             self._launcher.release(process)
 
     def _let_go(self, wid: int, pid: int) -> Process | None:

@@ -1,6 +1,7 @@
 """Learn of deaths at once, and collect each status exactly once.
 
-A pidfd per process in the loop; without pidfds SIGCHLD tells that somebody died. Waits only for pids that it was given;
+A pidfd per process, all of them in one epoll that the loop watches (the loop's own handle and key for each would cost
+more memory than the rest of a watched process); without pidfds SIGCHLD tells that somebody died. Waits only for pids that it was given;
 where this program is the reaper of the machine (PID 1), strangers are reaped too, by their pid. Invariant: a process is
 reported exactly once, and never one that was not watched.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -19,7 +21,11 @@ from circus.core.exit_status import LOST, ExitStatus, decode
 from circus.runtime.fds import ROOM
 from circus.runtime.signals import NAMES
 
-Report = Callable[[ExitStatus], None]
+Report = Callable[[int, ExitStatus], None]
+"""Told the pid and how it ended."""
+
+_DEATHS_PER_TURN = 64
+"""So many are collected before the loop gets its turn; each leads to records, and perhaps to a fork."""
 
 _BLIND_SECONDS = 1.0
 """How often to look for the dead where neither a pidfd nor SIGCHLD tells of them."""
@@ -51,6 +57,8 @@ class Reaper:
         self._loop = loop
         self._own_strangers = own_strangers
         self._pidfds = pidfd_usable()
+        self._epoll: select.epoll | None = None
+        self._by_pidfd: dict[int, int] = {}
         self._watched: dict[int, tuple[int | None, Report]] = {}
         self._sigchld = False
         self._timer: asyncio.TimerHandle | None = None
@@ -81,7 +89,8 @@ class Reaper:
                 self._listen_to_sigchld()
         self._watched[pid] = (pidfd, report)
         if pidfd is not None:
-            self._loop.add_reader(pidfd, self._readable, pid)
+            self._by_pidfd[pidfd] = pid
+            self._deaths_told().register(pidfd, select.EPOLLIN)
         else:
             self._look_again()
 
@@ -89,6 +98,12 @@ class Reaper:
         """Report the end of a process that is watched already to somebody else."""
         if pid in self._watched:
             self._watched[pid] = (self._watched[pid][0], report)
+
+    def _deaths_told(self) -> select.epoll:
+        if self._epoll is None:
+            self._epoll = select.epoll()
+            self._loop.add_reader(self._epoll.fileno(), self._readable)
+        return self._epoll
 
     def _look_again(self) -> None:
         """Sweep every second as long as something is watched of whose end nothing would tell."""
@@ -102,8 +117,12 @@ class Reaper:
 
         self._timer = self._loop.call_later(_BLIND_SECONDS, look)
 
-    def _readable(self, pid: int) -> None:
-        self._collect(pid)
+    def _readable(self) -> None:
+        # Level-triggered, as the epoll of the loop is: what is left over is told again at its next turn.
+        for pidfd, _ in self._deaths_told().poll(0, _DEATHS_PER_TURN):
+            pid = self._by_pidfd.get(pidfd)
+            if pid is not None:  # or a report before this one has led to its end being collected
+                self._collect(pid)
 
     def _collect(self, pid: int) -> bool:
         try:
@@ -120,9 +139,13 @@ class Reaper:
     def _report(self, pid: int, status: ExitStatus) -> None:
         pidfd, report = self._watched.pop(pid)
         if pidfd is not None:
-            self._loop.remove_reader(pidfd)
-            os.close(pidfd)
-        report(status)
+            self._forget(pidfd)
+        report(pid, status)
+
+    def _forget(self, pidfd: int) -> None:
+        self._deaths_told().unregister(pidfd)
+        del self._by_pidfd[pidfd]
+        os.close(pidfd)
 
     def send_signal(self, pid: int, signum: int) -> None:
         """Signal a watched process; a pid that was reused in the meantime is never hit.
@@ -175,9 +198,12 @@ class Reaper:
         """Stop watching; the processes stay as they are."""
         for pidfd, _ in self._watched.values():
             if pidfd is not None:
-                self._loop.remove_reader(pidfd)
-                os.close(pidfd)
+                self._forget(pidfd)
         self._watched.clear()
+        if self._epoll is not None:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+            self._epoll = None
         if self._timer is not None:
             self._timer.cancel()
         if self._sigchld:

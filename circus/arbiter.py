@@ -266,12 +266,19 @@ class Arbiter(Supervisor):
             self.take_in(watcher)
         else:
             self._made[name.lower()] = watcher
+            self.fleet.add(watcher)
             self.spec = replace(self.spec, watchers=(*self.spec.watchers, watcher.spec))
         return watcher
 
     async def rm_watcher(self, name: str, nostop: bool = False) -> None:
         """Forget a watcher, and stop it unless `nostop`; KeyError when there is none of that name."""
-        await self.remove(self.get_watcher(name), stop=not nostop)
+        watcher = self.get_watcher(name)
+        self._made.pop(name.lower(), None)
+        if self.running:
+            await self.remove(watcher, stop=not nostop)
+            return
+        self.fleet.forget(watcher)
+        self.spec = replace(self.spec, watchers=tuple(spec for spec in self.spec.watchers if spec != watcher.spec))
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

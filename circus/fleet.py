@@ -70,6 +70,10 @@ class Fleet:
             watcher.close()
         self._watchers.clear()
 
+    def forget(self, watcher: Watcher) -> None:
+        """Forget a watcher that works for nobody."""
+        del self._watchers[watcher.name.lower()]
+
     async def remove(self, watcher: Watcher, *, stop: bool) -> bool:
         """Forget a watcher, when it is stopped if it shall be; otherwise its processes are left to themselves.
 

@@ -72,7 +72,10 @@ class Operations(Changing):
 
     @numprocesses.setter
     def numprocesses(self, target: int) -> None:
-        self.set_numprocesses(target)
+        if self.attached:
+            self.set_numprocesses(target)
+        else:
+            self.assign(replace(self.spec, numprocesses=max(target, 0)))
 
     @property
     def singleton(self) -> bool:
@@ -221,6 +224,24 @@ class Operations(Changing):
             made=made,
         )
         return self.submit("change", name=name, change=change, start_cause="reload")
+
+    def assign(self, spec: WatcherSpec, keys: tuple[str, ...] = ()) -> None:
+        """Have another spec in force at once, for what comes; nothing that runs is touched, nor how much of it.
+
+        Changes that wait come later, and are of the spec that they were made from.
+
+        Raises:
+            CircusError: it cannot be had; nothing has changed then.
+        """
+        if not self.attached:
+            self.spec = spec
+            self.lifecycle.replace_spec(spec)
+            self.lifecycle.crew.target = spec.numprocesses
+            return
+        made = self.prepare(spec)
+        options = told_changes(watcher_changes(self.spec, replace(spec, numprocesses=self.spec.numprocesses)))
+        change = told.Change(spec=spec, effect=Effect.NOTHING, keys=keys, told=options, made=made)
+        self.tell(told.Assigned(current_origin(), change))
 
     def abandon(self) -> None:
         """Leave its processes to themselves; it is to be forgotten. What they still print goes where it went."""

@@ -21,12 +21,17 @@ from circus.ports import HookCallable
 from circus.process import Process
 from circus.sockets import CircusSocket
 from circus.spec.convert import options_dict
-from circus.spec.diff import flat
+from circus.spec.diff import flat, watcher_changes
+from circus.spec.fields import Effect
 from circus.spec.watcher import WatcherSpec
 from circus.stream.redirector import Redirector
 
 logger = logging.getLogger("circus")
 
+
+_OURS = {"name", "numprocesses", "options", "role", "origin", "stdin_data"}
+_ASSIGNED = WatcherSpec.__dataclass_fields__.keys() - _OURS
+"""Options that may be set as attributes; the number of processes is a property of its own."""
 
 _NEVER_VETO = ("before_stop", "after_stop", "before_signal", "after_signal", "extended_stats")
 
@@ -142,6 +147,34 @@ class Watcher(Operations):
         if name in WatcherSpec.__dataclass_fields__:
             return getattr(self.spec, name)
         raise AttributeError(f"a watcher has no attribute {name!r}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """What is set as an attribute is an option, in force for what comes."""
+        if name not in _ASSIGNED:
+            super().__setattr__(name, value)
+            return
+        from circus.config.options import changed_spec
+
+        self.assign(changed_spec(self.spec, name, value))
+
+    def set_opt(self, key: str, val: Any) -> int:
+        """Set an option for what comes, and say what to do about what runs: see `do_action`. `set` does both.
+
+        Raises:
+            ConfigError: the value does not fit.
+        """
+        from circus.config.options import changed_spec
+
+        before, spec = self.spec, changed_spec(self.spec, key, val)
+        if key == "numprocesses":
+            self.numprocesses = spec.numprocesses
+            self.notify_event("updated", {})
+            return 0
+        self.assign(spec, (key,))
+        effect = max((option.effect for option in watcher_changes(before, spec)), default=Effect.NOTHING)
+        if effect >= Effect.SIGNAL:
+            return 1
+        return -1 if key == "graceful_timeout" or key in spec.options else 0
 
     @property
     def optnames(self) -> tuple[str, ...]:

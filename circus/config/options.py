@@ -84,6 +84,18 @@ def contradictions(spec: WatcherSpec) -> list[Mistake]:
     ]
 
 
+def changed_spec(spec: WatcherSpec, name: str, value: Any) -> WatcherSpec:
+    """A spec with one option other than before; ConfigError where it does not fit."""
+    try:
+        changed = typed.updated(spec, {name: option_value(name, value)}, free_form=True)
+    except (MessageError, TypeError, ValueError) as error:
+        raise ConfigError([_mistake(spec.name, name, value, error)]) from error
+    mistakes = contradictions(changed)
+    if mistakes:
+        raise ConfigError(mistakes)
+    return changed
+
+
 def replaced_env(env: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
     """An environment with `$NAME` in its values replaced, and without blanks around names and values."""
 

@@ -33,6 +33,7 @@ class Lifecycle(Queueing):
             told.Submitted: self._submitted,
             told.KillAsked: self._kill_asked,
             told.SignalAsked: self._signal_asked,
+            told.Assigned: self._assigned,
             told.Abandoned: self._abandoned,
             told.Hastened: self._hastened,
             told.Spawned: self._spawned,

@@ -13,6 +13,7 @@ from typing import Any
 
 from circus.core import effects as do
 from circus.core import stimuli as told
+from circus.core.origin import Origin
 from circus.core.passage import Passage
 from circus.core.reloading import Reloading
 from circus.core.stimuli import Operation
@@ -55,7 +56,7 @@ class Queueing(Passage):
         waiting = [op for op in self.queue if op.kind != "stop"]
         for op in waiting:
             if op.change is not None:
-                self._put_in_force(op)
+                self._put_in_force(op.change, op.origin)
         if self.current is not None and self.current.kind != "stop":
             waiting.insert(0, self.current)
             self.current = None
@@ -136,7 +137,7 @@ class Queueing(Passage):
     def _begin_change(self, op: Operation) -> None:
         assert op.change is not None
         before = self.target
-        self._put_in_force(op)
+        self._put_in_force(op.change, op.origin)
         if self.state in (_S.STOPPED, _S.WAITING):
             if self.state is _S.WAITING:
                 self.crew.effects.append(do.WatchSockets(True))  # perhaps others than until now
@@ -148,17 +149,18 @@ class Queueing(Passage):
         if op.did >= Effect.SIGNAL:
             self._begin_reload(op)
 
-    def _put_in_force(self, op: Operation) -> None:
-        change, crew = op.change, self.crew
-        assert change is not None
-        before = self.spec
+    def _assigned(self, stimulus: told.Assigned) -> None:
+        self._put_in_force(stimulus.change, stimulus.origin)
+
+    def _put_in_force(self, change: told.Change, origin: Origin) -> None:
+        crew, before = self.crew, self.spec
         if change.target is not None:
             crew.target = max(0, change.target)
         # The number of processes has its own commands; what they did meanwhile stays.
         self.replace_spec(replace(change.spec, numprocesses=crew.target))
         crew.effects.append(do.Respecify(self.spec, change.made))
         if change.told:
-            crew.tell("watcher.changed", op.origin, options=list(change.told), effect=change.effect.name.lower())
+            crew.tell("watcher.changed", origin, options=list(change.told), effect=change.effect.name.lower())
         crew.effects.extend(do.Publish("updated") for _ in change.keys)
         if (before.max_age, before.max_age_variance) != (self.spec.max_age, self.spec.max_age_variance):
             for slot in crew.slots.values():

@@ -93,6 +93,13 @@ class SignalAsked(msgspec.Struct, frozen=True, gc=False):
     signum: int
 
 
+class Assigned(msgspec.Struct, frozen=True, gc=False):
+    """A program that embeds us, or a hook, has set options: in force at once, and nothing that runs is touched."""
+
+    origin: Origin
+    change: Change
+
+
 class Abandoned(msgspec.Struct, frozen=True, gc=False):
     """The watcher is to be forgotten as it is: its processes run on and are nobody's."""
 
@@ -166,6 +173,7 @@ Stimulus = (
     Submitted
     | KillAsked
     | SignalAsked
+    | Assigned
     | Abandoned
     | Hastened
     | Spawned

@@ -100,6 +100,10 @@ def test_a_loop_that_was_given_is_used_before_it_runs(directory: str) -> None:
 async def test_watchers_are_added_and_removed(directory: str) -> None:
     arbiter = constructed(directory, Watcher("web", "sleep 1000"))
     arbiter.add_watcher("early", "sleep 1000", numprocesses=2)
+    arbiter.add_watcher("never", "sleep 1000")
+    with pytest.raises(AlreadyExist):
+        arbiter.add_watcher("Early", "sleep 1")
+    await arbiter.rm_watcher("never")
     await arbiter.start()
     assert arbiter.statuses() == {"web": "active", "early": "active"}
     late = arbiter.add_watcher("late", "sleep 1000", autostart=False)

@@ -96,7 +96,56 @@ def test_what_cannot_be_is_refused() -> None:
         Watcher("web", "x", singleton=True, numprocesses=2)
 
 
+async def test_options_are_set_before_an_arbiter_has_it(directory: str) -> None:
+    watcher = Watcher("web", "sleep 1000")
+    watcher.numprocesses = 2
+    watcher.graceful_timeout = "3"
+    watcher.env = {"A": "1"}
+    assert watcher.set_opt("cmd", "sleep 2000") == 1
+    assert (watcher.numprocesses, watcher.graceful_timeout, watcher.env, watcher.cmd) == (
+        2,
+        3.0,
+        {"A": "1"},
+        "sleep 2000",
+    )
+    with pytest.raises(ConfigError, match="graceful_timeout"):
+        watcher.graceful_timeout = "soon"
+    arbiter = constructed(directory, watcher)
+    await asyncio.wait_for(arbiter.start(), DEADLINE)
+    assert len(watcher) == 2
+    assert {process.cmd for process in watcher.get_active_processes()} == {"sleep 2000"}
+    await asyncio.wait_for(arbiter.stop(), DEADLINE)
+
+
 # -- in an arbiter
+
+
+async def test_options_are_set_for_what_comes(directory: str) -> None:
+    seen: list[str] = []
+
+    def hook(watcher: Any, **_: Any) -> bool:
+        watcher.cmd = "sleep 3000"
+        seen.append(watcher.cmd)
+        return True
+
+    async with running(directory, "web", "sleep 1000", hooks={"before_start": (hook, False)}, color="red") as watcher:
+        assert seen == ["sleep 3000"]
+        (process,) = watcher.get_active_processes()
+        assert process.cmd == "sleep 3000"
+        assert watcher.set_opt("cmd", "sleep 4000") == 1
+        assert watcher.get_active_processes() == [process]
+        await asyncio.wait_for(watcher.do_action(1), DEADLINE)
+        assert [process.cmd for process in watcher.get_active_processes()] == ["sleep 4000"]
+        assert watcher.set_opt("graceful_timeout", 2) == -1
+        assert watcher.set_opt("color", "blue") == -1
+        assert dict(watcher.options())["color"] == "blue"
+        assert watcher.set_opt("send_hup", "false") == 0
+        assert watcher.send_hup is False
+        assert watcher.set_opt("numprocesses", 2) == 0
+        await asyncio.wait_for(watcher.do_action(0), DEADLINE)
+        assert len(watcher) == 2
+        with pytest.raises(ConfigError):
+            watcher.set_opt("numprocesses", "many")
 
 
 async def test_it_tells_of_its_processes(directory: str) -> None:

@@ -1,10 +1,13 @@
 """Histories in which the options of a watcher change while it lives, and in which it is left alone for good."""
 
+from dataclasses import replace
+
 import pytest
 
 from circus.core import stimuli as told
 from circus.core.origin import Origin
 from circus.core.watcher_fsm import WatcherState
+from circus.spec.fields import Effect
 from circus.spec.streams import StreamSpec
 from circus.spec.watcher import HookSpec
 from tests.fakes.world import drain, world
@@ -254,6 +257,19 @@ def test_hooks_that_come_are_asked_from_the_next_process_on():
     w.die(100)
     w.run(1)
     assert w.hooks == ["before_spawn"]
+
+
+def test_what_is_assigned_is_in_force_at_once_and_touches_nothing_that_runs():
+    w = world(hooks={"before_start": HookSpec(target="a.b")})
+    w.hook_seconds = 5
+    start = w.submit("start")
+    spec = replace(w.life.spec, cmd="other", graceful_timeout=1.0, numprocesses=9)
+    w.tell(
+        told.Assigned(Origin(kind="command", name="api"), told.Change(spec=spec, effect=Effect.NOTHING, keys=("cmd",)))
+    )
+    assert (w.life.spec.cmd, w.life.spec.graceful_timeout, w.life.target) == ("other", 1.0, 1)
+    assert [action for action, _ in w.events] == ["updated"]
+    assert start not in w.answers
 
 
 def test_a_watcher_that_is_abandoned_leaves_its_processes_as_they_are():

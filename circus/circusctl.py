@@ -143,8 +143,9 @@ class ControllerApp:
     def _command_line(self, command: Command, words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
         if not words:  # nothing to parse: worth some milliseconds
             return [], {long: default for _, long, default, _ in command.options}
+        called = usage(command)
         sub = argparse.ArgumentParser(
-            usage=usage(command), description=f"{command.short}.", allow_abbrev=False,
+            usage=called, description=f"{command.short}.", allow_abbrev=False,
             epilog=f"`circusctl --help {command.name}` tells more.",
         )  # fmt: skip
         for short, long, default, told in command.options:
@@ -156,7 +157,8 @@ class ControllerApp:
         sub.add_argument("args", nargs="*", help=argparse.SUPPRESS)
         found, unknown = sub.parse_known_intermixed_args(list(words))
         if unknown:
-            self.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+            hint = " (a program with options is one word in quotes, or stands after --)" if "PROGRAM" in called else ""
+            self.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         options = vars(found)
         return options.pop("args"), options
 

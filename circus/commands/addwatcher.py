@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from circus.commands.base import Command, Result
@@ -47,7 +48,10 @@ class AddWatcher(Command):
         if len(args) < 2:
             raise ArgumentError("Invalid number of arguments")
         props = {"waiting": True} if opts.get("waiting") else {}
-        return self.make_message(name=args[0], cmd=" ".join(args[1:]), start=opts.get("start", False), **props)
+        # Words are joined as they are, as of old. Those with a dash, which circus 0.19 refused, may keep what they hold.
+        dashes = any(word.startswith("-") for word in args[1:])
+        cmd = shlex.join(args[1:]) if dashes else " ".join(args[1:])
+        return self.make_message(name=args[0], cmd=cmd, start=opts.get("start", False), **props)
 
     def validate(self, props: dict[str, Any]) -> None:
         super().validate(props)

@@ -82,6 +82,23 @@ async def test_what_is_not_understood_ends_with_two(words):
     assert "circusctl: error: unrecognized arguments: " in err or "circusctl: error:" in err
 
 
+async def test_a_program_with_options_stands_after_two_dashes():
+    status, out, err = await ctl("add", "new", "sleep", "-x")
+    assert (status, out) == (2, "")
+    assert err.endswith(
+        "unrecognized arguments: -x (a program with options is one word in quotes, or stands after --)\n"
+    )
+
+
+async def test_help_of_a_command_line_says_how_it_is_called():
+    status, out, _ = await ctl("kill", "--help")
+    assert (status, out.splitlines()[0]) == (
+        0,
+        "usage: circusctl kill NAME [PID] [--signum SIGNAL] [--graceful_timeout SECONDS] [--waiting]",
+    )
+    assert "`circusctl --help kill` tells more." in out
+
+
 async def test_options_of_a_command_may_stand_anywhere_after_it():
     async with served(watchers()) as daemon:
         told = await ctl(

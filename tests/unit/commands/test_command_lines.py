@@ -99,6 +99,12 @@ def test_a_wrong_number_of_words_is_told(words):
         COMMANDS[name].message(*args)
 
 
+def test_a_program_with_options_keeps_its_words():
+    made = COMMANDS["add"].message("web", "sh", "-c", "sleep 1; exit")
+    assert made["properties"]["cmd"] == "sh -c 'sleep 1; exit'"
+    assert COMMANDS["add"].message("web", "sleep 1", "2")["properties"]["cmd"] == "sleep 1 2"
+
+
 def test_listen_takes_topics():
     assert COMMANDS["listen"].message("a", "b") == ["a", "b"]
     assert COMMANDS["listen"].message() == [""]

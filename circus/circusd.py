@@ -37,7 +37,8 @@ class _Formatter(argparse.HelpFormatter):
         super().__init__(prog, width=columns - 2)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """The command line, as `--help` tells it."""
     parser = argparse.ArgumentParser(prog="circusd", description="Run some watchers.", formatter_class=_Formatter)
     parser.add_argument("config", nargs="?", help="configuration file")
     parser.add_argument("--check", action="store_true", help="check the configuration file, start nothing")
@@ -69,7 +70,7 @@ def run(argv: Sequence[str]) -> int:
     if os.getpid() == 1:
         # PID 1 has no default actions: until the loop takes the signals over, SIGTERM would be lost.
         _note_signals()
-    parser = _parser()
+    parser = command_line()
     args = parser.parse_args(argv)
     if args.version:
         print(__version__)

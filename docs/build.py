@@ -8,10 +8,12 @@ byte for byte the same.
 
 from __future__ import annotations
 
+import argparse
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
@@ -124,6 +126,41 @@ def _command(command: Command) -> str:
     return f"## {command.name}\n\n*{kind}{needs}*\n\n{command.desc}"
 
 
+# The programs: their command lines, as --help tells them.
+
+
+def _programs() -> str:
+    return "\n\n".join(f"## {name}\n\n{_program(*place.split(':'))}" for name, place in PROGRAMS.items())
+
+
+def _program(module: str, function: str) -> str:
+    parser: argparse.ArgumentParser = getattr(import_module(module), function)()
+    rows = []
+    for action in parser._actions:  # noqa: SLF001 - what is printed by --help is nowhere else
+        if action.help == argparse.SUPPRESS or "--help" in action.option_strings:
+            continue
+        words = " ".join((action.help or "").split()) % {"prog": parser.prog, "default": action.default}
+        value = "" if action.nargs == 0 or not action.option_strings else f" {_value(action)}"
+        names = ", ".join(f"`{flag}{value}`" for flag in action.option_strings) or f"`{action.dest}`"
+        rows.append([names, words[:1].upper() + words[1:]])
+    return f"{' '.join((parser.description or '').split())}\n\n{_table(['argument', 'meaning'], rows)}"
+
+
+def _value(action: argparse.Action) -> str:
+    choices = [str(choice) for choice in action.choices or () if str(choice).islower()]
+    return "\\|".join(choices) or str(action.metavar or action.dest.upper())
+
+
+PROGRAMS: Final = {
+    "circusd": "circus.circusd:command_line",
+    "circusctl": "circus.circusctl:Parser",
+    "circus-top": "circus.stats.client:command_line",
+    "circus-plugin": "circus.plugins.runner:_parser",
+    "circus-exporter": "circus_exporters.cli:parser",
+    "circusd-stats": "circus.stats.beside:command_line",
+}
+
+
 # The layers, as pyproject.toml has them for import-linter.
 
 
@@ -148,6 +185,7 @@ MAKERS: Final[dict[str, Callable[[], str]]] = {
     "watcher-table": lambda: _transitions(watcher_fsm.TABLE, watcher_fsm.WatcherEvent),
     "watcher-diagram": lambda: _diagram(watcher_fsm.TABLE, watcher_fsm.WatcherState.STOPPED),
     "commands": _commands,
+    "programs": _programs,
     "layers": _layers,
 }
 STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {

@@ -22,7 +22,7 @@ _ENDING = (signal.SIGHUP, signal.SIGQUIT, signal.SIGINT, signal.SIGTERM)
 
 def run(argv: Sequence[str]) -> int:
     """Run to the end and return the exit status."""
-    args = _parser().parse_args(argv)
+    args = command_line().parse_args(argv)
     if args.version:
         sys.stdout.write(f"{__version__}\n")
         return 0
@@ -41,7 +41,8 @@ def run(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """The command line, as `--help` tells it."""
     parser = argparse.ArgumentParser(prog="circusd-stats", description="Publishes the statistics of a circusd.")
     parser.add_argument("--endpoint", default=DEFAULT_CONTROL, help="the control endpoint of circusd (%(default)s)")
     parser.add_argument("--pubsub", default=DEFAULT_EVENTS, help="the events endpoint of circusd (%(default)s)")

@@ -66,7 +66,7 @@ class StatsClient:
 
 def main(args: Sequence[str] | None = None) -> int:
     """The command circus-top."""
-    options = _parser().parse_args(args)
+    options = command_line().parse_args(args)
     if options.version:
         sys.stdout.write(f"{__version__}\n")
         return 0
@@ -89,7 +89,8 @@ def main(args: Sequence[str] | None = None) -> int:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """The command line, as `--help` tells it."""
     import argparse
 
     parser = argparse.ArgumentParser(

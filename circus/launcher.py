@@ -173,7 +173,7 @@ class Launcher:
         return self.outputs.tail(wid, stream_name, count, pid=pid)
 
     def open_streams(self) -> None:
-        """Be ready for output; again is harmless."""
+        """Be ready for output; again takes up all files anew, after somebody moved them away."""
         self.outputs.open()
 
     def close_streams(self) -> None:

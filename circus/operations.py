@@ -278,6 +278,11 @@ class Operations(Changing):
         """The last lines of its processes; MessageError when they are not captured."""
         return self._launcher.outputs.last(wid, stream, count, life, after)
 
+    def reopen_streams(self) -> None:
+        """Take up the files of its streams anew, after somebody moved them away."""
+        if self.attached and not self.is_stopped():
+            self._launcher.open_streams()
+
     def hasten(self, origin: Origin) -> None:
         """No more grace for what is being stopped."""
         self.tell(told.Hastened(origin))

@@ -39,6 +39,7 @@ class Signalled(Protocol):
     def quit(self) -> Awaitable[None]: ...
     def hasten(self, origin: Origin) -> None: ...
     def reload_soon(self) -> None: ...
+    def reopen_streams(self) -> None: ...
 
 
 @contextlib.contextmanager
@@ -103,6 +104,8 @@ class SysHandler:
         """A terminal changed its size, which is nothing to us."""
 
     def handle_usr1(self, _: signal.Signals) -> None:
-        """Means nothing yet; its default would end the daemon and leave its workers to nobody."""
+        """Open the files of all streams anew, for who rotates them from outside."""
+        self._arbiter.reopen_streams()
 
-    handle_usr2 = handle_usr1
+    def handle_usr2(self, _: signal.Signals) -> None:
+        """Means nothing yet; its default would end the daemon and leave its workers to nobody."""

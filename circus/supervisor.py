@@ -222,6 +222,11 @@ class Supervisor(Reconfiguration):
         for watcher in self.fleet:
             watcher.hasten(origin)
 
+    def reopen_streams(self) -> None:
+        """Take up the files of all streams anew, after somebody moved them away."""
+        for watcher in self.fleet:
+            watcher.reopen_streams()
+
     @property
     def quitting(self) -> bool:
         """The end has begun."""

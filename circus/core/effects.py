@@ -125,7 +125,7 @@ class Respecify(msgspec.Struct, frozen=True, gc=False):
 
 
 class OpenStreams(msgspec.Struct, frozen=True, gc=False):
-    """Output will come."""
+    """Output will come; where it does already, files that somebody moved away are taken up anew."""
 
 
 class CloseStreams(msgspec.Struct, frozen=True, gc=False):

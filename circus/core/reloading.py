@@ -38,6 +38,7 @@ class Reloading:
         """Tell, and take the first step."""
         crew, origin = self.crew, self.operation.origin
         crew.tell("reload.started", origin, mode=self.mode, workers=crew.target)
+        crew.effects.append(do.OpenStreams())
         if self.mode == "hup":
             for slot in crew.slots.values():
                 if slot.alive and not slot.ending and slot.pid is not None:

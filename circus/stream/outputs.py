@@ -91,8 +91,14 @@ class Outputs:
         self._redirector: Redirector | None = None
 
     def open(self) -> None:
-        """Be ready for output; again is harmless."""
+        """Be ready for output; again takes up all files anew, after somebody moved them away."""
         self._opened = True
+        if self._redirector is not None:
+            self._redirector.reopen()
+        else:
+            self._start()
+
+    def _start(self) -> None:
         if self._redirector is not None or not any(map(self._streams.captured, NAMES)):
             return
         self._redirector = Redirector(
@@ -116,11 +122,6 @@ class Outputs:
         self._redirector = None
         self._losses.flush()
 
-    def reopen(self) -> None:
-        """Take up all files anew, after somebody moved them away."""
-        if self._redirector is not None:
-            self._redirector.reopen()
-
     def add(self, process: Any) -> bool:
         """Read the output of a process from now on; False when none of it is captured."""
         if self._redirector is None or not (process.stdout or process.stderr):
@@ -142,7 +143,7 @@ class Outputs:
                 # Processes whose output is not to be captured any more go on writing to us until they are replaced.
                 self._redirector.change_stream(name, writer or PassedOn(name), close=True)
         if self._opened:
-            self.open()
+            self._start()
 
     # -- the last lines -----------------------------------------------------------------------------------------------
 

@@ -73,14 +73,14 @@ class Target:
         """Let the stream take up its path anew; one that knows no such thing is closed and opened."""
         writer: Any = self.writer
         reopener = getattr(writer, "reopen", None)
+        if reopener is None:
+            close_stream(writer)
+            self.open()
+            return
         try:
-            if reopener is not None:
-                reopener()
-            elif hasattr(writer, "close"):
-                writer.close()
-                self.open()
+            reopener()
         except (Exception, SystemExit) as error:  # as in open
-            self._drop(0, 0, error)
+            logger.error("%s goes on as it was: %s", self._label, _reason(error))
 
     def send(self, chunk: Mapping[str, Any]) -> bool:
         """Give a chunk to the stream; whether it has to catch up before the next."""

@@ -220,7 +220,7 @@ async def test_files_are_taken_up_anew(side: Any, tmp_path: Path) -> None:
     worker = subject.worker()
     for name in ("one", "1"):
         (tmp_path / name).rename(tmp_path / f"{name}.old")
-    subject.outputs.reopen()
+    subject.outputs.open()
     worker.say(b"new\n")
     worker.say(b"new\n", "stderr")
     subject.ended(worker)

@@ -231,3 +231,71 @@ def test_a_child_that_holds_the_pipe_does_not_hold_up_the_end(circusd: Start, tm
     assert daemon.stop() == []
     assert proc.alive(orphan)
     os.kill(orphan, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("how", ["SIGUSR1", "SIGHUP", "reload"])
+def test_files_moved_away_are_taken_up_anew(circusd: Start, tmp_path: pathlib.Path, how: str) -> None:
+    out, orders = tmp_path / "out", tmp_path / "orders"
+    os.mkfifo(orders)
+    daemon = circusd(
+        f"[watcher:web]\ncmd = sh -c 'exec 3<> {orders}; while read line <&3; do echo $line; done'\nsend_hup = true\n"
+        f"stdout_stream.filename = {out}\nstop_signal = HUP\n"
+    )
+    daemon.wait_pids("web", 1)
+    orders.write_text("one\n")
+    wait_until(lambda: lines(out) == ["one"])
+    out.rename(tmp_path / "moved")
+    orders.write_text("two\n")
+    wait_until(lambda: lines(tmp_path / "moved") == ["one", "two"])
+    if how == "reload":
+        daemon.ok("reload", name="web", waiting=True)
+    else:
+        daemon.signal(signal.Signals[how])
+    wait_until(out.exists)
+    daemon.wait_pids("web", 1)
+    orders.write_text("three\n")
+    wait_until(lambda: lines(out) == ["three"], what=daemon.log_text)
+    assert lines(tmp_path / "moved") == ["one", "two"]
+
+
+def test_streams_are_changed_under_a_worker_that_writes(circusd: Start, tmp_path: pathlib.Path) -> None:
+    program = tmp_path / "count.py"
+    program.write_text(
+        "import os, itertools\n"
+        "for number in itertools.count():\n"
+        "    line = b'%07d ' % number + b'=' * (number % 70) + b'\\n'\n"
+        "    os.write(1, line[:9]); os.write(1, line[9:])\n"
+    )
+    one = tmp_path / "logs" / "one"
+    one.parent.mkdir()
+    daemon = circusd(
+        f"[watcher:web]\ncmd = {sys.executable} -I -S {program}\n"
+        f"stdout_stream.class = WatchedFileStream\nstdout_stream.filename = {one}\n"
+    )
+    wait_until(lambda: len(lines(one)) > 100)
+    (pid,) = daemon.pids("web")
+    log = one.parent / "two"
+    for options in (
+        {"stdout_stream.filename": str(log)},
+        {"stdout_stream.class": "FileStream", "stdout_stream.max_bytes": 300_000, "stdout_stream.backup_count": 1000},
+        {"stdout_stream.max_bytes": 200_000},
+        {"stdout_stream.filename": str(one.parent / "three-$(circus.wid)")},
+        {"stdout_stream.class": "TimedRotatingFileStream", "stdout_stream.rotate_when": "S"},
+    ):
+        before = sum(len(lines(file)) for file in one.parent.iterdir())
+        daemon.ok("set", name="web", options=options, waiting=True)
+        shown = daemon.ok("options", name="web")["options"]["stdout_stream_conf"]
+        assert {f"stdout_stream.{key}": value for key, value in shown.items()}.items() >= options.items()
+        wait_until(lambda before=before: sum(len(lines(file)) for file in one.parent.iterdir()) > before + 1000)
+    shown = daemon.ok("options", name="web")["options"]["stdout_stream_conf"]
+    assert shown["class"] == "TimedRotatingFileStream"
+    refused = daemon.call("set", name="web", options={"stdout_stream.filename": "/no/such/dir/log"}, waiting=True)
+    assert refused["status"] == "error"
+    assert "No such file or directory" in refused["reason"]
+    assert daemon.pids("web") == [pid]
+    daemon.ok("stop", name="web", waiting=True)
+    found = sorted(line for file in one.parent.iterdir() for line in lines(file))
+    if not found[-1].endswith("=" * (int(found[-1][:7]) % 70)):
+        found.pop()  # what it was writing when it was stopped
+    assert found == [f"{number:07d} {'=' * (number % 70)}" for number in range(len(found))]
+    assert len({file.name.partition(".")[0] for file in one.parent.iterdir()}) == 3

@@ -13,6 +13,7 @@ from circus.spec.exporters import exporter_watcher
 from circus.spec.plugins import plugin_watcher
 from circus.spec.watcher import WatcherSpec
 from circus.spec.web import WEB, web_watcher
+from circus.stream import is_per_worker
 
 # pidfd, two kept files of /proc, two pipes.
 _FDS_PER_PROCESS = 5
@@ -55,5 +56,11 @@ def make_room(watchers: Iterable[WatcherSpec], sockets: int, *, generous: bool) 
     Returns:
         A sentence that says what is missing, or None.
     """
-    processes = sum(watcher.numprocesses for watcher in watchers)
-    return ROOM.raise_soft_limit(processes * _FDS_PER_PROCESS + sockets + _FDS_OF_DAEMON, generous=generous)
+    descriptors = sum(watcher.numprocesses * descriptors_of_process(watcher) for watcher in watchers)
+    return ROOM.raise_soft_limit(descriptors + sockets + _FDS_OF_DAEMON, generous=generous)
+
+
+def descriptors_of_process(watcher: WatcherSpec) -> int:
+    """How many descriptors circusd holds for each process of a watcher."""
+    streams = (watcher.stdout_stream, watcher.stderr_stream)
+    return _FDS_PER_PROCESS + sum(stream is not None and is_per_worker(stream) for stream in streams)

@@ -7,7 +7,7 @@ Invariant: `get_stream` returns a callable or raises ValueError with a sentence 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from circus.config.interpolate import expand, names_in
@@ -66,7 +66,7 @@ def get_stream(
         return cast("OutputStream", spec.stream)
     if spec.cls is None and "filename" not in spec.options:
         raise ValueError(f"{_INVALID}: it has no class, no stream and no filename")
-    if variables is None or "wid" in variables or not _names_worker(spec.options.values()):
+    if variables is None or "wid" in variables or not is_per_worker(spec):
         return _make(spec, variables)
     known, wanted = dict(variables), spec
     return PerWorker(lambda wid: _make(wanted, known | {"wid": str(wid)}))
@@ -84,8 +84,10 @@ def _make(spec: StreamSpec, variables: Mapping[str, str] | None) -> OutputStream
     return stream
 
 
-def _names_worker(values: Iterable[object]) -> bool:
-    return any("{wid}" in value or "wid" in names_in(value) for value in values if isinstance(value, str))
+def is_per_worker(spec: StreamSpec) -> bool:
+    """Whether the options name the worker, so that each has a stream of its own."""
+    texts = [value for value in spec.options.values() if isinstance(value, str)]
+    return any("{wid}" in text or "wid" in names_in(text) for text in texts)
 
 
 def _spec_of(conf: Mapping[str, Any]) -> StreamSpec:

@@ -2,10 +2,11 @@
 
 import sys
 
-from circus.population import watcher_specs
+from circus.population import descriptors_of_process, watcher_specs
 from circus.spec.arbiter import ArbiterSpec
 from circus.spec.exporters import ExporterSpec
 from circus.spec.plugins import PluginSpec
+from circus.spec.streams import StreamSpec
 from circus.spec.watcher import WatcherSpec
 from circus.spec.web import web_socket
 
@@ -42,3 +43,10 @@ def test_the_web_console_runs_where_it_has_a_socket():
     assert made.args[-4:] == ("--endpoint", "ipc:///c", "--fd", "$(circus.sockets.circushttpd)")
     assert watcher_specs(ArbiterSpec(httpd=True), **WHERE) == []
     assert watcher_specs(ArbiterSpec(sockets=console.sockets), **WHERE) == []
+
+
+def test_a_file_of_its_own_is_one_descriptor_more_for_each_process():
+    each, shared = (StreamSpec(options={"filename": name}) for name in ("/log/{wid}", "/log/all"))
+    plain = descriptors_of_process(WatcherSpec(name="web"))
+    assert descriptors_of_process(WatcherSpec(name="web", stdout_stream=shared)) == plain
+    assert descriptors_of_process(WatcherSpec(name="web", stdout_stream=each, stderr_stream=each)) == plain + 2

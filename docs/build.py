@@ -23,7 +23,7 @@ from msgspec import inspect
 from circus.commands import get_commands
 from circus.commands.base import Command
 from circus.core import process_fsm, watcher_fsm
-from circus.wire import events, samples, snapshot
+from circus.wire import events, logs, samples, snapshot
 
 DOCS: Final = Path(__file__).parent
 BLOCK: Final = re.compile(r"(<!-- made from the code: ([\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -190,7 +190,7 @@ MAKERS: Final[dict[str, Callable[[], str]]] = {
 }
 STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     found.__name__: found
-    for module in (events, samples, snapshot)
+    for module in (events, logs, samples, snapshot)
     for found in vars(module).values()
     if isinstance(found, type) and issubclass(found, msgspec.Struct)
 }

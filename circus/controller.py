@@ -22,7 +22,7 @@ import zmq
 from circus.commands import get_commands
 from circus.commands.base import Command
 from circus.events.cause import CURRENT, TRACEPARENT
-from circus.events.counters import COMMAND_BOUNDS, new_histogram, observe
+from circus.events.counters import COMMAND_BOUNDS, new_histogram, observe, trace_of
 from circus.exc import BAD_MSG_DATA_ERROR, COMMAND_ERROR, OS_ERROR, CircusError, Overtaken
 from circus.ports import ArbiterLike
 from circus.runtime.listener import Listener
@@ -31,6 +31,7 @@ from circus.wire import messages
 from circus.wire.events import Cause
 from circus.wire.messages import BadRequest, Request, UnknownCommand
 from circus.wire.samples import Histogram
+from circus.wire.snapshot import COMMAND_ERRORS, REQUEST_ERRORS
 
 logger = logging.getLogger("circus")
 
@@ -75,6 +76,7 @@ class Controller:
         commands: the commands by name, as they were known at the start.
         command_counts: requests by command; what named no command counts as `unknown`.
         command_errors: those of them that failed.
+        command_error_kinds: the same by kind of error.
         command_seconds: how long they took, work included.
     """
 
@@ -91,6 +93,8 @@ class Controller:
         self.commands = get_commands()
         self.command_counts = dict.fromkeys([*sorted(self.commands), UNKNOWN], 0)
         self.command_errors = dict(self.command_counts)
+        self.command_error_kinds = {name: dict.fromkeys(COMMAND_ERRORS.values(), 0) for name in self.commands}
+        self.command_error_kinds[UNKNOWN] = dict.fromkeys(REQUEST_ERRORS.values(), 0)
         self.command_seconds: dict[str, Histogram] = {name: new_histogram(COMMAND_BOUNDS) for name in self.commands}
         self._listener = listener
         self._context = context
@@ -162,7 +166,7 @@ class Controller:
 
     def _refuse(self, route: list[bytes], error: CircusError, request_id: Any, errno: int, *, cast: bool) -> None:
         self.command_counts[UNKNOWN] += 1
-        self.command_errors[UNKNOWN] += 1
+        self._count_error(UNKNOWN, REQUEST_ERRORS[errno])
         logger.debug("refused a request: %s", error)
         if not cast:
             self._send(route, messages.error_reply(str(error), errno, request_id, time.time()))
@@ -242,13 +246,17 @@ class Controller:
         name, seconds = job.command.name, self._loop.time() - job.started
         self.command_counts[name] += 1
         if errno is not None:
-            self.command_errors[name] += 1
-        observe(self.command_seconds[name], seconds)
+            self._count_error(name, COMMAND_ERRORS.get(errno, "command"))
+        observe(self.command_seconds[name], seconds, trace_of(TRACEPARENT.get()), time.time())
         try:
             told = None if reason is None else messages.shortened(reason)
             self._observe("command.finished", job, seconds=seconds, ok=errno is None, errno=errno, reason=told)
         except Exception:  # the reply is out; what keeps the books must not take the loop with it
             logger.exception("cannot record the end of command %r", name)
+
+    def _count_error(self, name: str, kind: str) -> None:
+        self.command_errors[name] += 1
+        self.command_error_kinds[name][kind] += 1
 
     def _observe(self, record: str, job: _Job, **ending: Any) -> None:
         if self._on_command is None or not job.command.changes:

@@ -74,6 +74,11 @@ class EventPublisher:
         topic, body = (frame.encode() if isinstance(frame, str) else frame for frame in frames)
         self.send(topic, body)
 
+    @property
+    def send_hwm(self) -> int:
+        """How many messages may wait for one subscriber."""
+        return int(self._socket.socket.getsockopt(zmq.SNDHWM))
+
     def close(self) -> None:
         """Close the channel; the last events get a moment to leave."""
         self._socket.close(_LAST_EVENTS_MS)

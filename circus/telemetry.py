@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Protocol
 
+import msgspec
 import zmq
 
 from circus import __version__
@@ -22,6 +23,7 @@ from circus.controller import Controller
 from circus.core.slots import Slot
 from circus.driver import Services
 from circus.events.bus import Bus
+from circus.events.counters import HOOK_BOUNDS, WatcherTally, new_histogram
 from circus.publisher import EventPublisher
 from circus.runtime.reaper import Reaper
 from circus.runtime.signals import name as signal_name
@@ -82,8 +84,8 @@ def watcher_snapshot(watcher: Watcher, bus: Bus, *, detail: bool) -> wire.Watche
         consecutive_failures=failures,
         reload_started=tally.reload_started,
         last_exit=tally.last_exit,
-        counters=tally.counters(),
-        histograms=tally.histograms,
+        counters=_counters(tally, spec.hooks),
+        histograms=_histograms(tally, spec.hooks),
         slots=slots,
     )
 
@@ -101,6 +103,19 @@ def _slot(slot: Slot, watcher: Watcher, last_exit: wire.LastExit | None) -> wire
         consecutive_failures=slot.failures,
         last_exit=last_exit,
     )
+
+
+def _counters(tally: WatcherTally, hooks: Iterable[str]) -> wire.WatcherCounters:
+    """With every hook that can be called, so that its first failure is seen as an increase."""
+    told = tally.counters()
+    told.hook_failures = {**dict.fromkeys(hooks, 0), **told.hook_failures}
+    return told
+
+
+def _histograms(tally: WatcherTally, hooks: Iterable[str]) -> wire.WatcherHistograms:
+    told = tally.histograms
+    missing = {hook: new_histogram(HOOK_BOUNDS) for hook in hooks if hook not in told.hook_seconds}
+    return msgspec.structs.replace(told, hook_seconds=told.hook_seconds | missing) if missing else told
 
 
 def _executable(cmd: str) -> str:
@@ -144,6 +159,9 @@ def arbiter_snapshot(
         events_dropped=publisher.dropped,
         illegal_transitions=services.illegal_transitions,
         strangers_reaped=reaper.strangers,
+        command_error_kinds=controller.command_error_kinds,
+        subscribers=sum(publisher.subscriptions.counts().values()),
+        send_hwm=publisher.send_hwm,
     )
 
 

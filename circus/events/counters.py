@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from circus.wire.events import CRASH_SIGNALS, INITIATORS, OUTCOMES, RESTART_CAUSES, SPAWN_STAGES, START_CAUSES, Record
-from circus.wire.samples import Histogram
+from circus.wire.samples import Exemplar, Histogram
 from circus.wire.snapshot import Exits, LastExit, WatcherCounters, WatcherHistograms
 
 START_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 STOP_BOUNDS: Final = START_BOUNDS
 RELOAD_BOUNDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+HOOK_BOUNDS: Final = START_BOUNDS
 LIFETIME_BOUNDS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 259200.0, 604800.0)
 COMMAND_BOUNDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 LAG_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -27,12 +28,15 @@ def new_histogram(bounds: tuple[float, ...]) -> Histogram:
     return Histogram(list(bounds), [0] * (len(bounds) + 1), 0.0)
 
 
-def observe(histogram: Histogram, value: float, trace: str | None = None) -> None:
-    """Count a value in."""
-    histogram.counts[bisect_left(histogram.bounds, value)] += 1
+def observe(histogram: Histogram, value: float, trace: str | None = None, moment: float = 0.0) -> None:
+    """Count a value in; with a trace, seen at `moment` (Unix time), it becomes the exemplar of its bucket."""
+    bucket = bisect_left(histogram.bounds, value)
+    histogram.counts[bucket] += 1
     histogram.sum += value
     if trace is not None:
         histogram.last_trace = trace
+        others = [each for each in histogram.exemplars if each.bucket != bucket]
+        histogram.exemplars = [*others, Exemplar(bucket, value, moment, trace)]
 
 
 class WatcherTally:
@@ -105,7 +109,7 @@ class WatcherTally:
         self.spawn_failures[data["stage"]] += 1
 
     def _ready(self, record: Record, data: Mapping[str, Any]) -> None:
-        observe(self.histograms.start_seconds, data["seconds"], _trace(record))
+        _observe(self.histograms.start_seconds, data["seconds"], record)
 
     def _exited(self, record: Record, data: Mapping[str, Any]) -> None:
         self.exits[data["initiator"], data["outcome"]] += 1
@@ -114,9 +118,9 @@ class WatcherTally:
             self.signal_exits[signal] = self.signal_exits.get(signal, 0) + 1
         self.cpu_user_seconds += data["cpu_user_seconds"] or 0.0
         self.cpu_system_seconds += data["cpu_system_seconds"] or 0.0
-        observe(self.histograms.lifetime_seconds, data["lifetime_seconds"])
+        _observe(self.histograms.lifetime_seconds, data["lifetime_seconds"], record)
         if data["stop_seconds"] is not None:
-            observe(self.histograms.stop_seconds, data["stop_seconds"], _trace(record))
+            _observe(self.histograms.stop_seconds, data["stop_seconds"], record)
         self.last_exit = LastExit(
             time=record.time,
             pid=record.pid or 0,
@@ -127,12 +131,18 @@ class WatcherTally:
             exit_code=data["exit_code"],
             signal=signal,
             lifetime_seconds=data["lifetime_seconds"],
+            max_resident_bytes=data.get("max_resident_bytes"),
         )
         self.last_exits[record.wid or 0] = self.last_exit
 
-    def _hook(self, _: Record, data: Mapping[str, Any]) -> None:
+    def _hook(self, record: Record, data: Mapping[str, Any]) -> None:
+        hook = data["hook"]
         if not data["ok"]:
-            self.hook_failures[data["hook"]] = self.hook_failures.get(data["hook"], 0) + 1
+            self.hook_failures[hook] = self.hook_failures.get(hook, 0) + 1
+        histogram = self.histograms.hook_seconds.get(hook)
+        if histogram is None:
+            histogram = self.histograms.hook_seconds[hook] = new_histogram(HOOK_BOUNDS)
+        _observe(histogram, data["seconds"], record)
 
     def _reload_started(self, record: Record, _: Mapping[str, Any]) -> None:
         self.reload_started = record.time
@@ -142,11 +152,16 @@ class WatcherTally:
         self.reloads += 1
         if not data["ok"]:
             self.reload_failures += 1
-        observe(self.histograms.reload_seconds, data["seconds"], _trace(record))
+        _observe(self.histograms.reload_seconds, data["seconds"], record)
 
 
-def _trace(record: Record) -> str | None:
-    return record.traceparent.split("-")[1] if record.traceparent else None
+def trace_of(traceparent: str | None) -> str | None:
+    """The trace id in a traceparent."""
+    return traceparent.split("-")[1] if traceparent else None
+
+
+def _observe(histogram: Histogram, value: float, record: Record) -> None:
+    observe(histogram, value, trace_of(record.traceparent), record.time)
 
 
 _FOLDERS: Final[dict[str, Callable[[WatcherTally, Record, Mapping[str, Any]], None]]] = {

@@ -307,6 +307,7 @@ class StatsChannel:
             subscribers=self.subscriptions.counts(),
             drops={"stats": self._socket.drops, **self._drops()},
             machine_memory_bytes=self.service.machine_memory,
+            send_hwm=self._queue,
         )
 
     def _publish_sockets(self) -> None:

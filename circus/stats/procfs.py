@@ -17,6 +17,7 @@ from collections.abc import Generator
 from typing import Final
 
 from circus.runtime.fds import ROOM
+from circus.stats.procroot import boot_time, fd_directories_have_sizes
 from circus.stats.proctext import (
     CHILD_SYSTEM,
     CHILD_USER,
@@ -32,6 +33,7 @@ from circus.stats.proctext import (
     WAITED_FOR_DISK,
     after,
     fields,
+    nth,
     program,
     tree_share,
 )
@@ -54,9 +56,9 @@ class Procfs:
 
     def __init__(self, root: str = "/proc") -> None:
         self.root = root
-        self.fd_sizes = _fd_directories_have_sizes(root)
+        self.fd_sizes = fd_directories_have_sizes(root)
         self.asks_kernel = root == "/proc"
-        self.boot_time = _boot_time(root)
+        self.boot_time = boot_time(root)
         self._users: dict[int, str] = {}
 
     def __call__(self, pid: int, *, keep: bool = True) -> ProcfsReader:
@@ -213,6 +215,7 @@ class ProcfsReader:
         status = procfs.read(self.pid, "status")
         self._names = self._described = None  # the user may have changed; the next `describe` looks again
         read_bytes, write_bytes = self._io()
+        peak, waited = after(status, b"\nVmHWM:"), nth(self._schedstat(), 1)
         return SlowReading(
             shared_bytes=int(self._pages.split(b" ", 3)[2]) * _PAGE,
             open_fds=self.open_fds(),
@@ -221,6 +224,8 @@ class ProcfsReader:
             write_bytes=write_bytes,
             voluntary_switches=after(status, b"\nvoluntary_ctxt_switches:"),
             involuntary_switches=after(status, b"\nnonvoluntary_ctxt_switches:"),
+            peak_resident_bytes=None if peak is None else peak * 1024,
+            cpu_wait_seconds=None if waited is None else waited / 1e9,
         )
 
     def open_fds(self) -> int | None:
@@ -330,20 +335,9 @@ class ProcfsReader:
             return None, None  # kernels without accounting, processes of others
         return after(text, b"\nread_bytes:"), after(text, b"\nwrite_bytes:")
 
-
-def _boot_time(root: str) -> float:
-    try:
-        with open(f"{root}/stat", "rb") as file:
-            return float(after(file.read(), b"\nbtime") or 0)
-    except OSError:
-        return 0.0
-
-
-def _fd_directories_have_sizes(root: str) -> bool:
-    """Whether the size of /proc/PID/fd is the number of open descriptors (Linux 6.2), tried on ourselves."""
-    path = f"{root}/self/fd"
-    try:
-        # Listing a directory opens one more; another thread may open or close one meanwhile, hence twice.
-        return any(os.stat(path).st_size == len(os.listdir(path)) - 1 for _ in range(2))
-    except OSError:
-        return False
+    def _schedstat(self) -> bytes:
+        """Of its first thread: time on a CPU, time waited for one (nanoseconds), times on a CPU."""
+        try:
+            return self._procfs.read(self.pid, "schedstat", 128)
+        except (FileNotFoundError, PermissionError):
+            return b""  # kernels without this account

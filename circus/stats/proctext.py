@@ -33,6 +33,12 @@ def after(text: bytes, key: bytes) -> int | None:
     return int(words[0]) if words and words[0].isdigit() else None
 
 
+def nth(text: bytes, index: int) -> int | None:
+    """The number at this position in a line of numbers; None when there is none."""
+    words = text.split()
+    return int(words[index]) if len(words) > index else None
+
+
 def program(cmdline: bytes) -> str | None:
     """The base name of the program, as 0.19 shows it: the first word of the first argument."""
     words = cmdline.split(b"\0", 1)[0].split()

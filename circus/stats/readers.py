@@ -29,6 +29,8 @@ class SlowReading(NamedTuple):
     write_bytes: int | None = None
     voluntary_switches: int | None = None
     involuntary_switches: int | None = None
+    peak_resident_bytes: int | None = None
+    cpu_wait_seconds: float | None = None
 
 
 class MemoryReading(NamedTuple):

@@ -259,7 +259,8 @@ class Sampler:
         try:
             (
                 sample.shared_bytes, sample.open_fds, sample.max_fds, sample.read_bytes, sample.write_bytes,
-                sample.voluntary_switches, sample.involuntary_switches,
+                sample.voluntary_switches, sample.involuntary_switches, sample.peak_resident_bytes,
+                sample.cpu_wait_seconds,
             ) = member.reader.read_slow()  # fmt: skip
             steps = member.reader.tree()
             while True:

@@ -39,6 +39,8 @@ class ProcessSample(msgspec.Struct):
     write_bytes: int | None = None
     voluntary_switches: int | None = None
     involuntary_switches: int | None = None
+    peak_resident_bytes: int | None = None
+    cpu_wait_seconds: float | None = None
     proportional_bytes: int | None = None
     unique_bytes: int | None = None
     swapped_bytes: int | None = None
@@ -67,13 +69,25 @@ class WatcherSample(msgspec.Struct, kw_only=True):
     processes: list[ProcessSample]
 
 
+class Exemplar(msgspec.Struct, frozen=True):
+    """The value that was counted last in one bucket, and the trace it belongs to; `time` is Unix time."""
+
+    bucket: int
+    value: float
+    time: float
+    trace: str
+
+
 class Histogram(msgspec.Struct):
-    """`bounds` are upper edges in ascending order, `counts` has one more entry for +Inf and is not cumulative."""
+    """`bounds` are upper edges in ascending order, `counts` has one more entry for +Inf and is not cumulative.
+    `exemplars` has at most one entry a bucket.
+    """
 
     bounds: list[float]
     counts: list[int]
     sum: float
     last_trace: str | None = None
+    exemplars: list[Exemplar] = []
 
 
 class DaemonSample(msgspec.Struct, kw_only=True):
@@ -109,6 +123,7 @@ class DaemonSample(msgspec.Struct, kw_only=True):
     subscribers: dict[str, int]
     drops: dict[str, int]
     machine_memory_bytes: int | None = None
+    send_hwm: int | None = None
 
 
 _encoder = msgspec.json.Encoder()

@@ -6,9 +6,15 @@ start, so that the first failure is visible as an increase.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from circus.wire.samples import Histogram
+
+# What can be wrong with a command, and with a request that names none; the words of the errnos on the wire.
+COMMAND_ERRORS: Final = {3: "message", 4: "os", 5: "command", 6: "data"}
+REQUEST_ERRORS: Final = {1: "json", 2: "unknown", 3: "message"}
 
 
 class LastExit(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +29,7 @@ class LastExit(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None
     signal: str | None
     lifetime_seconds: float | None
+    max_resident_bytes: int | None = None
 
 
 class SlotSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,12 +73,13 @@ class WatcherCounters(msgspec.Struct, kw_only=True):
 
 
 class WatcherHistograms(msgspec.Struct, kw_only=True):
-    """Durations of one watcher in seconds."""
+    """Durations of one watcher in seconds; `hook_seconds` by hook."""
 
     start_seconds: Histogram
     stop_seconds: Histogram
     lifetime_seconds: Histogram
     reload_seconds: Histogram
+    hook_seconds: dict[str, Histogram] = {}
 
 
 class WatcherSnapshot(msgspec.Struct, kw_only=True):
@@ -124,7 +132,9 @@ class ConfigSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArbiterSnapshot(msgspec.Struct, kw_only=True):
-    """The daemon itself. `commands` and `command_errors` are counts by command name."""
+    """The daemon itself. `commands` and `command_errors` are counts by command name, `command_error_kinds` tells the
+    errors apart; `subscribers` and `send_hwm` are of the events channel.
+    """
 
     pid: int
     started: float
@@ -143,6 +153,9 @@ class ArbiterSnapshot(msgspec.Struct, kw_only=True):
     events_dropped: dict[str, int]
     illegal_transitions: int
     strangers_reaped: int
+    command_error_kinds: dict[str, dict[str, int]] = {}
+    subscribers: int = 0
+    send_hwm: int | None = None
 
 
 class Telemetry(msgspec.Struct, kw_only=True):

@@ -33,7 +33,7 @@ def histogram(*values: float, bounds: list[float] = BOUNDS) -> Histogram:
 def last_exit(**changes: object) -> LastExit:
     fields: dict[str, object] = {
         "time": STARTED + 5, "pid": 99, "generation": 1, "reason": "exit_error", "initiator": "process",
-        "outcome": "error", "exit_code": 3, "signal": None, "lifetime_seconds": 1.5,
+        "outcome": "error", "exit_code": 3, "signal": None, "lifetime_seconds": 1.5, "max_resident_bytes": 8_192_000,
     }  # fmt: skip
     return LastExit(**{**fields, **changes})  # type: ignore[arg-type]  # test data
 
@@ -86,6 +86,8 @@ def telemetry(*watchers: WatcherSnapshot, **changes: object) -> Telemetry:
         "stats_endpoint": "ipc:///run/c/stats", "check_delay": 5.0, "commands": {"list": 3},
         "command_errors": {}, "commands_in_flight": 0, "command_seconds": {"list": histogram(0.001, 0.001, 0.002)},
         "events_published": {"lifecycle": 12}, "events_dropped": {}, "illegal_transitions": 0, "strangers_reaped": 0,
+        "command_error_kinds": {"list": {"message": 0, "os": 0, "command": 0, "data": 0}}, "subscribers": 1,
+        "send_hwm": 1000,
     }  # fmt: skip
     arbiter.update(changes.pop("arbiter", {}))  # type: ignore[call-overload]  # test data
     fields: dict[str, object] = {
@@ -105,6 +107,7 @@ def process(wid: int = 1, pid: int | None = None, **changes: object) -> ProcessS
         "resident_bytes": 29_184_000 + wid * 4096, "virtual_bytes": 245_760_000, "shared_bytes": 8_192_000,
         "threads": 4, "minor_faults": 5120, "major_faults": 3, "open_fds": 17, "max_fds": 1024,
         "read_bytes": 4096, "write_bytes": 8192, "voluntary_switches": 900, "involuntary_switches": 30,
+        "peak_resident_bytes": 40_960_000, "cpu_wait_seconds": 0.75,
         "slow_time": STARTED,
     }  # fmt: skip
     return ProcessSample(**{**fields, **changes})  # type: ignore[arg-type]  # test data
@@ -134,7 +137,7 @@ def daemon_sample(seq: int = 1, processes: int = 2, **changes: object) -> Daemon
         "stats_endpoint": "ipc:///run/c/stats", "cpu_user_seconds": 1.5, "cpu_system_seconds": 0.5,
         "resident_bytes": 25_000_000, "open_fds": 60, "max_fds": 1024, "processes": processes, "pass_seconds": 0.01,
         "pass_duration": histogram(0.01), "loop_lag": histogram(0.0004, 0.0005), "passes": seq, "skipped": 0,
-        "errors": {}, "queue_depth": 0, "subscribers": {"sample.": 1}, "drops": {},
+        "errors": {}, "queue_depth": 0, "subscribers": {"sample.": 1}, "drops": {}, "send_hwm": 64,
     }  # fmt: skip
     return DaemonSample(**{**fields, **changes})  # type: ignore[arg-type]  # test data
 

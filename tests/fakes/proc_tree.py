@@ -9,6 +9,7 @@ Umask:\t0022
 State:\tS (sleeping)
 Uid:\t{uid}\t{uid}\t{uid}\t{uid}
 Gid:\t0\t0\t0\t0
+VmHWM:\t    9216 kB
 VmRSS:\t    1772 kB
 Threads:\t{threads}
 Cpus_allowed:\t3
@@ -76,6 +77,7 @@ class FakeProc:
         )
         self._file(pid, "limits").write_text(LIMITS.format(soft=1024))
         self._file(pid, "io").write_text(IO.format(read=4096, written=8192))
+        self._file(pid, "schedstat").write_text("1234567 250000000 17\n")
         self._file(pid, "smaps_rollup").write_text(ROLLUP)
         self._file(pid, "cmdline").write_bytes(b"/usr/bin/sleep\x001000\x00")
         for fd in range(fds):

@@ -21,7 +21,11 @@ LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d circus\[\d+\] \[INFO\] hello
 def logger() -> Iterator[logging.Logger]:
     """The logger of circus; logging is put back afterwards."""
     root, subject = logging.getLogger(), logging.getLogger("circus")
-    kept = root.handlers[:], root.level, subject.handlers[:], subject.level, subject.disabled
+    kept = root.handlers[:], root.level, subject.handlers[:], subject.level
+    # A configuration may switch off every logger that it does not name.
+    enabled = [
+        each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger) and not each.disabled
+    ]
     yield subject
     for handler in root.handlers:
         if handler not in kept[0]:
@@ -29,7 +33,8 @@ def logger() -> Iterator[logging.Logger]:
     root.handlers[:], subject.handlers[:] = kept[0], kept[2]
     root.setLevel(kept[1])
     subject.setLevel(kept[3])
-    subject.disabled = kept[4]
+    for each in enabled:
+        each.disabled = False
 
 
 @pytest.mark.parametrize("output", ["-", "stdout"])

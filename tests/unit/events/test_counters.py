@@ -83,3 +83,44 @@ def test_output_is_counted_by_stream():
     tally.chunk("stdout", 100, 3)
     tally.drop("stderr", 50, 2)
     assert (tally.stream_bytes["stdout"], tally.stream_lines["stdout"], tally.stream_drops["stderr"]) == (100, 3, 2)
+
+
+TRACE = "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
+
+
+def test_each_bucket_keeps_the_last_value_with_its_trace():
+    histogram = new_histogram((1.0, 2.0))
+    for value, trace in ((0.5, "a"), (1.5, "b"), (1.75, "c"), (9.0, "d"), (0.75, None)):
+        observe(histogram, value, trace, 100.0 + value)
+    assert sorted((e.bucket, e.value, e.time, e.trace) for e in histogram.exemplars) == [
+        (0, 0.5, 100.5, "a"),
+        (1, 1.75, 101.75, "c"),
+        (2, 9.0, 109.0, "d"),
+    ]
+
+
+def test_durations_lead_to_their_traces():
+    tally = folded(
+        record("process.ready", {"seconds": 0.2}, traceparent=TRACE),
+        record("process.exited", EXIT | {"stop_seconds": 0.4}, traceparent=TRACE),
+        record("reload.finished", {"ok": True, "seconds": 3.0}, traceparent=TRACE),
+        record("hook.finished", {"hook": "before_start", "ok": True, "seconds": 0.1}, traceparent=TRACE),
+    )
+    histograms = tally.histograms
+    for histogram, value in (
+        (histograms.start_seconds, 0.2), (histograms.stop_seconds, 0.4), (histograms.lifetime_seconds, 12.0),
+        (histograms.reload_seconds, 3.0), (histograms.hook_seconds["before_start"], 0.1),
+    ):  # fmt: skip
+        assert [(e.value, e.time, e.trace) for e in histogram.exemplars] == [(value, 9.0, "ab" * 16)]
+
+
+def test_hooks_are_counted_and_timed():
+    tally = folded(
+        *(record("hook.finished", {"hook": "after_stop", "ok": ok, "seconds": 0.1}) for ok in (True, False, False))
+    )
+    assert tally.hook_failures == {"after_stop": 2}
+    assert sum(tally.histograms.hook_seconds["after_stop"].counts) == 3
+
+
+def test_the_most_memory_of_the_last_process_is_kept():
+    assert folded(record("process.exited", EXIT | {"max_resident_bytes": 4096})).last_exit.max_resident_bytes == 4096

@@ -223,8 +223,19 @@ def test_the_numbers_of_the_slow_tier(proc, make):
     reader.read()
     assert reader.read_slow()._asdict() == {
         "shared_bytes": 414 * PAGE, "open_fds": 5, "max_fds": 1024, "read_bytes": 4096, "write_bytes": 8192,
-        "voluntary_switches": 41, "involuntary_switches": 2,
+        "voluntary_switches": 41, "involuntary_switches": 2, "peak_resident_bytes": 9216 * 1024,
+        "cpu_wait_seconds": 0.25,
     }  # fmt: skip
+
+
+def test_a_kernel_without_these_accounts_tells_none(proc, make):
+    proc.process(42)
+    proc.remove(42, "schedstat")
+    proc.write(42, "status", b"Name:\tx\n")
+    reader = make(42)
+    reader.read()
+    slow = reader.read_slow()
+    assert (slow.cpu_wait_seconds, slow.peak_resident_bytes) == (None, None)
 
 
 def test_a_limit_that_is_none_is_not_a_number(proc, make):

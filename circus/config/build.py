@@ -19,7 +19,7 @@ from circus.config.values import Expander, expander, fitting, read_known
 from circus.config.watchers import build_watchers
 from circus.exc import ConfigError, Mistake
 from circus.spec.arbiter import ArbiterSpec
-from circus.spec.exporters import ExporterSpec
+from circus.spec.exporters import ExporterSpec, read_options
 from circus.spec.fields import CIRCUS, SOCKET
 from circus.spec.plugins import PluginSpec
 from circus.spec.sockets import SocketSpec
@@ -71,7 +71,7 @@ def _read(path: str, environ: Mapping[str, str], *, look_around: bool) -> tuple[
         sockets.append(web_socket(circus["httpd_host"], circus["httpd_port"]))
     watchers = build_watchers(document, environment, sockets, report, look_around=look_around)
     plugins = _plugins(document, text, report)
-    exporters = _exporters(document, text, report)
+    exporters = _exporters(document, text, report, look_around=look_around)
     _warn_about_unread(document, report)
     spec = ArbiterSpec(
         **circus,
@@ -145,15 +145,25 @@ def _plugins(document: Document, text: Expander, report: Report) -> list[PluginS
     return sorted(plugins, key=lambda plugin: plugin.name)
 
 
-def _exporters(document: Document, text: Expander, report: Report) -> list[ExporterSpec]:
+def _exporters(document: Document, text: Expander, report: Report, *, look_around: bool) -> list[ExporterSpec]:
+    """One with a mistake is left out: what it would have told must not keep anything from running."""
+    exporters = []
     # Unlike other sections an empty one counts: [exporter:prometheus] alone asks for the defaults.
-    return [
-        ExporterSpec(
-            name=section.title.removeprefix("exporter:").strip(),
-            options={name: text(entry.value) for name, entry in entries.items()},
-        )
-        for section, entries in _sections(document, "exporter:", report, empty=True)
-    ]
+    for section, entries in _sections(document, "exporter:", report, empty=True):
+        name = section.title.removeprefix("exporter:").strip()
+        options = {option: text(entry.value) for option, entry in entries.items()}
+        values, wrong = read_options(name, options)
+        for option, expected in wrong.items():
+            report.leave_out(section, entries.get(option) if option is not None else None, expected)
+        if values.get("web_config"):
+            entry = entries["web_config"]
+            options["web_config"] = os.path.join(os.path.dirname(os.path.abspath(entry.file)), options["web_config"])
+            if look_around and not os.access(options["web_config"], os.R_OK):
+                report.leave_out(section, entry, "there is no such file, or it may not be read")
+                continue
+        if not wrong:
+            exporters.append(ExporterSpec(name=name, options=options))
+    return exporters
 
 
 def _sections(

@@ -1,4 +1,4 @@
-"""An exporter section, the document in which circusd hands all of them over, and the watcher that runs the exporter.
+"""An exporter section and its options, the document in which circusd hands all of them over, and the watcher that runs the exporter.
 
 The document goes over standard input, never over the command line, where `ps` would show its secrets.
 """
@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
+from circus.spec.fields import EXPORTERS, Option
+from circus.spec.scalars import Platform
 from circus.spec.watcher import WatcherSpec
 
 EXPORTER_WATCHER = "circus-exporter"
@@ -18,7 +20,7 @@ EXPORTER_WATCHER = "circus-exporter"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExporterSpec:
-    """`name` is what follows `exporter:` (`prometheus`); options are checked by the exporter that owns them."""
+    """`name` is what follows `exporter:` (`prometheus`); the options are text that fits."""
 
     name: str
     options: Mapping[str, str] = field(default_factory=dict)
@@ -33,6 +35,39 @@ class ExporterDocument:
     stats_endpoint: str
     exporters: dict[str, dict[str, str]]
     config_file: str | None = None
+
+
+def read_options(name: str, options: Mapping[str, str]) -> tuple[dict[str, object], dict[str | None, str]]:
+    """The values of the options that a section has, and by option what is wrong with it.
+
+    What is wrong with the section as a whole has no option (None). Unlike elsewhere an unknown option is wrong: a
+    misspelt `web_config` must not open a port without its passwords.
+    """
+    table = EXPORTERS.get(name)
+    if table is None:
+        return {}, {None: f"no such exporter; there is {', '.join(EXPORTERS)}"}
+    values: dict[str, object] = {}
+    wrong: dict[str | None, str] = {}
+    for option, text in options.items():
+        row = table.get(option)
+        if row is None:
+            wrong[option] = _unknown(option, table)
+            continue
+        try:
+            values[option] = row.kind.parse(text.strip(), _NOWHERE)
+        except (ValueError, OverflowError):
+            wrong[option] = f"expected {row.kind.expected}"
+    return values, wrong
+
+
+_NOWHERE = Platform(signals={}, rlimits=frozenset())  # no option here depends on the operating system
+
+
+def _unknown(option: str, table: Mapping[str, Option]) -> str:
+    from difflib import get_close_matches  # only a mistake pays for this import
+
+    near = get_close_matches(option, table, n=1)
+    return f"no such option; did you mean {near[0]}?" if near else f"no such option; there are {', '.join(table)}"
 
 
 def exporter_watcher(
@@ -61,6 +96,7 @@ def exporter_watcher(
         copy_env=True,
         graceful_timeout=5.0,
         max_retry=-1,
+        backoff_max=30.0,  # one that cannot start says why each time
         role="exporter",
         origin="ini",
         stdin_data=json.dumps(asdict(document)).encode(),

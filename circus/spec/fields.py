@@ -206,6 +206,17 @@ STREAM_CLASSES: Mapping[str, frozenset[str]] = MappingProxyType({
     "QueueStream": frozenset({"class"}),
 })
 
+# What each [exporter:NAME] section takes; read by the exporter, which gets them as text.
+EXPORTERS: Mapping[str, Mapping[str, Option]] = MappingProxyType({
+    "prometheus": _table(
+        _row("host", kinds.HOST, "127.0.0.1", "Where to listen; metrics tell much about a machine, so open it to others with `web_config`.", new=True),
+        _row("port", kinds.PORT, 9464, "The port; 0 takes any free one and logs it, and one that is taken is tried again every second.", new=True),
+        _row("processes", kinds.choice("auto", "full", "cpu_mem", "off"), "auto", "How much to show of each process: `full`, `cpu_mem` (five series), `off`, or `auto`: `full` for up to 500 processes, `cpu_mem` for more.", new=True),
+        _row("max_series", kinds.integer(2000), 100_000, "Series that a page may have; beyond it less is told, first of processes, then of watchers, and `circus_exporter_left_out` says so.", new=True),
+        _row("web_config", kinds.OPTIONAL_TEXT, None, "File with certificates and passwords, as Prometheus' own exporters take it; relative to the file that names it.", new=True),
+    ),
+})
+
 FAMILIES: tuple[Family, ...] = (
     Family(prefix="rlimit_", field="rlimits", word="integer", effect=_RELOAD, doc="Resource limit, soft and hard; empty for none. NAME as in `rlimit_nofile`."),
     Family(prefix="stdout_stream.", field="stdout_stream", word="text", effect=_REOPEN, doc="Where standard output goes; see the stream options."),

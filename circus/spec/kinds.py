@@ -167,6 +167,17 @@ def _parse_logger_file(text: str, _: Platform) -> str | None:
     return text or None
 
 
+def _parse_host(text: str, _: Platform) -> str:
+    host = text.strip()
+    if not host or "/" in host or any(map(str.isspace, host)):
+        raise ValueError(text)
+    if ":" in host:
+        from ipaddress import IPv6Address  # rare
+
+        IPv6Address(host)
+    return host
+
+
 def _is_args(value: object) -> bool:
     return value is None or isinstance(value, str) or (isinstance(value, list | tuple) and all(map(_is_text, value)))
 
@@ -222,6 +233,13 @@ MASK = Kind(
     accepts=lambda value: value is None or (isinstance(value, int) and 0 <= value <= 0o777),
 )
 PORT = integer(0, 65535)
+HOST = Kind(
+    word="host",
+    expected="a host name or address, without port",
+    complaint="isn't a host",
+    parse=_parse_host,
+    accepts=_is_text,
+)
 ENDPOINT = Kind(
     word="address",
     expected="an address such as tcp://127.0.0.1:5555 or ipc:///run/circus.sock, or auto",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 
-from circus.spec.fields import CIRCUS, FAMILIES, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Effect, Option
+from circus.spec.fields import CIRCUS, EXPORTERS, FAMILIES, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Effect, Option
 from circus.spec.watcher import HOOK_NAMES
 
 _EFFECTS: Mapping[Effect, str] = {
@@ -62,6 +62,7 @@ def options_page() -> str:
         "A dotted name is a class of yours, and gets all options of the stream as keyword arguments.",
         "## [socket:NAME]",
         _table(_rows(SOCKET)),
+        *(part for name, rows in EXPORTERS.items() for part in (f"## [exporter:{name}]", _table(_rows(rows)))),
     )
     return "\n\n".join(section.strip() for section in sections) + "\n"
 

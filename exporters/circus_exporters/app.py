@@ -19,6 +19,7 @@ from collections.abc import Mapping
 
 from circus.exc import ConfigError, Mistake
 from circus.spec.exporters import ExporterDocument
+from circus.spec.fields import EXPORTERS
 from circus_exporters.feed import Feed, Timings
 from circus_exporters.prometheus.http import PrometheusSite
 from circus_exporters.prometheus.options import PrometheusOptions, read_options
@@ -26,7 +27,6 @@ from circus_exporters.state import FleetState
 
 logger = logging.getLogger("circus_exporters.app")
 
-KNOWN = ("prometheus",)
 LINGER_SECONDS = 300.0
 SETTLE_SECONDS = 2.0
 
@@ -36,10 +36,10 @@ def read_sections(sections: Mapping[str, Mapping[str, str]], *, where: str | Non
     mistakes = [
         Mistake(
             file=where, line=None, section=f"exporter:{name}", option=None, value=None,
-            expected=f"no such exporter; there is {', '.join(KNOWN)}",
+            expected=f"no such exporter; there is {', '.join(EXPORTERS)}",
         )
         for name in sections
-        if name not in KNOWN
+        if name not in EXPORTERS
     ]  # fmt: skip
     options = PrometheusOptions()
     try:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from circus_exporters.catalogue import METRICS, SOURCES, Group, Metric
-from circus_exporters.prometheus.options import OPTIONS, SECTION, PrometheusOptions
+from circus.spec.fields import EXPORTERS
+from circus_exporters.catalogue import METRICS, SOURCES
+from circus_exporters.metric import Group, Metric
+from circus_exporters.prometheus.options import NAME, SECTION
 
 _INTRODUCTION: Final = """\
 # Metrics
@@ -44,8 +46,9 @@ _TITLES: Final[dict[Group, tuple[str, str]]] = {
 def metrics_page() -> str:
     """The whole page."""
     sources = ", ".join(f"{letter} = {meaning}" for letter, meaning in SOURCES.items())
-    defaults = PrometheusOptions()
-    options = [f"| `{name}` | {getattr(defaults, name)} | {option.doc} |" for name, option in OPTIONS.items()]
+    options = [
+        f"| `{row.name}` | {'none' if row.ini is None else row.ini} | {row.doc} |" for row in EXPORTERS[NAME].values()
+    ]
     parts = [
         _INTRODUCTION,
         f"## [{SECTION}]\n",
@@ -68,6 +71,8 @@ def metrics_page() -> str:
 def _row(metric: Metric) -> str:
     mark = " *" if metric.group == "process" and metric.detail == "cpu_mem" else ""
     labels = ", ".join(_label(metric, label) for label in metric.labels) or "none"
+    if metric.prefix:
+        labels += f", `{metric.prefix}NAME`"
     return f"| `{metric.name}`{mark} | {metric.type} | {labels} | {metric.help} | {metric.source} |"
 
 

@@ -76,7 +76,7 @@ async def test_metrics_are_zipped_only_when_asked_for(site: Site) -> None:
     _, headers, zipped = await site.get("metrics", Accept_Encoding="gzip")
     assert headers["content-encoding"] == "gzip"
     assert len(zipped) < len(plain) / 4
-    assert gzip.decompress(zipped).startswith(b"# HELP circus_up")
+    assert gzip.decompress(zipped).startswith(b"# HELP circus_build_info")
 
 
 async def test_each_scrape_asks_for_news_first(site: Site) -> None:

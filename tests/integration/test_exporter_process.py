@@ -144,7 +144,7 @@ def test_a_wrong_option_is_told_in_one_line() -> None:
     done = run("--endpoint", "tcp://127.0.0.1:1", "--port", "http")
     assert done.returncode == 1
     assert done.stderr == (
-        "command line: [exporter:prometheus] port = 'http': expected a port number from 0 to 65535\n"
+        "command line: [exporter:prometheus] port = 'http': expected a whole number from 0 to 65535\n"
     )
 
 
@@ -163,7 +163,7 @@ def test_wrong_sections_are_told_with_their_file() -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "/etc/circus.ini: [exporter:statsd]: no such exporter; there is prometheus",
-        "/etc/circus.ini: [exporter:prometheus] port = 'http': expected a port number from 0 to 65535",
+        "/etc/circus.ini: [exporter:prometheus] port = 'http': expected a whole number from 0 to 65535",
         "/etc/circus.ini: [exporter:prometheus] hots = 'x': no such option; did you mean host?",
     ]
 

@@ -20,10 +20,11 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from circus.exc import EndpointError
+from circus_exporters.prometheus.budget import Budget, DetailChoice
 from circus_exporters.prometheus.collector import FleetCollector
 from circus_exporters.prometheus.landing import landing_page
 from circus_exporters.prometheus.options import PrometheusOptions
-from circus_exporters.prometheus.render import DetailChoice, FamilyWriter, Heads, ProcessWriter
+from circus_exporters.prometheus.render import FamilyWriter, Heads, ProcessWriter
 from circus_exporters.state import FleetState
 
 logger = logging.getLogger("circus_exporters.prometheus")
@@ -35,6 +36,7 @@ SHUTDOWN_SECONDS = 1.0
 GZIP_LEVEL = 1  # higher levels cost more CPU than they save on a loopback or a local network
 GZIP_FROM_BYTES = 1024
 _EOF = b"# EOF\n"
+OF_EXPORTER = 20  # series that it tells of itself and of the page, at most
 
 Refresh = Callable[[], Awaitable[bool]]
 
@@ -77,6 +79,7 @@ class PrometheusSite:
         self._heads = Heads()
         self._processes = ProcessWriter()
         self._detail = DetailChoice(options.processes)
+        self._budget = Budget(options.max_series)
         self._own = CollectorRegistry()
         ProcessCollector(registry=self._own)
         self._runner: web.AppRunner | None = None
@@ -128,15 +131,24 @@ class PrometheusSite:
     def scrape(self, *, openmetrics: bool, arbiter: tuple[bool, float]) -> bytes:
         """One page of metrics from the state as it is; `arbiter` is how bringing it up to date went."""
         state, now = self._state, time.monotonic()
+        own: bytes = generate_openmetrics(self._own) if openmetrics else generate_latest(self._own)  # type: ignore[no-untyped-call]  # as above
+        others = sum(not line.startswith(b"#") for line in own.splitlines())
+        limit = self._budget.limit - others - OF_EXPORTER
+        families = FamilyWriter(self._heads, openmetrics=openmetrics)
+        collector = FleetCollector(state, families)
+        left_out = collector.collect(limit)
         samples = list(state.samples(now))
-        detail = self._detail.choose(sum(len(sample.processes) for sample in samples))
+        number = sum(len(sample.processes) for sample in samples)
+        detail = self._detail.choose(number, limit - families.count())
+        if detail != self._detail.wanted(number):
+            left_out["process_detail" if detail != "off" else "processes"] = number
         begun = time.perf_counter()
         processes = self._processes.write(samples, detail, openmetrics=openmetrics)
         took = time.perf_counter() - begun
-        collectors = {"arbiter": arbiter, "process": (state.sample_fresh(now), took)}
-        families = FamilyWriter(self._heads, openmetrics=openmetrics)
-        FleetCollector(state, families, now, collectors).collect()
-        own: bytes = generate_openmetrics(self._own) if openmetrics else generate_latest(self._own)  # type: ignore[no-untyped-call]  # as above
+        collector.tell_of_exporter(now, {"arbiter": arbiter, "process": (state.sample_fresh(now), took)})
+        others += self._processes.series
+        collector.tell_of_page(others=others, limit=self._budget.limit, detail=detail, left_out=left_out)
+        self._budget.tell(left_out)
         body = "".join([*families.pieces(), *processes]).encode() + own.removesuffix(_EOF)
         return body + _EOF if openmetrics else body
 

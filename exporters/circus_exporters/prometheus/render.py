@@ -2,7 +2,7 @@
 
 Owns the text formats: headers, label blocks, lines. It refuses to know where values come from and which of them are
 still true. Invariant: the sample lines are the same in both formats, text 0.0.4 and OpenMetrics 1.0; only the headers
-differ.
+differ, and the exemplars of buckets, which OpenMetrics alone has.
 
 A fleet of 2,000 processes has 10,000 series and more, and each watcher adds some 120 that mostly stand at 0. The
 general client library makes objects of them, sorts and checks their labels, and needs 60 to 100 ms for 10,000. Here the
@@ -16,14 +16,11 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import Final, Literal
 
-from circus.wire.samples import Histogram, ProcessSample, WatcherSample
+from circus.wire.samples import Exemplar, Histogram, ProcessSample, WatcherSample
 from circus_exporters import catalogue
-from circus_exporters.catalogue import Metric
+from circus_exporters.metric import Metric
 
 Detail = Literal["full", "cpu_mem", "off"]
-
-FULL_DETAIL_UP_TO: Final = 500
-FULL_DETAIL_AGAIN: Final = 400
 
 _PLAIN: Final = ""
 _INFO: Final = "pid"
@@ -31,10 +28,13 @@ _INFO: Final = "pid"
 _COLUMNS: Final[tuple[tuple[Metric, tuple[tuple[str, str], ...]], ...]] = (
     (catalogue.PROCESS_START_TIME, ((_PLAIN, "started"),)),
     (catalogue.PROCESS_CPU, (("user", "cpu_user_seconds"), ("system", "cpu_system_seconds"))),
+    (catalogue.PROCESS_CPU_WAIT, ((_PLAIN, "cpu_wait_seconds"),)),
     (catalogue.PROCESS_RESIDENT, ((_PLAIN, "resident_bytes"),)),
+    (catalogue.PROCESS_PEAK, ((_PLAIN, "peak_resident_bytes"),)),
     (catalogue.PROCESS_VIRTUAL, ((_PLAIN, "virtual_bytes"),)),
     (catalogue.PROCESS_SHARED, ((_PLAIN, "shared_bytes"),)),
     (catalogue.PROCESS_PROPORTIONAL, ((_PLAIN, "proportional_bytes"),)),
+    (catalogue.PROCESS_UNIQUE, ((_PLAIN, "unique_bytes"),)),
     (catalogue.PROCESS_SWAPPED, ((_PLAIN, "swapped_bytes"),)),
     (catalogue.PROCESS_THREADS, ((_PLAIN, "threads"),)),
     (catalogue.PROCESS_FAULTS, (("minor", "minor_faults"), ("major", "major_faults"))),
@@ -42,6 +42,7 @@ _COLUMNS: Final[tuple[tuple[Metric, tuple[tuple[str, str], ...]], ...]] = (
     (catalogue.PROCESS_MAX_FDS, ((_PLAIN, "max_fds"),)),
     (catalogue.PROCESS_READ, ((_PLAIN, "read_bytes"),)),
     (catalogue.PROCESS_WRITE, ((_PLAIN, "write_bytes"),)),
+    (catalogue.PROCESS_SWITCHES, (("voluntary", "voluntary_switches"), ("involuntary", "involuntary_switches"))),
 )
 
 
@@ -62,6 +63,11 @@ def header(metric: Metric, *, openmetrics: bool) -> str:
         return f"# HELP {metric.name} {metric.help}\n# TYPE {metric.name} {shown}\n"
     unit = f"# UNIT {metric.family} {metric.unit}\n" if metric.unit else ""
     return f"# HELP {metric.family} {metric.help}\n# TYPE {metric.family} {metric.type}\n{unit}"
+
+
+def _exemplar(exemplar: Exemplar) -> str:
+    """What follows a bucket in OpenMetrics: one value of those that it counts, and the trace to look it up by."""
+    return f' # {{trace_id="{escape(exemplar.trace)}"}} {exemplar.value} {exemplar.time}'
 
 
 class Heads:
@@ -109,6 +115,26 @@ class FamilyWriter:
         self._openmetrics = openmetrics
         self._lines: dict[str, list[str]] = {}
 
+    def count(self) -> int:
+        """The number of series so far."""
+        return sum(map(len, self._lines.values())) - len(self._lines)
+
+    def marks(self) -> dict[str, int]:
+        """Where the page stands, for `undo`."""
+        return {name: len(lines) for name, lines in self._lines.items()}
+
+    def undo(self, marks: Mapping[str, int]) -> None:
+        """Take back what was added since."""
+        for name, lines in list(self._lines.items()):
+            if name in marks:
+                del lines[marks[name] :]
+            else:
+                del self._lines[name]
+
+    def add_labelled(self, metric: Metric, pairs: Iterable[tuple[str, str]]) -> None:
+        """A series of value 1 whose labels are not those of every other series of its family."""
+        self._of(metric).append(f"{metric.name}{_block(pairs)} 1\n")
+
     def add(self, metric: Metric, value: float | None, *labels: str) -> None:
         """One series; a value that is not known is no series."""
         if value is not None:
@@ -131,11 +157,16 @@ class FamilyWriter:
         heads = self._heads.of_histogram(metric, labels, histogram.bounds)
         values: list[float] = list(accumulate(histogram.counts))
         values += (values[-1], histogram.sum)
-        self._of(metric).extend(f"{head}{value}\n" for head, value in zip(heads, values, strict=True))
+        lines = self._of(metric)
+        first = len(lines)
+        lines.extend(f"{head}{value}\n" for head, value in zip(heads, values, strict=True))
+        if self._openmetrics:
+            for each in histogram.exemplars:
+                lines[first + each.bucket] = f"{lines[first + each.bucket][:-1]}{_exemplar(each)}\n"
 
     def pieces(self) -> list[str]:
-        """The text in pieces."""
-        return [piece for lines in self._lines.values() for piece in lines]
+        """The text in pieces, in the order of the catalogue."""
+        return [piece for metric in catalogue.METRICS for piece in self._lines.get(metric.name, ())]
 
     def _of(self, metric: Metric) -> list[str]:
         lines = self._lines.get(metric.name)
@@ -152,7 +183,8 @@ class _Slot:
     def __init__(self, watcher: str, wid: int, pid: int) -> None:
         stem = f'{{watcher="{escape(watcher)}",wid="{wid}"'
         self.blocks = {_PLAIN: stem + "}"}
-        for label, values in (("mode", catalogue.CPU_MODES), ("kind", catalogue.FAULT_KINDS)):
+        kinds = (*catalogue.FAULT_KINDS, *catalogue.SWITCH_KINDS)
+        for label, values in (("mode", catalogue.CPU_MODES), ("kind", kinds)):
             for value in values:
                 self.blocks[value] = f'{stem},{label}="{value}"}}'
         self.set_pid(pid)
@@ -162,14 +194,25 @@ class _Slot:
         self.blocks[_INFO] = f'{self.blocks[_PLAIN][:-1]},pid="{pid}"}}'
 
 
+def series_of_process(detail: Detail) -> int:
+    """How many series a process has at most."""
+    if detail == "off":
+        return 0
+    return 1 + sum(len(columns) for metric, columns in _COLUMNS if detail in ("full", metric.detail))
+
+
 class ProcessWriter:
-    """Writes the process families; keeps the label blocks of the slots that it saw last."""
+    """Writes the process families; keeps the label blocks of the slots that it saw last. `series` is how many the last
+    `write` made.
+    """
 
     def __init__(self) -> None:
+        self.series = 0
         self._slots: dict[tuple[str, int], _Slot] = {}
 
     def write(self, samples: Iterable[WatcherSample], detail: Detail, *, openmetrics: bool) -> list[str]:
         """The text in pieces. A value that is not known is no series; a family without series is left out."""
+        self.series = 0
         if detail == "off":
             return []
         processes, slots = self._match(samples)
@@ -178,6 +221,7 @@ class ProcessWriter:
         pieces = [header(catalogue.PROCESS_INFO, openmetrics=openmetrics)]
         name = catalogue.PROCESS_INFO.name
         pieces += [f"{name}{slot.blocks[_INFO]} 1\n" for slot in slots]
+        headers = 1
         for metric, columns in _COLUMNS:
             if detail == "cpu_mem" and metric.detail != "cpu_mem":
                 continue
@@ -193,6 +237,8 @@ class ProcessWriter:
             if lines:
                 pieces.append(header(metric, openmetrics=openmetrics))
                 pieces += lines
+                headers += 1
+        self.series = len(pieces) - headers
         return pieces
 
     def _match(self, samples: Iterable[WatcherSample]) -> tuple[list[ProcessSample], list[_Slot]]:
@@ -211,20 +257,3 @@ class ProcessWriter:
             kept[key] = slot
         self._slots = kept
         return list(rows.values()), list(kept.values())
-
-
-class DetailChoice:
-    """Which level of detail to show: the one that was set, else by the number of processes.
-
-    The way back to full detail lies lower than the way out of it, so that a fleet of about that size does not flap.
-    """
-
-    def __init__(self, wanted: Literal["auto", "full", "cpu_mem", "off"]) -> None:
-        self._wanted = wanted
-        self._full = True
-
-    def choose(self, processes: int) -> Detail:
-        if self._wanted != "auto":
-            return self._wanted
-        self._full = processes <= (FULL_DETAIL_UP_TO if self._full else FULL_DETAIL_AGAIN)
-        return "full" if self._full else "cpu_mem"

@@ -158,11 +158,33 @@ def test_the_priority_of_a_plugin_is_a_number(ini: Ini) -> None:
 
 
 def test_an_exporter_needs_no_options(ini: Ini) -> None:
-    spec = ini.load("[exporter:prometheus]\n[exporter:otel]\nendpoint = http://127.0.0.1:4318")
-    assert spec.exporters == (
-        ExporterSpec(name="prometheus"),
-        ExporterSpec(name="otel", options={"endpoint": "http://127.0.0.1:4318"}),
-    )
+    assert ini.load("[exporter:prometheus]").exporters == (ExporterSpec(name="prometheus"),)
+
+
+def test_the_options_of_an_exporter_stay_text(ini: Ini) -> None:
+    spec = ini.load("[exporter:prometheus]\nport = $(circus.env.P)\nprocesses = off", {"P": "9000"})
+    assert spec.exporters == (ExporterSpec(name="prometheus", options={"port": "9000", "processes": "off"}),)
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("[exporter:promtheus]", "no such exporter; there is prometheus"),
+        ("[exporter:prometheus]\nport = x", "expected a whole number from 0 to 65535"),
+        ("[exporter:prometheus]\nweb_conifg = a", "no such option; did you mean web_config?"),
+        ("[exporter:prometheus]\nweb_config = nowhere.yml", "there is no such file, or it may not be read"),
+    ],
+)
+def test_an_exporter_with_a_mistake_is_left_out_and_the_rest_runs(ini: Ini, section: str, told: str) -> None:
+    spec = ini.load(f"{section}\n[watcher:a]\ncmd = sleep 1")
+    assert (spec.exporters, len(spec.watchers)) == ((), 1)
+    assert [mistake.expected for mistake in spec.omitted] == [told]
+
+
+def test_a_web_config_is_looked_for_beside_the_file_that_names_it(ini: Ini) -> None:
+    path = ini.write("[exporter:prometheus]\nweb_config = web.yml")
+    (path.parent / "web.yml").touch()
+    assert load(path).exporters[0].options["web_config"] == str(path.parent / "web.yml")
 
 
 def test_a_section_without_options_is_skipped_with_a_warning(ini: Ini) -> None:

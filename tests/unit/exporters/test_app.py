@@ -21,5 +21,5 @@ def test_mistakes_of_all_sections_are_told_together() -> None:
         read_sections({"promtheus": {}, "prometheus": {"port": "x"}}, where="/etc/circus.ini")
     assert str(caught.value).splitlines() == [
         "/etc/circus.ini: [exporter:promtheus]: no such exporter; there is prometheus",
-        "/etc/circus.ini: [exporter:prometheus] port = 'x': expected a port number from 0 to 65535",
+        "/etc/circus.ini: [exporter:prometheus] port = 'x': expected a whole number from 0 to 65535",
     ]

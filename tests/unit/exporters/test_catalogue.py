@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from circus.spec.fields import EXPORTERS
 from circus_exporters.catalogue import METRICS, SOURCES, Metric
-from circus_exporters.prometheus.options import OPTIONS
 from circus_exporters.reference import metrics_page
 from tests.helpers.daemon import REPOSITORY
 
@@ -67,4 +67,4 @@ def test_every_metric_is_on_the_page() -> None:
 
 def test_every_option_of_the_section_is_on_the_page() -> None:
     page = metrics_page()
-    assert [name for name in OPTIONS if f"| `{name}` |" not in page] == []
+    assert [name for name in EXPORTERS["prometheus"] if f"| `{name}` |" not in page] == []

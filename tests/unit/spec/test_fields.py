@@ -9,12 +9,23 @@ import pytest
 
 from circus.config.platform import this_platform
 from circus.spec.arbiter import ArbiterSpec
-from circus.spec.fields import CIRCUS, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Option, family_of, stream_conf
+from circus.spec.fields import (
+    CIRCUS,
+    EXPORTERS,
+    SOCKET,
+    STREAM,
+    STREAM_CLASSES,
+    WATCHER,
+    Option,
+    family_of,
+    stream_conf,
+)
 from circus.spec.sockets import SocketSpec
 from circus.spec.streams import StreamSpec
 from circus.spec.watcher import WatcherSpec
 
 EVERY = [*CIRCUS.values(), *WATCHER.values(), *SOCKET.values(), *STREAM.values()]
+EVERY += [row for rows in EXPORTERS.values() for row in rows.values()]
 
 # What a watcher holds beside its options.
 NOT_OPTIONS = {

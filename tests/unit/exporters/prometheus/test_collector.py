@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from circus.wire import events
 from circus.wire.snapshot import Exits, SocketSnapshot, WatcherSnapshot
 from circus_exporters.catalogue import METRICS
-from circus_exporters.prometheus.collector import FleetCollector, signal_number
+from circus_exporters.prometheus.collector import FleetCollector, configured_labels, signal_number
 from circus_exporters.prometheus.render import FamilyWriter, Heads
 from circus_exporters.state import FleetState
 from tests.fakes import fleet
@@ -21,7 +23,10 @@ BY_NAME = {metric.name: metric for metric in METRICS}
 
 def page(state: FleetState, *, openmetrics: bool = False, now: float = 100.0, heads: Heads | None = None) -> str:
     writer = FamilyWriter(heads or Heads(), openmetrics=openmetrics)
-    FleetCollector(state, writer, now, COLLECTORS).collect()
+    collector = FleetCollector(state, writer)
+    collector.collect()
+    collector.tell_of_exporter(now, COLLECTORS)
+    collector.tell_of_page(others=7, limit=1000, detail="full", left_out={})
     return "".join(writer.pieces()) + ("# EOF\n" if openmetrics else "")
 
 
@@ -50,11 +55,15 @@ def attached(*watchers: WatcherSnapshot, **changes: Any) -> FleetState:
 def rich() -> FleetState:
     """A fleet in which every metric of the catalogue has a series."""
     counters = fleet.counters(
-        hook_failures={"before_start": 2}, stream_bytes={"stdout": 100}, stream_drops={"stdout": 1},
+        hook_failures={"before_start": 2}, stream_bytes={"stdout": 100}, stream_lines={"stdout": 3},
+        stream_drops={"stdout": 1},
     )  # fmt: skip
     killed = fleet.last_exit(exit_code=None, signal="SIGKILL", outcome="signal")
+    web = fleet.watcher("web", 2, counters=counters, last_exit=fleet.last_exit(), reload_started=fleet.STARTED)
+    web.labels = {"team": "payments"}
+    web.histograms.hook_seconds = {"before_start": fleet.histogram(0.5)}
     return attached(
-        fleet.watcher("web", 2, counters=counters, last_exit=fleet.last_exit(), reload_started=fleet.STARTED),
+        web,
         fleet.watcher("api", 1, last_exit=killed),
         sockets=[SocketSnapshot(name="http", fd=9, address="127.0.0.1:80", accept_queue=3, accept_limit=128)],
         arbiter={"events_dropped": {"pubsub": 4}},
@@ -70,6 +79,7 @@ def test_every_metric_of_the_catalogue_is_shown_with_its_labels() -> None:
                 name = name.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum")
             found.setdefault(name, set()).add(frozenset(sample.labels.keys() - {"le"}))
     expected = {metric.name: {frozenset(metric.labels)} for metric in METRICS if metric.group != "process"}
+    expected["circus_watcher_labels_info"] = {frozenset({"watcher", "label_team"})}
     assert found == expected
 
 
@@ -188,14 +198,18 @@ def test_subscriptions_are_counted_and_never_become_labels() -> None:
         fleet.daemon_sample(seq=2, subscribers={"sample.": 2, "stat.web.1": 1}, drops={"stats": 7}), 100.0
     )
     text = page(state)
-    assert values(text, "circus_subscribers") == {frozenset({("socket", "stats")}): 3}
+    assert values(text, "circus_subscribers") == {
+        frozenset({("socket", "stats")}): 3, frozenset({("socket", "events")}): 1,
+    }  # fmt: skip
     assert value(text, "circus_events_dropped_total", sink="stats", reason="hwm") == 7
 
 
-def test_a_command_that_never_failed_has_its_error_counter_at_zero() -> None:
-    text = page(attached(arbiter={"commands": {"list": 3, "stop": 1}, "command_errors": {"stop": 1}}))
-    assert value(text, "circus_command_errors_total", command="list") == 0
-    assert value(text, "circus_command_errors_total", command="stop") == 1
+def test_errors_of_commands_are_told_apart() -> None:
+    kinds = {"list": {"message": 0, "command": 0}, "stop": {"message": 1, "command": 0}}
+    text = page(attached(arbiter={"command_error_kinds": kinds}))
+    assert value(text, "circus_command_errors_total", command="list", error="message") == 0
+    assert value(text, "circus_command_errors_total", command="stop", error="message") == 1
+    assert value(text, "circus_command_errors_total", command="stop", error="command") == 0
 
 
 def test_a_socket_whose_queue_the_system_does_not_tell_has_no_series() -> None:
@@ -225,3 +239,62 @@ def test_signals_are_numbered_as_this_system_numbers_them() -> None:
     assert signal_number("SIGKILL") == 9
     assert signal_number("SIGNOSUCH") is None
     assert signal_number(None) is None
+
+
+def test_labels_of_a_watcher_are_one_info_series() -> None:
+    text = page(attached(fleet.watcher("web", labels={"team": "payments", "tier": 'g"o\\ld'}), fleet.watcher("api")))
+    assert list(values(text, "circus_watcher_labels_info")) == [
+        frozenset({("watcher", "web"), ("label_team", "payments"), ("label_tier", 'g"o\\ld')})
+    ]
+
+
+def test_names_of_labels_become_what_prometheus_takes_and_stay_apart() -> None:
+    assert configured_labels({"a.b": "1", "a-b": "2", "watcher": "3", "Größe": "4"}) == [
+        ("label_Gr__e", "4"), ("label_a_b", "2"), ("label_a_b_2", "1"), ("label_watcher", "3"),
+    ]  # fmt: skip
+
+
+def crowd() -> FleetState:
+    socket = SocketSnapshot(name="http", fd=9, address="127.0.0.1:80", accept_queue=3, accept_limit=128)
+    return attached(*(fleet.watcher(f"w{number}") for number in range(5)), sockets=[socket])
+
+
+def collected(room: float) -> tuple[int, dict[str, int], set[str]]:
+    """(series, what was left out, the watchers that are told of)."""
+    writer = FamilyWriter(Heads(), openmetrics=False)
+    left_out = FleetCollector(crowd(), writer).collect(room)
+    text = "".join(writer.pieces())
+    shown = {dict(labels)["watcher"] for labels in values(text, "circus_watcher_processes_desired")}
+    return writer.count(), left_out, shown
+
+
+def test_what_does_not_fit_is_left_out_in_order() -> None:
+    everything, nothing_left_out, all_watchers = collected(math.inf)
+    assert (nothing_left_out, len(all_watchers)) == ({}, 5)
+    assert collected(everything) == (everything, {}, all_watchers)
+    bare, left_out, shown = collected(everything - 1)
+    assert (left_out, shown) == ({"watcher_histograms": 5}, all_watchers)
+    assert bare < everything
+    assert collected(bare) == (bare, {"watcher_histograms": 5}, all_watchers)
+    assert collected(bare - 1)[1] == {"watcher_histograms": 5, "sockets": 1}
+    fewer, left_out, shown = collected(bare - 3)
+    assert (left_out["watchers"], shown) == (1, {"w0", "w1", "w2", "w3"})
+    assert fewer <= bare - 3
+
+
+@pytest.mark.parametrize("room", [0, 200, 500, 700])
+def test_the_daemon_is_told_of_in_any_case_and_nothing_exceeds_the_room_beside_it(room: int) -> None:
+    alone = FamilyWriter(Heads(), openmetrics=False)
+    FleetCollector(attached(), alone).collect()
+    count, _, _ = collected(room)
+    assert count <= max(room, alone.count())
+
+
+def test_the_page_counts_itself() -> None:
+    text = page(rich())
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert value(text, "circus_exporter_series") == len(lines) + 7
+    assert value(text, "circus_exporter_series_limit") == 1000
+    assert value(text, "circus_exporter_left_out", part="watchers") == 0
+    assert value(text, "circus_exporter_process_detail", level="full") == 1
+    assert value(text, "circus_exporter_process_detail", level="off") == 0

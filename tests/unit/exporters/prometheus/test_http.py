@@ -25,7 +25,7 @@ async def current() -> bool:
     return True
 
 
-def site(state: FleetState, **options: str) -> PrometheusSite:
+def site(state: FleetState, **options: object) -> PrometheusSite:
     return PrometheusSite(state, PrometheusOptions(**options), current)  # type: ignore[arg-type]  # test data
 
 
@@ -88,3 +88,33 @@ def test_a_scrape_without_a_daemon_says_so() -> None:
     assert 'circus_scrape_collector_success{collector="arbiter"} 0\n' in body
     assert 'circus_scrape_collector_success{collector="process"} 0\n' in body
     assert "process_resident_memory_bytes" in body
+
+
+@pytest.mark.parametrize(
+    ("watchers", "processes", "gone"),
+    [
+        (2, 40, set()),
+        (2, 300, {"process_detail"}),
+        (2, 1200, {"processes"}),
+        (38, 1, {"watcher_histograms"}),
+        (60, 2, {"watcher_histograms", "watchers", "processes"}),
+    ],
+)
+@pytest.mark.parametrize("openmetrics", [False, True])
+def test_a_page_stays_within_its_limit_and_says_what_it_leaves_out(
+    watchers: int, processes: int, gone: set[str], openmetrics: bool
+) -> None:
+    state, now = FleetState("here"), time.monotonic()
+    names = [f"w{number}" for number in range(watchers)]
+    state.attach(fleet.telemetry(*(fleet.watcher(name, processes) for name in names)), now)
+    state.fold_daemon(fleet.daemon_sample(), now)
+    for name in names:
+        state.fold_sample(fleet.sample(name, processes), now)
+    body = site(state, processes="full", max_series=4000).scrape(openmetrics=openmetrics, arbiter=(True, 0.001))
+    lines = [line for line in body.decode().splitlines() if not line.startswith("#")]
+    told = {line.split(" ")[0]: float(line.split(" ")[1]) for line in lines}
+    assert told["circus_exporter_series"] == len(lines) <= 4000
+    found = {
+        name.split('"')[1] for name, value in told.items() if name.startswith("circus_exporter_left_out") and value
+    }
+    assert found == gone

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from circus.wire.samples import Exemplar
+from circus_exporters import catalogue
 from circus_exporters.catalogue import METRICS
-from circus_exporters.prometheus.render import DetailChoice, ProcessWriter
+from circus_exporters.prometheus.render import Detail, FamilyWriter, Heads, ProcessWriter, series_of_process
 from tests.fakes import fleet
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -49,7 +53,8 @@ def test_both_formats_say_the_same() -> None:
 
 def test_full_detail_has_every_process_metric_of_the_catalogue() -> None:
     rich = fleet.sample(processes=1)
-    rich.processes[0].proportional_bytes = rich.processes[0].swapped_bytes = 4096
+    of_process = rich.processes[0]
+    of_process.proportional_bytes = of_process.unique_bytes = of_process.swapped_bytes = 4096
     found = series("".join(ProcessWriter().write([rich], "full", openmetrics=False)))
     assert {name for name, _ in found} == {metric.name for metric in METRICS if metric.group == "process"}
 
@@ -100,13 +105,66 @@ def test_two_processes_that_claim_a_slot_make_one_series() -> None:
     assert of(found, "circus_process_info") == {slot("web", 1, pid="12"): 1}
 
 
-def test_detail_is_full_up_to_a_number_of_processes_and_does_not_flap() -> None:
-    choice = DetailChoice("auto")
-    assert [choice.choose(count) for count in (500, 501, 500, 450, 401, 400, 500)] == [
-        "full", "cpu_mem", "cpu_mem", "cpu_mem", "cpu_mem", "full", "full",
-    ]  # fmt: skip
+@pytest.mark.parametrize("detail", ["full", "cpu_mem", "off"])
+def test_the_writer_knows_how_many_series_it_made_and_how_many_a_process_may_have(detail: Detail) -> None:
+    writer = ProcessWriter()
+    found = series("".join(writer.write([fleet.sample("web", 3)], detail, openmetrics=False)))
+    assert writer.series == len(found)
+    rich = fleet.process(unique_bytes=1, proportional_bytes=2, swapped_bytes=3)
+    writer.write([fleet.sample("web", [rich])], detail, openmetrics=False)
+    assert writer.series == series_of_process(detail)
 
 
-def test_detail_that_was_set_stays() -> None:
-    assert DetailChoice("full").choose(100_000) == "full"
-    assert DetailChoice("cpu_mem").choose(1) == "cpu_mem"
+def families(write: Callable[[FamilyWriter], None], *, openmetrics: bool = False) -> str:
+    writer = FamilyWriter(Heads(), openmetrics=openmetrics)
+    write(writer)
+    return "".join(writer.pieces())
+
+
+def traced(writer: FamilyWriter) -> None:
+    histogram = fleet.histogram(0.02, 0.03, 99.0)
+    histogram.exemplars = [
+        Exemplar(bucket=2, value=0.03, time=1795465307.5, trace="ab" * 16),
+        Exemplar(bucket=10, value=99.0, time=1795465308.25, trace="cd" * 16),
+    ]
+    writer.add_histogram(catalogue.START_DURATION, histogram, "web")
+
+
+def test_buckets_have_exemplars_in_openmetrics() -> None:
+    (family,) = parse_openmetrics(families(traced, openmetrics=True) + "# EOF\n")
+    told = {
+        sample.labels["le"]: (sample.exemplar.labels, sample.exemplar.value, float(sample.exemplar.timestamp))
+        for sample in family.samples
+        if sample.exemplar is not None
+    }
+    assert told == {
+        "0.05": ({"trace_id": "ab" * 16}, 0.03, 1795465307.5),
+        "+Inf": ({"trace_id": "cd" * 16}, 99.0, 1795465308.25),
+    }
+
+
+def test_text_has_no_exemplars() -> None:
+    assert "trace_id" not in families(traced)
+    assert series(families(traced)) == series(families(traced, openmetrics=True), openmetrics=True)
+
+
+def test_families_come_in_the_order_of_the_catalogue() -> None:
+    def backwards(writer: FamilyWriter) -> None:
+        writer.add(catalogue.EVENT_GAPS, 1)
+        writer.add(catalogue.UP, 1)
+
+    assert families(backwards).index("circus_up") < families(backwards).index("circus_exporter_event_gap")
+
+
+def test_what_was_added_can_be_taken_back() -> None:
+    writer = FamilyWriter(Heads(), openmetrics=False)
+    writer.add(catalogue.WATCHER_DESIRED, 1, "web")
+    marks = writer.marks()
+    writer.add(catalogue.WATCHER_DESIRED, 2, "api")
+    writer.add(catalogue.WATCHER_READY, 2, "api")
+    assert writer.count() == 3
+    writer.undo(marks)
+    assert writer.count() == 1
+    assert series("".join(writer.pieces())) == {
+        ("circus_watcher_processes_desired", frozenset({("watcher", "web")})): 1,
+    }  # fmt: skip

@@ -30,6 +30,7 @@ from circus.gate import Gate, sockets_used
 from circus.population import make_room, watcher_specs
 from circus.ports import ArbiterLike
 from circus.publisher import EventPublisher
+from circus.reach import Reach
 from circus.runtime.clock import SystemClock
 from circus.runtime.loop import SpawnQueue
 from circus.runtime.reaper import Reaper
@@ -104,7 +105,8 @@ class Assembly:
         self.endpoint, self.pubsub_endpoint, self.stats_endpoint = (
             self._channels[option].endpoint for option in ("endpoint", "pubsub_endpoint", "stats_endpoint")
         )
-        self._reaper = Reaper(loop, own_strangers=self._main and self.pid == 1)
+        self._reaper = Reaper(loop, own_strangers=self._main)
+        self._reach = Reach(loop, self._reaper, self.bus.boot)
         self._gate = Gate(loop)
         self._publisher = EventPublisher(self._channels["pubsub_endpoint"], self._channels.context, loop=loop)
         self.bus.sink = self._publisher
@@ -136,6 +138,7 @@ class Assembly:
             clock=self.clock,
             bus=self.bus,
             reaper=self._reaper,
+            reach=self._reach,
             spawns=SpawnQueue(loop),
             sampler=self._sampler,
             sockets=self.sockets,
@@ -222,7 +225,7 @@ class Assembly:
             self._discovery.stop()
         self.fleet.clear()
         self.sockets.close_all()
-        for name in ("_stats", "_publisher", "_reaper", "_channels"):
+        for name in ("_stats", "_publisher", "_reach", "_reaper", "_channels"):
             if hasattr(self, name):
                 getattr(self, name).close()
                 delattr(self, name)

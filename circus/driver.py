@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import random
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -28,6 +27,7 @@ from circus.hooks import HookResult, HookRunner
 from circus.launcher import Launcher
 from circus.ports import ArbiterLike, Clock, WatcherLike
 from circus.process import Process
+from circus.reach import Reach
 from circus.runtime.loop import SpawnQueue
 from circus.runtime.reaper import Reaper
 from circus.runtime.signals import NAMES
@@ -49,6 +49,7 @@ class Services:
     clock: Clock
     bus: Bus
     reaper: Reaper
+    reach: Reach
     spawns: SpawnQueue
     sampler: Sampler
     sockets: CircusSockets
@@ -89,6 +90,7 @@ class Driver:
             do.Spawn: self._do_spawn,
             do.CancelSpawn: self._do_nothing,
             do.SendSignal: self._do_send_signal,
+            do.AwaitTree: self._do_await_tree,
             do.ArmTimer: self._do_arm_timer,
             do.CancelTimer: self._do_cancel_timer,
             do.CallHook: self._do_call_hook,
@@ -126,9 +128,6 @@ class Driver:
         self.lifecycle = Lifecycle(spec, random=services.random, signal_names=NAMES)
         services.sampler.add_watcher(spec.name, memory=spec.metrics_memory)
         self.attached = True
-        if spec.kill_scope != "main":
-            logger.warning("'%s': kill_scope = %s is not in force yet, only the process itself is signalled",
-                           spec.name, spec.kill_scope)  # fmt: skip
 
     @property
     def socket_names(self) -> set[str]:
@@ -169,12 +168,16 @@ class Driver:
         services = self._services
         began = services.clock.monotonic()
         try:
-            process = self._launcher.launch(effect.wid, effect.generation, services.reaper)
+            wide = self.spec.scope != "main"
+            mark = services.reach.mark(self.name, effect.wid, effect.generation) if wide else {}
+            process = self._launcher.launch(effect.wid, effect.generation, services.reaper, mark)
         except SpawnError as error:
             failed = told.SpawnFailed(effect.wid, effect.generation, error.stage, error.os_errno, str(error))
             self.tell(failed)
             return
         self._by_pid[process.pid] = self._by_wid[effect.wid] = process
+        if wide:
+            services.reach.born(process, mark)
         services.reaper.watch(process.pid, self._report)
         services.sampler.add(self.name, effect.wid, process.pid, effect.generation, process.started)
         self.tell(told.Spawned(effect.wid, effect.generation, process.pid, services.clock.monotonic() - began))
@@ -183,7 +186,8 @@ class Driver:
         process = self._by_pid.get(pid)
         if process is not None:  # or it was given up as lost
             process.ended(status.code)
-            self.tell(told.Reaped(process.wid, process.generation, status))
+            leftovers = self._services.reach.leftovers(process, self.spec.scope)
+            self.tell(told.Reaped(process.wid, process.generation, status, leftovers))
 
     def _do_forget(self, effect: do.Forget) -> None:
         if process := self._let_go(effect.wid, effect.pid):
@@ -191,6 +195,7 @@ class Driver:
 
     def _let_go(self, wid: int, pid: int) -> Process | None:
         process = self._by_pid.pop(pid, None)
+        self._services.reach.forget(pid)
         if process is not None and self._by_wid.get(wid) is process:
             del self._by_wid[wid]
             self._services.sampler.discard(self.name, wid)
@@ -200,18 +205,17 @@ class Driver:
 
     def _do_send_signal(self, effect: do.SendSignal) -> None:
         process = self._by_pid.get(effect.pid)
-        if process is None:
-            return
-        try:
-            # Read before the parent is signalled: once it is gone its children are somebody else's.
-            children = process.children(recursive=effect.kill) if self.spec.stop_children else []
-            process.send_signal(effect.signum)
-            for child in children:
-                _signal_child(child, effect.signum)
-        except ProcessLookupError:
-            pass  # its end is already on the way to us
-        except OSError as error:
-            logger.error("cannot signal process %s of '%s': %s", effect.pid, self.name, error)  # noqa: TRY400 -- a fact
+        reached: tuple[int, ...] = ()
+        if process is not None:
+            try:
+                reached = self._services.reach.signal(process, effect.signum, effect.scope)
+            except OSError as error:
+                logger.error("cannot signal process %s of '%s': %s", effect.pid, self.name, error)  # noqa: TRY400 -- a fact
+        self.tell(told.Signalled(effect.order, reached))
+
+    def _do_await_tree(self, effect: do.AwaitTree) -> None:
+        swept = told.Swept(effect.wid, effect.generation)
+        self._services.reach.await_end(effect.pid, effect.scope, lambda: self.tell(swept))
 
     def _do_arm_timer(self, effect: do.ArmTimer) -> None:
         fired = told.TimerFired(effect.name, effect.wid, effect.epoch)
@@ -341,10 +345,3 @@ def cause_of(origin: Origin) -> Cause:
         seq=origin.seq,
         hash=origin.hash,
     )
-
-
-def _signal_child(pid: int, signum: int) -> None:
-    try:
-        os.kill(pid, signum)
-    except ProcessLookupError:
-        logger.debug("child %s is gone already", pid)

@@ -7,7 +7,7 @@ made is given back through `release`, which drains its pipes before they are clo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from circus.events.bus import Bus
@@ -116,8 +116,8 @@ class Launcher:
         """The environment of the processes to come; changes are in force for the next one."""
         return self._recipe.builder.env
 
-    def launch(self, wid: int, generation: int, reaper: Reaper) -> Process:
-        """Start a process.
+    def launch(self, wid: int, generation: int, reaper: Reaper, mark: Mapping[str, str] | None = None) -> Process:
+        """Start a process; `mark` is put into its environment.
 
         Raises:
             SpawnError: nothing was started.
@@ -129,11 +129,14 @@ class Launcher:
                 if name in fds and self._sockets[name].so_reuseport:
                     clones.append(self._sockets[name].reuseport_clone())
                     fds[name] = clones[-1].fileno()
+            command = self._recipe.builder.build(wid, fds)
+            if mark:
+                command = replace(command, env={**command.env, **mark})
             process = self.process_class.launch(
                 self.spec,
                 wid,
                 generation,
-                self._recipe.builder.build(wid, fds),
+                command,
                 self._recipe.launch,
                 reaper=reaper,
                 inherit=list(fds.values()) if self.spec.use_sockets else [clone.fileno() for clone in clones],

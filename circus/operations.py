@@ -296,6 +296,8 @@ class Operations(Changing):
         self._hooks.close()
         for answer in self._asked.copy():
             answer.set_exception(HookError(f"'{self.name}' is gone"))
+        for pid in self._by_pid:
+            self._services.reach.forget(pid)
         self._close_streams()
         self._services.watch_sockets(self, False)
         self._services.sampler.remove_watcher(self.name)

@@ -46,7 +46,8 @@ class Crew(Ending):
         slot.generation = self.generation
         slot.start_cause, slot.origin, slot.replaces = cause, origin, replaces
         slot.pid = slot.asked = slot.respawn_as = slot.awaited = None
-        slot.escalated = slot.ready = slot.old = slot.vacated = slot.hurried = False
+        slot.escalated = slot.ready = slot.old = slot.vacated = slot.hurried = slot.killing = False
+        slot.left = ()
         slot.backoff_seconds = slot.backoff_until = 0.0
         slot.commanded.clear()
         self._move(slot, ProcessState.PENDING)

@@ -30,13 +30,22 @@ class CancelSpawn(msgspec.Struct, frozen=True, gc=False):
 
 
 class SendSignal(msgspec.Struct, frozen=True, gc=False):
-    """Signal the process of a slot; `first` tells a stop from its escalation."""
+    """Signal the process of a slot and what belongs to it by `scope`; Signalled with the order follows."""
 
+    order: int
     wid: int
     pid: int
     signum: int
-    by: str
-    kill: bool = False
+    scope: str = "main"
+
+
+class AwaitTree(msgspec.Struct, frozen=True, gc=False):
+    """Tell when nothing is left of what belonged to an ended process, with Swept."""
+
+    wid: int
+    generation: int
+    pid: int
+    scope: str
 
 
 class ArmTimer(msgspec.Struct, frozen=True, gc=False):
@@ -149,6 +158,7 @@ Effect = (
     Spawn
     | CancelSpawn
     | SendSignal
+    | AwaitTree
     | ArmTimer
     | CancelTimer
     | CallHook

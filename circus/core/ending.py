@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from circus.core import effects as do
-from circus.core.exit_status import LOST, ExitStatus, classify
+from circus.core import stimuli as told
+from circus.core.exit_status import LOST, ExitStatus, Leftover, classify
 from circus.core.origin import Origin
 from circus.core.process_fsm import ProcessEvent, ProcessState
 from circus.core.roster import Asked, Roster
 from circus.core.slots import Slot
 from circus.spec.watcher import WatcherSpec
 
-# SIGKILL is 9 wherever POSIX is; core may not ask the signal module.
-SIGKILL = 9
+# The same numbers wherever POSIX is; core may not ask the signal module.
+SIGHUP, SIGKILL = 1, 9
 REAP_SECONDS = 30.0
 """A process that SIGKILL does not end within this time (uninterruptible sleep) is given up as lost."""
 
@@ -39,8 +40,11 @@ class Order:
     signum: int
     by: str
     origin: Origin
+    scope: str = "main"
     grace: float | None = None
+    escalates: bool = False
     sent: bool = False
+    reached: tuple[int, ...] = ()
 
 
 class Ending(Roster, ABC):
@@ -50,6 +54,9 @@ class Ending(Roster, ABC):
         super().__init__(spec, random=random, signal_names=signal_names)
         self.orders: dict[int, Order] = {}
         """Signals whose hook has not answered, by its token."""
+        self.sent: dict[int, Order] = {}
+        """Signals of which nobody has told yet whom they reached."""
+        self._order = 0
 
     @abstractmethod
     def drop(self, slot: Slot) -> None:
@@ -82,20 +89,21 @@ class Ending(Roster, ABC):
 
     def kill(self, slot: Slot, by: str, origin: Origin, *, escalated: bool) -> None:
         """SIGKILL: the grace ran out, or there was none."""
+        if slot.left and not slot.killing:
+            self._kill_rest(slot, origin)
         if slot.state is not ProcessState.STOPPING:
             return
         self._step(slot, ProcessEvent.GRACE_OVER)
         self.disarm("grace", slot.wid)
         self._forget_orders(slot)
-        slot.escalated = escalated
-        if escalated:
-            self.tell("process.escalated", origin, slot, waited_seconds=self.now - slot.stop_began, left=[slot.pid])
-        self._signal(slot, SIGKILL, by, origin, grace=REAP_SECONDS)
+        slot.escalated, slot.killing = escalated, True
+        self._signal(slot, SIGKILL, by, origin, grace=REAP_SECONDS, escalates=escalated)
 
     def hasten(self, slot: Slot, origin: Origin) -> None:
         """Nothing that ends here is waited for any longer: neither the grace nor a hook."""
         if slot.parting:
             slot.hurried = True
+            self.kill(slot, "stop", origin, escalated=True)
             self._part(slot)
         elif slot.ending:
             slot.hurried = True
@@ -107,39 +115,72 @@ class Ending(Roster, ABC):
         """A signal that an operator wants sent, and nothing else."""
         self._signal(slot, signum, "command", origin)
 
+    def hang_up(self, slot: Slot, origin: Origin) -> None:
+        """SIGHUP, for a reload: to the process alone, and no hook is asked."""
+        assert slot.pid is not None
+        order = Order(wid=slot.wid, generation=slot.generation, pid=slot.pid, signum=SIGHUP, by="reload", origin=origin)
+        self._send(slot, order)
+
     # -- signals --------------------------------------------------------------------------------------------------
 
-    def _signal(self, slot: Slot, signum: int, by: str, origin: Origin, *, grace: float | None = None) -> None:
+    def _signal(self, slot: Slot, signum: int, by: str, origin: Origin, *, grace: float | None = None,
+                escalates: bool = False) -> None:  # fmt: skip
         assert slot.pid is not None
+        if not slot.parting:
+            slot.scope = self.spec.scope
         order = Order(wid=slot.wid, generation=slot.generation, pid=slot.pid, signum=signum, by=by, origin=origin,
-                      grace=grace)  # fmt: skip
-        if "before_signal" in self.spec.hooks and not slot.hurried:
+                      scope="main" if grace is None else slot.scope, grace=grace, escalates=escalates)  # fmt: skip
+        if "before_signal" in self.spec.hooks and not slot.hurried and not slot.parting:
             self.orders[self.call_hook("before_signal", slot, origin, pid=slot.pid, signum=signum)] = order
         else:
             self._send(slot, order)
 
     def _send(self, slot: Slot, order: Order, *, vetoed: bool = False) -> None:
         order.sent = True
-        ends = order.grace is not None
         if not vetoed:
-            if not ends:
+            if order.by == "command" and order.grace is None:
                 slot.commanded.add(order.signum)
-            kill = ends and order.signum == SIGKILL
-            self.effects.append(do.SendSignal(slot.wid, order.pid, order.signum, order.by, kill))
-            name = self.signal_names.get(order.signum, str(order.signum))
-            self.tell("process.signalled", order.origin, slot, signal=name, by=order.by, scope="main", count=1)
+            self._order += 1
+            self.sent[self._order] = order
+            self.effects.append(do.SendSignal(self._order, slot.wid, order.pid, order.signum, order.scope))
         if order.grace is not None:
-            self.arm("reap" if slot.state is ProcessState.KILLING else "grace", slot.wid, order.grace)
-        if "after_signal" in self.spec.hooks:
+            slot.grace_ends = self.now + order.grace
+            self.arm("reap" if slot.killing else "grace", slot.wid, order.grace)
+        if vetoed:
+            self._after_signal(slot, order)
+
+    def signalled(self, stimulus: told.Signalled) -> None:
+        """A signal has reached these processes."""
+        order, pids = self.sent.pop(stimulus.order), stimulus.pids
+        slot = self.find(order.wid, order.generation)
+        if slot is None:
+            return
+        if pids and order.escalates:
+            waited = self.now - slot.stop_began
+            self.tell("process.escalated", order.origin, slot, waited_seconds=waited, left=list(pids))
+        if pids:
+            name = self.signal_names.get(order.signum, str(order.signum))
+            self.tell("process.signalled", order.origin, slot, signal=name, by=order.by, scope=order.scope,
+                      count=len(pids))  # fmt: skip
+        order.reached = pids
+        self._after_signal(slot, order)
+
+    def _after_signal(self, slot: Slot, order: Order) -> None:
+        hooked = not slot.parting and (order.grace is not None or order.by == "command")
+        if "after_signal" in self.spec.hooks and hooked:
             token = self.call_hook("after_signal", slot, order.origin, pid=order.pid, signum=order.signum)
-            if ends and not slot.hurried:
+            if order.grace is not None and not slot.hurried:
                 self.orders[token] = order
                 return
-        self._publish_kill(order)
+        self._publish_kill(slot, order)
 
-    def _publish_kill(self, order: Order) -> None:
-        if order.grace is not None:
-            self.effects.append(do.Publish("kill", {"process_pid": order.pid}))
+    def _publish_kill(self, slot: Slot | None, order: Order) -> None:
+        """One event for each process that was meant: for the main one in any case, as long as it lives."""
+        if order.grace is None:
+            return
+        tried = () if order.pid in order.reached or (slot is not None and slot.parting) else (order.pid,)
+        for pid in (*tried, *order.reached):
+            self.effects.append(do.Publish("kill", {"process_pid": pid}))
 
     def _of(self, slot: Slot, *, sent: bool) -> list[int]:
         mine = (slot.wid, slot.generation, sent)
@@ -157,7 +198,7 @@ class Ending(Roster, ABC):
                 self._send(slot, order, vetoed=no and order.signum != SIGKILL)
         elif asked.hook == "after_signal":
             if order is not None:
-                self._publish_kill(order)
+                self._publish_kill(slot, order)
             if slot is not None and slot.parting:
                 self._part(slot)
         elif slot is not None and slot.awaited == token:
@@ -166,15 +207,30 @@ class Ending(Roster, ABC):
 
     # -- end ------------------------------------------------------------------------------------------------------
 
-    def reaped(self, slot: Slot, status: ExitStatus) -> None:
-        """The process is gone and its status known."""
+    def reaped(self, slot: Slot, status: ExitStatus, leftovers: tuple[Leftover, ...] | None = None) -> None:
+        """The process is gone and its status known; `leftovers` belonged to it and live on."""
         self._step(slot, ProcessEvent.REAPED)
-        self._ended(slot, status, "process.exited", {})
+        if slot.asked is None:
+            slot.scope = self.spec.scope
+        if slot.scope != "main" and leftovers is not None:
+            # They end too before the slot is free, so nothing is left over.
+            slot.left, leftovers = leftovers, ()
+        self._ended(slot, status, "process.exited", {"leftovers": leftovers})
 
     def vanished(self, slot: Slot, why: str, event: ProcessEvent = ProcessEvent.VANISHED) -> None:
         """The process is gone, or beyond reach, and nobody knows how."""
         self._step(slot, event)
-        self._ended(slot, LOST, "process.lost", {"why": why})
+        self._ended(slot, LOST, "process.lost", {"leftovers": None, "why": why})
+
+    def reap_over(self, slot: Slot) -> None:
+        """SIGKILL did not end it, or what belonged to it, in a long time."""
+        if not slot.parting:
+            self.vanished(slot, "SIGKILL did not end it", ProcessEvent.REAP_OVER)
+            return
+        left = ", ".join(f"{each.pid} ({each.name})" for each in slot.left)
+        self.effects.append(do.Log("error", f"'{self.spec.name}': SIGKILL did not end all that belonged to process "
+                                            f"{slot.pid}, which leaves {left}"))  # fmt: skip
+        self._no_rest(slot)
 
     def _ended(self, slot: Slot, status: ExitStatus, record: str, extra: dict[str, Any]) -> None:
         for name in ("grace", "reap", "max_age"):
@@ -196,7 +252,7 @@ class Ending(Roster, ABC):
                   expected=verdict.expected, lifetime_seconds=slot.lived,
                   stop_seconds=self.now - slot.stop_began if slot.asked else None,
                   cpu_user_seconds=status.cpu_user_seconds, cpu_system_seconds=status.cpu_system_seconds,
-                  max_resident_bytes=status.max_resident_bytes, leftovers=None, tail=None, evidence=None,
+                  max_resident_bytes=status.max_resident_bytes, tail=None, evidence=None,
                   **extra)  # fmt: skip
         slot.origin, slot.exit_code = follow, status.code
         slot.vacated = slot.asked is not None and slot.respawn_as is None
@@ -205,7 +261,7 @@ class Ending(Roster, ABC):
 
     def _part(self, slot: Slot) -> None:
         """Take the steps from a death to a free slot that can be taken now; a hook holds the next one up."""
-        steps = (self._last_signals, self._before_reap, self._after_reap)
+        steps = (self._last_signals, self._end_rest, self._rest_ended, self._before_reap, self._after_reap)
         while slot.awaited is None or slot.hurried:
             if slot.step == len(steps):
                 slot.awaited = None
@@ -220,8 +276,47 @@ class Ending(Roster, ABC):
         if outstanding and not slot.hurried:
             return False
         for token in outstanding:
-            self._publish_kill(self.orders.pop(token))
+            self._publish_kill(slot, self.orders.pop(token))
         return True
+
+    def _end_rest(self, slot: Slot) -> bool:
+        """What belonged to the process gets what is left of the grace, or a whole one when nobody had asked for an end."""
+        if not slot.left:
+            return True
+        assert slot.pid is not None
+        assert slot.origin is not None
+        self.effects.append(do.AwaitTree(slot.wid, slot.generation, slot.pid, slot.scope))
+        grace = self.spec.graceful_timeout
+        if slot.asked is None:
+            slot.stop_began = self.now
+        if slot.killing or (slot.asked is None and grace <= 0):
+            self._kill_rest(slot, slot.origin, escalates=False)
+        elif slot.asked is None:
+            self._signal(slot, self.spec.stop_signal, "stop", slot.origin, grace=grace)
+        else:
+            self.arm("grace", slot.wid, max(0.0, slot.grace_ends - self.now))
+        return True
+
+    def _kill_rest(self, slot: Slot, origin: Origin, *, escalates: bool = True) -> None:
+        slot.killing = True
+        self.disarm("grace", slot.wid)
+        self._signal(slot, SIGKILL, "stop", origin, grace=REAP_SECONDS, escalates=escalates)
+
+    def swept(self, stimulus: told.Swept) -> None:
+        """Nothing is left of what belonged to an ended process."""
+        slot = self.find(stimulus.wid, stimulus.generation)
+        if slot is not None:
+            self._no_rest(slot)
+
+    def _no_rest(self, slot: Slot) -> None:
+        if slot.left:
+            slot.left = ()
+            self.disarm("grace", slot.wid)
+            self.disarm("reap", slot.wid)
+            self._part(slot)
+
+    def _rest_ended(self, slot: Slot) -> bool:
+        return not slot.left
 
     def _before_reap(self, slot: Slot) -> bool:
         if "before_reap" in self.spec.hooks:

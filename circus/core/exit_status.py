@@ -10,6 +10,8 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 CRASH_SIGNALS: Final = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGSYS", "SIGTRAP"})
 
 
@@ -31,6 +33,13 @@ class ExitStatus:
         if self.exit_code is not None:
             return self.exit_code
         return None if self.signum is None else -self.signum
+
+
+class Leftover(msgspec.Struct, frozen=True, gc=False):
+    """A process that belonged to one that has ended, and lives on."""
+
+    pid: int
+    name: str
 
 
 LOST: Final = ExitStatus(exit_code=None)

@@ -13,7 +13,6 @@ from typing import Any
 from circus.core import effects as do
 from circus.core import stimuli as told
 from circus.core.origin import Origin
-from circus.core.process_fsm import ProcessEvent
 from circus.core.queueing import Queueing
 from circus.core.reloading import Reloading
 from circus.core.slots import Slot
@@ -35,11 +34,13 @@ class Lifecycle(Queueing):
             told.SignalAsked: self._signal_asked,
             told.Assigned: self._assigned,
             told.Abandoned: self._abandoned,
+            told.Signalled: self.crew.signalled,
             told.Hastened: self._hastened,
             told.Spawned: self._spawned,
             told.SpawnFailed: self._spawn_failed,
             told.HookAnswered: self._hook_answered,
             told.Reaped: self._reaped,
+            told.Swept: self.crew.swept,
             told.Vanished: self._vanished,
             told.TimerFired: self._timer_fired,
             told.SocketReady: self._socket_ready,
@@ -204,7 +205,7 @@ class Lifecycle(Queueing):
         op = self.current
         if op is not None and slot.asked is not None and slot.generation <= op.after_generation:
             op.stopped.append(slot.pid)
-        self.crew.reaped(slot, stimulus.status)
+        self.crew.reaped(slot, stimulus.status, stimulus.leftovers)
         self._blame(slot)
 
     def _vanished(self, stimulus: told.Vanished) -> None:
@@ -261,6 +262,6 @@ class Lifecycle(Queueing):
             assert slot.origin is not None
             crew.kill(slot, "stop", slot.origin, escalated=True)
         elif name == "reap":
-            crew.vanished(slot, "SIGKILL did not end it", ProcessEvent.REAP_OVER)
+            crew.reap_over(slot)
         elif name == "max_age" and slot.alive and not slot.ending:
             crew.stop(slot, "max_age", "limit", Origin(kind="timer", name="max_age"), respawn_as="max_age")

@@ -12,9 +12,6 @@ from circus.core.crew import Crew
 from circus.core.slots import Slot
 from circus.core.stimuli import Operation
 
-# SIGHUP is 1 wherever POSIX is; core may not ask the signal module.
-SIGHUP = 1
-
 
 class Reloading:
     """The progress of a reload; `advance` is called whenever something changed."""
@@ -41,9 +38,8 @@ class Reloading:
         crew.effects.append(do.OpenStreams())
         if self.mode == "hup":
             for slot in crew.slots.values():
-                if slot.alive and not slot.ending and slot.pid is not None:
-                    crew.effects.append(do.SendSignal(slot.wid, slot.pid, SIGHUP, "reload"))
-                    crew.tell("process.signalled", origin, slot, signal="SIGHUP", by="reload", scope="main", count=1)
+                if slot.alive and not slot.ending:
+                    crew.hang_up(slot, origin)
             return
         old = [slot for slot in crew.slots.values() if slot.alive and not slot.ending]
         for slot in [slot for slot in crew.slots.values() if not (slot.alive or slot.parting)]:

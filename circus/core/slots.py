@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from circus.core.exit_status import Leftover
 from circus.core.origin import Origin
 from circus.core.process_fsm import ALIVE, ENDING, PARTING, ProcessState
 
@@ -42,10 +43,16 @@ class Slot:
     backoff_until: float = 0.0
     old: bool = False
     """Marked for replacement by the reload that runs."""
+    grace_ends: float = 0.0
     lived: float = 0.0
     exit_code: int | None = None
     step: int = 0
     """How far an ended process is on the way to a free slot."""
+    scope: str = "main"
+    killing: bool = False
+    """SIGKILL has been sent."""
+    left: tuple[Leftover, ...] = ()
+    """What belonged to the ended process and has to end before its slot is free."""
     awaited: int | None = None
     """The token of the hook that holds the next step up."""
     vacated: bool = False

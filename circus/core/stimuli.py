@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from circus.core.exit_status import ExitStatus
+from circus.core.exit_status import ExitStatus, Leftover
 from circus.core.origin import Origin
 from circus.spec.fields import Effect
 from circus.spec.watcher import WatcherSpec
@@ -106,6 +106,13 @@ class Abandoned(msgspec.Struct, frozen=True, gc=False):
     origin: Origin
 
 
+class Signalled(msgspec.Struct, frozen=True, gc=False):
+    """A signal has been sent to these processes; none when nothing was there any more."""
+
+    order: int
+    pids: tuple[int, ...]
+
+
 class Hastened(msgspec.Struct, frozen=True, gc=False):
     """The grace is over for everything that is being stopped."""
 
@@ -142,11 +149,19 @@ class HookAnswered(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reaped(msgspec.Struct, frozen=True, gc=False):
-    """The process ended and its status was collected."""
+    """The process ended and its status was collected. `leftovers` is None where nobody can know them."""
 
     wid: int
     generation: int
     status: ExitStatus
+    leftovers: tuple[Leftover, ...] | None = None
+
+
+class Swept(msgspec.Struct, frozen=True, gc=False):
+    """Nothing is left of what belonged to an ended process."""
+
+    wid: int
+    generation: int
 
 
 class Vanished(msgspec.Struct, frozen=True, gc=False):
@@ -175,11 +190,13 @@ Stimulus = (
     | SignalAsked
     | Assigned
     | Abandoned
+    | Signalled
     | Hastened
     | Spawned
     | SpawnFailed
     | HookAnswered
     | Reaped
+    | Swept
     | Vanished
     | TimerFired
     | SocketReady

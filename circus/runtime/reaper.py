@@ -1,9 +1,9 @@
 """Learn of deaths at once, and collect each status exactly once.
 
 A pidfd per process, all of them in one epoll that the loop watches (the loop's own handle and key for each would cost
-more memory than the rest of a watched process); without pidfds SIGCHLD tells that somebody died. Waits only for pids that it was given;
-where this program is the reaper of the machine (PID 1), strangers are reaped too, by their pid. Invariant: a process is
-reported exactly once, and never one that was not watched.
+more memory than the rest of a watched process); without pidfds SIGCHLD tells that somebody died. Waits only for pids
+that it was given; where this program is the main one (circusd), orphans of its processes become its own children, and
+are reaped by their pid. Invariant: a process is reported exactly once, and never one that was not watched.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from circus.core.exit_status import LOST, ExitStatus, decode
+from circus.runtime import tree
 from circus.runtime.fds import ROOM
 from circus.runtime.signals import NAMES
 
@@ -26,6 +27,9 @@ Report = Callable[[int, ExitStatus], None]
 
 _DEATHS_PER_TURN = 64
 """So many are collected before the loop gets its turn; each leads to records, and perhaps to a fork."""
+
+_FOREIGN_SECONDS = 60.0
+"""A dead child of our own session may be somebody's in this program, of a hook for one: its status is left that long."""
 
 _BLIND_SECONDS = 1.0
 """How often to look for the dead where neither a pidfd nor SIGCHLD tells of them."""
@@ -50,7 +54,8 @@ class Reaper:
 
     Args:
         loop: where reports are made.
-        own_strangers: reap children that nobody watches; only for the main program when it is PID 1.
+        own_strangers: adopt the orphans of our processes, and reap children that nobody watches; only for the main
+            program.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, own_strangers: bool = False) -> None:
@@ -64,6 +69,10 @@ class Reaper:
         self._timer: asyncio.TimerHandle | None = None
         self.strangers = 0
         """Children of others that were reaped here."""
+        self._foreign: dict[int, float] = {}
+        self._orphans: list[int] | None = None
+        self.adopts = own_strangers and (os.getpid() == 1 or become_subreaper())
+        """Whether orphans of our processes become children of this program."""
         if not self._pidfds or own_strangers:
             self._listen_to_sigchld()
 
@@ -180,6 +189,18 @@ class Reaper:
         except (ChildProcessError, AttributeError):
             return False
 
+    def orphans(self, cached: bool = False) -> list[int]:
+        """Children of this program that nobody watches; when `cached`, read once in a turn of the loop."""
+        if not self.adopts:
+            return []
+        if self._orphans is None or not cached:
+            self._orphans = [pid for pid in tree.children(os.getpid()) if pid not in self._watched]
+            self._loop.call_soon(self._forget_orphans)
+        return self._orphans
+
+    def _forget_orphans(self) -> None:
+        self._orphans = None
+
     def _reap_by_peeking(self) -> None:
         while True:
             try:
@@ -190,9 +211,34 @@ class Reaper:
                 return
             if peeked.si_pid in self._watched:
                 self._collect(peeked.si_pid)
+            elif not self._reap_stranger(peeked.si_pid):
+                # It would be the first to be seen again and again, so the others are looked for one by one.
+                self._reap_one_by_one()
+                return
+
+    def _reap_one_by_one(self) -> None:
+        for pid in tree.children(os.getpid()):
+            if pid in self._watched:
+                self._collect(pid)
             else:
-                os.waitpid(peeked.si_pid, os.WNOHANG)
-                self.strangers += 1
+                found = tree.facts(pid)
+                if found is not None and found.dead:
+                    self._reap_stranger(pid)
+
+    def _reap_stranger(self, pid: int) -> bool:
+        found, now = tree.facts(pid), self._loop.time()
+        if found is not None and found.session == os.getsid(0):
+            since = self._foreign.setdefault(pid, now)
+            if now - since < _FOREIGN_SECONDS:
+                self._foreign = {each: at for each, at in self._foreign.items() if now - at < 2 * _FOREIGN_SECONDS}
+                return False
+        self._foreign.pop(pid, None)
+        try:
+            os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            return True  # whose it was has taken it
+        self.strangers += 1
+        return True
 
     def close(self) -> None:
         """Stop watching; the processes stay as they are."""
@@ -224,3 +270,15 @@ def _exit_status(status: int, usage: Any) -> ExitStatus:
         cpu_system_seconds=usage.ru_stime,
         max_resident_bytes=usage.ru_maxrss * _MAXRSS_UNIT if usage.ru_maxrss > own else None,
     )
+
+
+def become_subreaper() -> bool:
+    """Let orphans of our processes become our children; False where the system knows no such thing."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    try:
+        return bool(ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0)  # PR_SET_CHILD_SUBREAPER
+    except (OSError, AttributeError):
+        return False

@@ -22,6 +22,7 @@ def options_dict(spec: WatcherSpec, *, cwd: str | None = None) -> dict[str, obje
     shown: dict[str, object] = {row.shown: getattr(spec, row.name) for row in WATCHER.values() if row.shown}
     shown["args"] = list(spec.args) if isinstance(spec.args, tuple) else spec.args
     shown["env"] = None if spec.env is None else dict(spec.env)
+    shown["kill_scope"] = spec.scope
     shown["working_dir"] = spec.working_dir or cwd
     shown["stdout_stream_conf"] = stream_conf(spec.stdout_stream, empty=empty)
     shown["stderr_stream_conf"] = stream_conf(spec.stderr_stream, empty=empty)

@@ -71,7 +71,7 @@ class WatcherSpec:
     rlimits: Mapping[str, int | None] = field(default_factory=dict)
     stop_signal: int = 15  # SIGTERM
     stop_children: bool = False
-    kill_scope: KillScope = "main"
+    kill_scope: KillScope | None = None  # see `scope`
     graceful_timeout: float = 30.0
     send_hup: bool = False
     max_retry: int = 5
@@ -97,3 +97,8 @@ class WatcherSpec:
     role: Role = "worker"
     origin: Origin = "api"  # where it was written: a configuration file, or the API or the command `add`
     stdin_data: bytes | None = None  # given to each process on its standard input; internal watchers only
+
+    @property
+    def scope(self) -> KillScope:
+        """What a stop reaches: as written, else the tree with `stop_children`, else the process alone."""
+        return self.kill_scope or ("tree" if self.stop_children else "main")

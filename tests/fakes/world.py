@@ -9,11 +9,11 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections import Counter, deque
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from circus.core import effects as do
 from circus.core import stimuli as told
-from circus.core.exit_status import ExitStatus
+from circus.core.exit_status import ExitStatus, Leftover
 from circus.core.lifecycle import Lifecycle
 from circus.core.origin import Origin
 from circus.core.process_fsm import ProcessState
@@ -30,6 +30,8 @@ class FakeProcess:
     wid: int
     generation: int
     ignores_term: bool
+    kids: dict[int, bool] = field(default_factory=dict)
+    """What it started, and whether that ignores SIGTERM; they outlive it."""
 
 
 class World:
@@ -59,6 +61,12 @@ class World:
         self.most_staying = 0
         self._ids, self._pids, self._order = itertools.count(1), itertools.count(100), itertools.count()
         self._agenda: list[tuple[float, int, object]] = []
+        self.orphans: dict[tuple[int, int], dict[int, bool]] = {}
+        self.kids = 0
+        self.kids_ignore_term = False
+        self._awaited: set[tuple[int, int]] = set()
+        self._pending: deque[do.Effect] = deque()
+        self._performing = False
         self._timers: dict[tuple[str, int | None], int] = {}
 
     # -- what a test does
@@ -83,7 +91,9 @@ class World:
         process = self.alive.pop(pid)
         status = ExitStatus(exit_code=None if signum else code, signum=signum, signal=NAMES.get(signum),
                             cpu_user_seconds=0.0, cpu_system_seconds=0.0, max_resident_bytes=0)  # fmt: skip
-        self.tell(told.Reaped(process.wid, process.generation, status))
+        self.orphans[process.wid, process.generation] = process.kids
+        left = tuple(Leftover(kid, "kid") for kid in process.kids)
+        self.tell(told.Reaped(process.wid, process.generation, status, left))
 
     def run(self, seconds=0.0):
         """Let that much time pass, with everything that falls due in it."""
@@ -97,8 +107,14 @@ class World:
     # -- what follows
 
     def tell(self, stimulus):
-        for effect in self.life.handle(self.now, stimulus):
+        self._pending.extend(self.life.handle(self.now, stimulus))
+        if self._performing:
+            return
+        self._performing = True
+        while self._pending:
+            effect = self._pending.popleft()
             getattr(self, f"_{type(effect).__name__}", self._nothing)(effect)
+        self._performing = False
         self.check()
 
     def _later(self, delay, what):
@@ -117,20 +133,38 @@ class World:
             return
         process = FakeProcess(next(self._pids), effect.wid, effect.generation, self.ignore_term)
         self.alive[process.pid] = process
+        process.kids = {1000 * process.pid + each: self.kids_ignore_term for each in range(self.kids)}
         self.tell(told.Spawned(effect.wid, effect.generation, process.pid, 0.001))
 
     def _SendSignal(self, effect):
-        self.signals.append((effect.pid, effect.signum))
         process = self.alive.get(effect.pid)
-        if process is None or effect.signum == 1 or (process.ignores_term and effect.signum != 9):
-            return
-        self._later(
-            self.stop_seconds if effect.signum != 9 else 0.001, lambda: self._dies_of(effect.pid, effect.signum)
-        )
+        key = (effect.wid, self.life.crew.slots[effect.wid].generation)
+        kids = process.kids if process is not None else self.orphans.get(key, {})
+        reached = [effect.pid] if process is not None else []
+        if effect.scope != "main":
+            reached += kids
+        self.signals += [(pid, effect.signum) for pid in reached]
+        for pid in reached:
+            ignores = process.ignores_term if process is not None and pid == effect.pid else kids.get(pid)
+            if effect.signum != 1 and (not ignores or effect.signum == 9):
+                after = self.stop_seconds if effect.signum != 9 else 0.001
+                self._later(after, lambda pid=pid: self._dies_of(pid, effect.signum, kids, key))
+        self.tell(told.Signalled(effect.order, tuple(reached)))
 
-    def _dies_of(self, pid, signum):
+    def _AwaitTree(self, effect):
+        self._awaited.add((effect.wid, effect.generation))
+        self._look((effect.wid, effect.generation))
+
+    def _look(self, key):
+        if key in self._awaited and not self.orphans[key]:
+            self._awaited.discard(key)
+            self.tell(told.Swept(*key))
+
+    def _dies_of(self, pid, signum, kids, key):
         if pid in self.alive:
             self.die(pid, signum=signum)
+        elif kids.pop(pid, None) is not None:
+            self._look(key)
 
     def _ArmTimer(self, effect):
         self._timers[effect.name, effect.wid] = effect.epoch

@@ -43,18 +43,6 @@ def test_the_record_of_an_end_tells_whether_the_grace_was_enough(circusd: Start)
     assert told["web"]["stop_seconds"] >= 0.2
 
 
-def test_stop_children_reaches_the_children_too(circusd: Start, tmp_path: pathlib.Path) -> None:
-    daemon = circusd(f"[watcher:tree]\ncmd = {workers.python('fork_tree', tmp_path / 'pids')}\nstop_children = true\n")
-    wait_until((tmp_path / "pids").exists)
-    (pid,) = daemon.pids("tree")
-    children = proc.children(pid)
-    grandchildren = proc.descendants(pid) - children
-    daemon.ok("stop", name="tree", waiting=True)
-    wait_until(lambda: not any(map(proc.alive, children)))
-    for each in grandchildren:  # stop_children means the direct ones
-        os.kill(each, signal.SIGKILL)
-
-
 def test_sigkill_after_the_grace_reaches_all_below_with_stop_children(circusd: Start, tmp_path: pathlib.Path) -> None:
     # A shell that ignores SIGTERM, and so does what it starts.
     text = f"trap '' TERM; {workers.python('fork_tree', tmp_path / 'pids')} & wait"

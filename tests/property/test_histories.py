@@ -25,6 +25,7 @@ moves = st.one_of(
     st.tuples(st.just("slow"), st.sampled_from([0.0, 0.01, 0.4, 2.0])),
     st.tuples(st.just("signal"), st.integers(0, 7), st.sampled_from([1, 9, 15])),
     st.tuples(st.just("stubborn"), st.booleans()),
+    st.tuples(st.just("kids"), st.integers(0, 2), st.booleans()),
     st.tuples(st.just("hasten")),
     st.tuples(st.just("connect")),
     st.tuples(st.just("run"), st.sampled_from([0.0, 0.005, 0.02, 0.15, 0.6, 3.0, 12.0])),
@@ -40,6 +41,7 @@ options = st.fixed_dictionaries(
         "max_age": st.sampled_from([0, 0, 2]),
         "send_hup": st.sampled_from([False, False, True]),
         "on_demand": st.sampled_from([False, False, True]),
+        "kill_scope": st.sampled_from([None, "main", "tree"]),
         "hooks": st.sets(st.sampled_from(HOOKS)).map(lambda names: {name: HookSpec(target="x") for name in names}),
     }
 )
@@ -74,6 +76,8 @@ def play(w, move):
         w.tell(told.SignalAsked(Origin(kind="command"), process.wid, rest[1]))
     elif kind == "stubborn":
         w.ignore_term = rest[0]
+    elif kind == "kids":
+        w.kids, w.kids_ignore_term = rest
     elif kind == "hasten":
         w.tell(told.Hastened(Origin(kind="signal")))
     elif kind == "connect":
@@ -99,6 +103,7 @@ def test_no_history_breaks_the_watcher(options, history):
     assert w.life.status == "stopped"
     assert not w.alive
     assert not w.life.crew.slots
+    assert options["kill_scope"] != "tree" or not any(w.orphans.values())
     assert set(w.answers) | set(w.refusals) == set(range(1, submitted + 1))
     assert not set(w.answers) & set(w.refusals)
 

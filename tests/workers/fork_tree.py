@@ -1,7 +1,8 @@
-"""A worker with descendants: `fork_tree.py FILE [--daemon]`.
+"""A worker with descendants: `fork_tree.py FILE [--daemon] [--deaf]`.
 
 Two children, the first of which has one child; with `--daemon` also one that forked twice and left for a session of
-its own. The file gets one JSON object once all of them live: pids by role. None of them ends by itself.
+its own. The file gets one JSON object once all of them live: pids by role. None of them ends by itself; with `--deaf`
+all but the worker ignore SIGTERM.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ def forked(body: object = None) -> int:
 
 def main() -> None:
     target = pathlib.Path(sys.argv[1])
+    if "--deaf" in sys.argv:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     read_end, write_end = os.pipe()
     pids = {
         "worker": os.getpid(),
@@ -47,6 +50,7 @@ def main() -> None:
     for line in heard.decode().splitlines():
         role, pid = line.split()
         pids[role] = int(pid)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     beside = target.with_suffix(".part")
     beside.write_text(json.dumps(pids))
     beside.rename(target)

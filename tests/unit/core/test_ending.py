@@ -248,3 +248,101 @@ def test_nothing_is_left_of_many_with_all_hooks():
     w = running(*ENDING_HOOKS, numprocesses=4)
     assert drain(w) in w.answers
     assert (w.alive, dict(w.life.crew.slots), w.life.crew.orders, w.life.crew.hook_tokens) == ({}, {}, {}, {})
+
+
+def with_kids(kids=2, **options) -> World:
+    w = world(**({"kill_scope": "tree"} | options))
+    w.kids = kids
+    w.submit("start")
+    w.run(1)
+    w.told.clear()
+    return w
+
+
+def told_of(w, record):
+    return [r.data for r in w.records if r.record == record]
+
+
+def test_a_stop_of_a_tree_signals_all_of_it_and_waits_for_all():
+    w = with_kids(stop_children=True, kill_scope=None)
+    stop = w.submit("stop")
+    assert w.signals == [(100, TERM), (100000, TERM), (100001, TERM)]
+    w.run(1)
+    assert stop in w.answers
+    assert w.told == ["kill", "kill", "kill", "reap", "stop"]
+    (signalled,) = told_of(w, "process.signalled")
+    assert (signalled["scope"], signalled["count"]) == ("tree", 3)
+    assert not any(w.orphans.values())
+
+
+def test_who_outlives_its_parent_keeps_the_rest_of_the_grace():
+    w = with_kids(graceful_timeout=2.0)
+    for kid in w.alive[100].kids:
+        w.alive[100].kids[kid] = True
+    stop = w.submit("stop")
+    w.run(1.9)
+    assert not w.alive
+    assert stop not in w.answers
+    assert w.told == ["kill"] * 3
+    w.run(0.2)
+    assert stop in w.answers
+    (escalated,) = told_of(w, "process.escalated")
+    assert escalated["left"] == [100000, 100001]
+    assert told_of(w, "process.exited")[0]["outcome"] == "success"
+    assert w.told == ["kill"] * 5 + ["reap", "stop"]
+
+
+def test_after_a_crash_the_rest_of_the_tree_ends_before_the_next_process_starts():
+    w = with_kids(graceful_timeout=2.0)
+    w.die(100)
+    w.run(0.05)
+    assert not w.alive
+    assert w.signals == [(100000, TERM), (100001, TERM)]
+    w.run(0.2)
+    assert list(w.alive) == [101]
+
+
+def test_the_rest_of_a_tree_that_ignores_sigterm_is_killed_when_hastened():
+    w = with_kids()
+    for kid in w.alive[100].kids:
+        w.alive[100].kids[kid] = True
+    stop = w.submit("stop")
+    w.run(1)
+    w.tell(told.Hastened(operator("signal")))
+    w.run(0.1)
+    assert stop in w.answers
+
+
+def test_with_the_process_alone_in_scope_those_who_stay_are_named():
+    w = with_kids(kill_scope="main", stop_children=True)
+    stop = w.submit("stop")
+    w.run(1)
+    assert stop in w.answers
+    (exited,) = told_of(w, "process.exited")
+    assert [(each.pid, each.name) for each in exited["leftovers"]] == [(100000, "kid"), (100001, "kid")]
+    assert w.signals == [(100, TERM)]
+
+
+def test_signals_of_operators_and_reloads_are_for_the_process_alone():
+    w = with_kids(send_hup=True)
+    w.tell(told.SignalAsked(operator(), 1, USR1))
+    w.submit("reload")
+    assert w.signals == [(100, USR1), (100, 1)]
+
+
+def test_what_not_even_sigkill_ends_is_given_up():
+    w = with_kids(graceful_timeout=0.0)
+    send = w._SendSignal
+
+    def spare_the_kids(effect):
+        kids, w.alive[100].kids = w.alive[100].kids, {}
+        send(effect)
+        w.alive[100].kids = kids
+
+    w._SendSignal = spare_the_kids
+    stop = w.submit("stop")
+    w._SendSignal = lambda effect: w.tell(told.Signalled(effect.order, ()))
+    w.run(29)
+    assert stop not in w.answers
+    w.run(2)
+    assert stop in w.answers

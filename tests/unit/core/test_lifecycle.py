@@ -425,7 +425,7 @@ def test_on_demand_waits_for_a_connection():
 def test_a_process_that_sigkill_does_not_end_is_given_up_as_lost():
     w = started(graceful_timeout=0.0)
     w.stop_seconds = 10**9
-    w._SendSignal = lambda effect: None
+    w._SendSignal = lambda effect: w.tell(told.Signalled(effect.order, (effect.pid,)))
     op = w.submit("stop")
     w.run(60)
     assert "process.lost" in w.names()

@@ -1,0 +1,144 @@
+"""How far a signal to a process reaches, and what is left of its tree when it has ended, for all watchers of an arbiter.
+
+Performs; what shall be reached is decided in core. Owns the cgroups and marks of processes whose scope is wider than
+themselves. Invariant: what is opened for a process is closed when it is forgotten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+from circus.core.exit_status import Leftover
+from circus.process import Process
+from circus.runtime.cgroup import Groups
+from circus.runtime.kin import MARK, Kin, Member, ways
+from circus.runtime.reaper import Reaper
+
+_AGAIN_SECONDS: Final = 0.5
+"""How often to look who is left, beside being told of deaths: somebody may have been started meanwhile."""
+
+
+class Reach:
+    """Kin of processes, by process.
+
+    Args:
+        loop: where deaths are told.
+        reaper: which knows the orphans that this program adopted.
+        boot: makes marks unique.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, reaper: Reaper, boot: str) -> None:
+        self._loop, self._reaper, self._boot = loop, reaper, boot
+        self._by = ways()
+        self._kin: dict[int, Kin] = {}
+        self._vigils: dict[int, _Vigil] = {}
+        self._groups: Groups | None = None
+        self._opened = False
+
+    def mark(self, name: str, wid: int, generation: int) -> dict[str, str]:
+        """What the environment of a process with a wide scope has besides its own."""
+        return {MARK: f"{self._boot}:{name}:{wid}:{generation}"}
+
+    def born(self, process: Process, mark: dict[str, str]) -> None:
+        """A process with a wide scope has just been started."""
+        group = None
+        if "cgroup" in self._by:
+            if not self._opened:
+                self._opened, self._groups = True, Groups.open()
+            if self._groups is not None:
+                group = self._groups.make(f"{process.name}.{process.wid}.{process.generation}")
+            if group is not None and not group.join(process.pid):
+                group.remove()
+                group = None
+        self._kin[process.pid] = Kin(process.pid, adopted=self._adopted, mark=mark[MARK], group=group, by=self._by)
+
+    @property
+    def _adopted(self) -> Callable[[bool], list[int]] | None:
+        return self._reaper.orphans if self._reaper.adopts else None
+
+    def _of(self, pid: int) -> Kin:
+        if pid not in self._kin:
+            self._kin[pid] = Kin(pid, adopted=self._adopted, by=self._by)
+        return self._kin[pid]
+
+    def signal(self, process: Process, signum: int, scope: str) -> tuple[int, ...]:
+        """Signal a process and what belongs to it; the pids that were reached.
+
+        Raises:
+            PermissionError: the process itself may not be signalled.
+        """
+        kin, reached = self._of(process.pid), []
+        # Read before the parent is signalled: once it is gone its children are somebody else's.
+        kin.look()
+        if not kin.main_gone:
+            with contextlib.suppress(ProcessLookupError):  # its end is already on the way to us
+                process.send_signal(signum)
+                reached.append(process.pid)
+        if scope != "main":
+            reached += kin.signal(signum, scope)
+        return tuple(reached)
+
+    def leftovers(self, process: Process, scope: str) -> tuple[Leftover, ...] | None:
+        """Who lives on of what belonged to a process that has ended; None where nobody can know."""
+        known = process.pid in self._kin or self._reaper.adopts
+        kin = self._of(process.pid)
+        kin.main_gone = True
+        if not known:
+            return None
+        # Who shall be ended with it must not be missed; who is only named may be.
+        found = kin.look("group" if scope == "group" else "tree", age=1.0 if scope == "main" else 0.0)
+        return tuple(Leftover(each.pid, each.name) for each in found)
+
+    def await_end(self, pid: int, scope: str, done: Callable[[], None]) -> None:
+        """Call `done` when nobody is left of what belonged to an ended process."""
+        vigil = self._vigils[pid] = _Vigil(self._loop, lambda: self._of(pid).look(scope, age=0.0), done)
+        vigil.look()
+
+    def forget(self, pid: int) -> None:
+        """The process is done with."""
+        vigil = self._vigils.pop(pid, None)
+        if vigil is not None:
+            vigil.close()
+        kin = self._kin.pop(pid, None)
+        if kin is not None:
+            kin.close()
+
+    def close(self) -> None:
+        """Forget all of them."""
+        for pid in list(self._kin):
+            self.forget(pid)
+        if self._groups is not None:
+            self._groups.close()
+
+
+class _Vigil:
+    """Waits for the end of processes that are not ours to reap."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, living: Callable[[], list[Member]], done: Callable[[], None]
+    ) -> None:
+        self._loop, self._living, self._done = loop, living, done
+        self._watched: list[int] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def look(self) -> None:
+        self.close()
+        left = self._living()
+        if not left:
+            self._timer = self._loop.call_later(0, self._done)
+            return
+        for member in left:
+            if member.pidfd is not None:
+                self._loop.add_reader(member.pidfd, self.look)
+                self._watched.append(member.pidfd)
+        self._timer = self._loop.call_later(_AGAIN_SECONDS, self.look)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        for pidfd in self._watched:
+            self._loop.remove_reader(pidfd)
+        self._watched.clear()

@@ -1,0 +1,253 @@
+"""How far a stop reaches: children, grandchildren, who ignores SIGTERM, who left for a session of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pathlib
+import signal
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from circus.api import get_arbiter
+from circus.process import devnull
+from circus.runtime.cgroup import Groups
+from tests import workers
+from tests.helpers import proc
+from tests.helpers.daemon import Daemon
+from tests.helpers.waiting import DEADLINE, wait_until
+
+Start = Callable[..., Daemon]
+
+# The daemon's descriptor of /dev/null stays open in this process from its first use.
+devnull()
+
+
+@pytest.fixture
+def tree(tmp_path: pathlib.Path) -> Iterator[Callable[..., dict[str, int]]]:
+    """The pids of a fork_tree that writes to `pids`, by role, once all live; what still lives afterwards is ended."""
+    known: set[int] = set()
+    file = tmp_path / "pids"
+
+    def pids(without: dict[str, int] | None = None) -> dict[str, int]:
+        def read() -> dict[str, int] | None:
+            found = json.loads(file.read_text()) if file.exists() else None
+            return found if found != without else None
+
+        found = wait_until(read)
+        assert found
+        known.update(found.values())
+        return found
+
+    yield pids
+    for pid in known:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    # They may have been adopted by this process.
+    for pid in known & proc.own_children():
+        os.waitpid(pid, 0)
+
+
+def ini(tmp_path: pathlib.Path, *words: str, options: str = "kill_scope = tree\n") -> str:
+    return f"[watcher:web]\ncmd = {workers.python('fork_tree', tmp_path / 'pids', *words)}\n{options}"
+
+
+def by(*ways: str) -> dict[str, str]:
+    return {"CIRCUS_KILL_BY": ",".join(ways)}
+
+
+def living(pids: dict[str, int]) -> set[str]:
+    return {role for role, pid in pids.items() if proc.alive(pid)}
+
+
+def grouped() -> bool:
+    groups = Groups.open()
+    if groups is None:
+        return False
+    groups.close()
+    return True
+
+
+EACH_WAY = pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        pytest.param(
+            "cgroup", ("--daemon",), marks=pytest.mark.skipif(not grouped(), reason="no cgroup v2 that we may change")
+        ),
+        ("walk", ()),
+        ("adoption,mark", ("--daemon",)),
+        ("mark", ("--daemon",)),
+        ("", ("--daemon",)),
+    ],
+)
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+@EACH_WAY
+def test_a_stop_of_a_tree_ends_all_of_it(  # noqa: PLR0917 -- fixtures and parameters
+    circusd: Start,
+    tmp_path: pathlib.Path,
+    tree: Callable[..., dict[str, int]],
+    way: str,
+    words: tuple[str, ...],
+    deaf: bool,
+) -> None:
+    options = "kill_scope = tree\n" + ("graceful_timeout = 0.3\n" if deaf else "")
+    daemon = circusd(ini(tmp_path, *words, *(["--deaf"] if deaf else []), options=options), env=by(way))
+    pids = tree()
+    told = daemon.events("lifecycle.web.process.")
+    events = daemon.events("watcher.web.")
+    daemon.ok("stop", name="web", waiting=True)
+    assert living(pids) == set()
+    signalled = told.wait_for_topic("lifecycle.web.process.signalled")[0].body["data"]
+    assert (signalled["signal"], signalled["scope"], signalled["count"]) == ("SIGTERM", "tree", len(pids))
+    if deaf:
+        escalated = told.wait_for_topic("lifecycle.web.process.escalated")[0].body["data"]
+        assert set(escalated["left"]) == set(pids.values()) - {pids["worker"]}
+    exited = told.wait_for_topic("lifecycle.web.process.exited")[0].body["data"]
+    assert (exited["reason"], exited["outcome"], exited["leftovers"]) == ("stopped", "success", [])
+    events.wait_for_topic("watcher.web.stop")
+    kills = [message.body["process_pid"] for message in events.messages if message.topic.endswith(".kill")]
+    assert set(kills) == set(pids.values())
+    assert kills[0] == pids["worker"]
+
+
+def test_stop_children_means_the_whole_tree(
+    circusd: Start, tmp_path: pathlib.Path, tree: Callable[..., dict[str, int]]
+) -> None:
+    daemon = circusd(ini(tmp_path, options="stop_children = true\n"))
+    pids = tree()
+    assert daemon.ok("options", name="web")["options"]["kill_scope"] == "tree"
+    daemon.ok("stop", name="web", waiting=True)
+    assert living(pids) == set()
+
+
+@pytest.mark.parametrize("options", ["", "stop_children = true\nkill_scope = main\n"])
+def test_with_the_process_alone_in_scope_those_who_stay_are_named(
+    circusd: Start, tmp_path: pathlib.Path, tree: Callable[..., dict[str, int]], options: str
+) -> None:
+    daemon = circusd(ini(tmp_path, options=options))
+    pids = tree()
+    told = daemon.events("lifecycle.web.process.exited")
+    daemon.ok("stop", name="web", waiting=True)
+    assert living(pids) == set(pids) - {"worker"}
+    left = told.wait_for_topic("lifecycle.web.process.exited")[0].body["data"]["leftovers"]
+    assert {each["pid"] for each in left} == set(pids.values()) - {pids["worker"]}
+    assert all(each["name"].startswith("python") for each in left)
+
+
+def test_with_the_group_in_scope_who_left_the_session_stays(
+    circusd: Start, tmp_path: pathlib.Path, tree: Callable[..., dict[str, int]]
+) -> None:
+    daemon = circusd(ini(tmp_path, "--daemon", options="kill_scope = group\n"))
+    pids = tree()
+    daemon.ok("stop", name="web", waiting=True)
+    assert living(pids) == {"daemon"}
+
+
+@EACH_WAY
+def test_after_a_crash_the_rest_is_gone_before_the_next_starts(
+    circusd: Start, tmp_path: pathlib.Path, tree: Callable[..., dict[str, int]], way: str, words: tuple[str, ...]
+) -> None:
+    daemon = circusd(ini(tmp_path, *words), env=by(way))
+    pids = tree()
+    events = daemon.events("watcher.web.")
+    os.kill(pids["worker"], signal.SIGKILL)
+    if way == "walk":  # nobody is found below a dead parent
+        daemon.wait_pids("web", 1, without=[pids["worker"]])
+    else:
+        events.wait_for_topic("watcher.web.spawn")
+        assert living(pids) == set()
+    tree(without=pids)
+
+
+def test_a_process_that_is_replaced_takes_its_tree_along(
+    circusd: Start, tmp_path: pathlib.Path, tree: Callable[..., dict[str, int]]
+) -> None:
+    daemon = circusd(ini(tmp_path, "--daemon"))
+    first = tree()
+    daemon.ok("kill", name="web", waiting=True)
+    assert living(first) == set()
+    second = tree(without=first)
+    daemon.ok("reload", name="web", waiting=True)
+    assert living(second) == set()
+    third = tree(without=second)
+    daemon.ok("decr", name="web", waiting=True)
+    assert living(third) == set()
+
+
+def test_the_end_of_the_daemon_is_the_end_of_all_trees(
+    circusd: Start, tmp_path: pathlib.Path, tree: Callable[..., dict[str, int]]
+) -> None:
+    daemon = circusd(ini(tmp_path, "--daemon", "--deaf", options="kill_scope = tree\ngraceful_timeout = 1000\n"))
+    pids = tree()
+    daemon.signal(signal.SIGTERM)
+    wait_until(lambda: not proc.alive(pids["worker"]))
+    assert living(pids) == set(pids) - {"worker"}
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert living(pids) == set()
+
+
+def test_orphans_are_adopted_and_reaped(
+    circusd: Start, tmp_path: pathlib.Path, tree: Callable[..., dict[str, int]]
+) -> None:
+    daemon = circusd(ini(tmp_path, "--daemon", options=""))
+    pids = tree()
+    daemon.ok("stop", name="web", waiting=True)
+    assert {proc.stat(pid).ppid for role, pid in pids.items() if role in ("child", "sibling", "daemon")} == {daemon.pid}
+    for role in ("child", "grandchild", "sibling", "daemon"):
+        os.kill(pids[role], signal.SIGKILL)
+    wait_until(lambda: proc.children(daemon.pid) == set())
+    assert daemon.ok("telemetry")["arbiter"]["strangers_reaped"] >= 4
+
+
+def test_a_subprocess_of_a_hook_keeps_its_status(circusd: Start, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "hooks_with_children.py").write_text(
+        "import subprocess, time\n"
+        "def ask(**_):\n"
+        "    child = subprocess.Popen(['sh', '-c', 'exit 7'])\n"
+        "    time.sleep(0.3)\n"
+        f"    open({str(tmp_path / 'status')!r}, 'w').write(str(child.wait()))\n"
+        "    return True\n"
+    )
+    text = "[watcher:web]\ncmd = sleep 1000\nhooks.before_start = hooks_with_children.ask\n"
+    daemon = circusd(text, env={"PYTHONPATH": str(tmp_path)})
+    daemon.wait_status("web", "active")
+    assert (tmp_path / "status").read_text() == "7"
+
+
+@pytest.mark.skipif(not grouped(), reason="no cgroup v2 that we may change")
+def test_cgroups_are_removed_again(circusd: Start, tmp_path: pathlib.Path, tree: Callable[..., dict[str, int]]) -> None:
+    daemon = circusd(ini(tmp_path))
+    (worker,) = {tree()["worker"]}
+    mine = [line for line in pathlib.Path(f"/proc/{worker}/cgroup").read_text().splitlines() if line.startswith("0::")]
+    assert f"/circus-{daemon.pid}/web.1.1" in mine[0]
+    groups = Groups.open()
+    assert groups is not None
+    home = groups._path.parent
+    groups.close()
+    assert (home / f"circus-{daemon.pid}").is_dir()
+    daemon.ok("quit", waiting=True)
+    daemon.wait()
+    assert not (home / f"circus-{daemon.pid}").exists()
+
+
+@pytest.mark.parametrize("way", ["mark", "walk"])
+async def test_an_embedded_arbiter_adopts_nobody_and_finds_them_all_the_same(
+    tmp_path: pathlib.Path, tree: Callable[..., dict[str, int]], monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setenv("CIRCUS_KILL_BY", way)
+    words = ["--daemon"] if way == "mark" else []
+    watcher = {"name": "web", "cmd": workers.python("fork_tree", tmp_path / "pids", *words), "kill_scope": "tree"}
+    where = {name: f"ipc://{tmp_path}/{name}" for name in ("controller", "pubsub_endpoint", "stats_endpoint")}
+    arbiter = get_arbiter([watcher], **where)
+    task = asyncio.ensure_future(arbiter.run())
+    pids = await asyncio.to_thread(tree)
+    await asyncio.wait_for(arbiter.get_watcher("web").stop(), DEADLINE)
+    assert living(pids) == set()
+    await asyncio.wait_for(arbiter.quit(), DEADLINE)
+    await asyncio.wait_for(task, DEADLINE)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from circus.core.exit_status import Leftover
 from circus.process import Process
-from circus.runtime.cgroup import Groups
 from circus.runtime.kin import MARK, Kin, Member, ways
 from circus.runtime.reaper import Reaper
+
+if TYPE_CHECKING:
+    from circus.runtime.cgroup import Groups
 
 _AGAIN_SECONDS: Final = 0.5
 """How often to look who is left, beside being told of deaths: somebody may have been started meanwhile."""
@@ -47,6 +49,8 @@ class Reach:
         group = None
         if "cgroup" in self._by:
             if not self._opened:
+                from circus.runtime.cgroup import Groups
+
                 self._opened, self._groups = True, Groups.open()
             if self._groups is not None:
                 group = self._groups.make(f"{process.name}.{process.wid}.{process.generation}")

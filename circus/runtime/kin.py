@@ -13,10 +13,12 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from circus.runtime import tree
-from circus.runtime.cgroup import Group
+
+if TYPE_CHECKING:
+    from circus.runtime.cgroup import Group
 
 MARK: Final = "CIRCUS_PROCESS"
 """The variable in the environment of the processes of a tree."""

@@ -149,10 +149,14 @@ class Assembly:
             random=random.random,
         )
         self._controller = Controller(
-            cast("ArbiterLike", self),
-            self._channels["endpoint"],
+            self.endpoint,
+            self.multicast_endpoint,
             self._channels.context,
-            loop=loop,
+            loop,
+            cast("ArbiterLike", self),
+            self.check_delay,
+            self.endpoint_owner,
+            listener=self._channels["endpoint"],
             on_command=self._on_command,
         )
         self._discovery = Discovery(self.multicast_endpoint, self.endpoint, loop=loop)

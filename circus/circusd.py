@@ -176,11 +176,10 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
 
     from circus.arbiter import Arbiter
     from circus.runtime.memory import keep_little
-    from circus.sighandler import SysHandler
+    from circus.sighandler import Commanded, SysHandler
 
     arbiter = Arbiter.from_spec(spec, main=True)
-    signals = SysHandler(asyncio.get_running_loop(), arbiter)
-    signals.install()
+    signals = SysHandler(Commanded(asyncio.get_running_loop(), arbiter))
     # Whoever started us may have blocked some; nobody could stop us then, and our workers would inherit it.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     logger.info("Starting master on pid %s", os.getpid())
@@ -198,7 +197,7 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
     finally:
         # Nothing is left that a further signal could hasten, and it must not keep us from leaving well.
         signal.pthread_sigmask(signal.SIG_BLOCK, signals.SIGNALS)
-        signals.uninstall()
+        signals.stop()
         for signum in signals.SIGNALS:
             signal.signal(signum, signal.SIG_IGN)
     logger.info("Arbiter exiting")

@@ -25,7 +25,7 @@ from circus.events.cause import CURRENT, TRACEPARENT
 from circus.events.counters import COMMAND_BOUNDS, new_histogram, observe, trace_of
 from circus.exc import BAD_MSG_DATA_ERROR, COMMAND_ERROR, OS_ERROR, CircusError, Overtaken
 from circus.ports import ArbiterLike
-from circus.runtime.listener import Listener
+from circus.runtime.listener import Listener, listen
 from circus.runtime.zmq_socket import LoopSocket, answering_socket
 from circus.wire import messages
 from circus.wire.events import Cause
@@ -67,7 +67,9 @@ class _Job:
 
 
 class Controller:
-    """Serve the control channel on a listener.
+    """Serve the control channel, on a listener or, without one, on an endpoint that is bound at `start`.
+
+    What is done every `check_delay` seconds, and discovery, are the arbiter's.
 
     `on_command` is called with `command.started` and `command.finished` and their data, in the context of the command
     (its cause is `CURRENT`), for commands that can change something.
@@ -80,15 +82,21 @@ class Controller:
         command_seconds: how long they took, work included.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - 0.19's signature
         self,
-        arbiter: ArbiterLike,
-        listener: Listener,
+        endpoint: str,
+        multicast_endpoint: str | None,
         context: zmq.Context[zmq.Socket[bytes]],
-        *,
         loop: asyncio.AbstractEventLoop,
+        arbiter: ArbiterLike,
+        check_delay: float = 1.0,
+        endpoint_owner: str | None = None,
+        *,
+        listener: Listener | None = None,
         on_command: CommandObserver | None = None,
     ) -> None:
+        self.endpoint, self.multicast_endpoint, self.endpoint_owner = endpoint, multicast_endpoint, endpoint_owner
+        self.context, self.loop, self.check_delay = context, loop, check_delay
         self.arbiter = arbiter
         self.commands = get_commands()
         self.command_counts = dict.fromkeys([*sorted(self.commands), UNKNOWN], 0)
@@ -97,8 +105,7 @@ class Controller:
         self.command_error_kinds[UNKNOWN] = dict.fromkeys(REQUEST_ERRORS.values(), 0)
         self.command_seconds: dict[str, Histogram] = {name: new_histogram(COMMAND_BOUNDS) for name in self.commands}
         self._listener = listener
-        self._context = context
-        self._loop = loop
+        self._own_listener: Listener | None = None
         self._on_command = on_command
         self._socket: LoopSocket | None = None
         self._jobs: set[_Job] = set()
@@ -113,15 +120,27 @@ class Controller:
         """Replies that could not be handed over, because the client had gone or read nothing."""
         return 0 if self._socket is None else self._socket.drops
 
+    @property
+    def started(self) -> bool:
+        """Between `start` and `stop`."""
+        return self._socket is not None
+
+    @property
+    def endpoint_owner_mode(self) -> bool:
+        """Whether the endpoint is a unix socket that belongs to another user."""
+        return self.endpoint_owner is not None and self.endpoint.startswith("ipc://")
+
     def start(self) -> None:
-        """Begin to answer."""
-        socket = answering_socket(self._context)
+        """Begin to answer; EndpointError when there was no listener yet, and none can be had."""
+        if self._listener is None:
+            self._listener = self._own_listener = listen(self.endpoint, owner=self.endpoint_owner, option="endpoint")
+        socket = answering_socket(self.context)
         try:
             self._listener.attach(socket)
         except BaseException:
             socket.close(0)
             raise
-        self._socket = LoopSocket(socket, self._receive, loop=self._loop)
+        self._socket = LoopSocket(socket, self._receive, loop=self.loop)
 
     def stop(self) -> None:
         """End: who waits for `quit` is told that it is done, who waits for anything else that it was cancelled."""
@@ -134,6 +153,9 @@ class Controller:
         if self._socket is not None:
             self._socket.close(_LAST_REPLIES_MS)
             self._socket = None
+        if self._own_listener is not None:
+            self._own_listener.close()
+            self._listener = self._own_listener = None
 
     def _end(self, job: _Job) -> None:
         if job.command.name == "quit":
@@ -144,9 +166,17 @@ class Controller:
     # From frames to a job
 
     def _receive(self, frames: list[zmq.Frame]) -> None:
-        route = [frames[0].bytes]
+        parts = [frame.bytes for frame in frames]
+        self._take(parts[:1], parts[1:], actor(frames[-1]))
+
+    def dispatch(self, job: tuple[bytes | None, bytes | str]) -> None:
+        """Run a request as if a client had sent it: (the client, the JSON). Without a client there is no reply."""
+        client, text = job
+        self._take([] if client is None else [client], [text.encode() if isinstance(text, str) else text], "python")
+
+    def _take(self, route: list[bytes], parts: list[bytes], sender: str) -> None:
         try:
-            delimiter, body = messages.payload([frame.bytes for frame in frames[1:]])
+            delimiter, body = messages.payload(parts)
             route += delimiter
             request = messages.parse_request(body)
         except BadRequest as bad:
@@ -157,10 +187,8 @@ class Controller:
             unknown = UnknownCommand(request.command)
             self._refuse(route, unknown, request.id, unknown.errno, cast=request.cast)
             return
-        cause = Cause(
-            kind="command", id=request.id_text or os.urandom(8).hex(), name=command.name, actor=actor(frames[-1])
-        )
-        job = _Job(command, request, route, cause, self._loop.time())
+        cause = Cause(kind="command", id=request.id_text or os.urandom(8).hex(), name=command.name, actor=sender)
+        job = _Job(command, request, route, cause, self.loop.time())
         self._jobs.add(job)
         job.context.run(self._execute, job)
 
@@ -186,7 +214,7 @@ class Controller:
             return
         if not job.waits:
             self._reply(job, None)
-        job.task = self._loop.create_task(self._finish(job, result), context=job.context)
+        job.task = self.loop.create_task(self._finish(job, result), context=job.context)
 
     async def _finish(self, job: _Job, work: Awaitable[Any]) -> None:
         try:
@@ -243,7 +271,7 @@ class Controller:
 
     def _done(self, job: _Job, errno: int | None, reason: str | None) -> None:
         self._jobs.discard(job)
-        name, seconds = job.command.name, self._loop.time() - job.started
+        name, seconds = job.command.name, self.loop.time() - job.started
         self.command_counts[name] += 1
         if errno is not None:
             self._count_error(name, COMMAND_ERRORS.get(errno, "command"))
@@ -268,7 +296,7 @@ class Controller:
         self._on_command(record, data | ending)
 
     def _send(self, route: list[bytes], body: bytes) -> None:
-        if self._socket is not None and not self._socket.send([*route, body]):
+        if route and self._socket is not None and not self._socket.send([*route, body]):
             logger.debug("a client did not wait for its reply")
 
 

@@ -12,7 +12,7 @@ import logging
 import signal
 import threading
 from collections.abc import Awaitable, Iterator
-from typing import Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from circus.core.origin import Origin
 from circus.events.cause import CURRENT
@@ -49,63 +49,89 @@ def taken_over(loop: asyncio.AbstractEventLoop, arbiter: Signalled) -> Iterator[
         yield
         return
     before = {signum: signal.getsignal(signum) for signum in SIGNALS}
-    handler = SysHandler(loop, arbiter)
-    handler.install()
+    handler = SysHandler(Commanded(loop, arbiter))
     try:
         yield
     finally:
-        handler.uninstall()
+        handler.stop()
         for signum, was in before.items():
             # None is a handler that is not Python's; it cannot be put back.
             signal.signal(signum, signal.SIG_DFL if was is None else was)
 
 
+class Commanded(NamedTuple):
+    """What a handler of signals needs, as a controller has it."""
+
+    loop: asyncio.AbstractEventLoop
+    arbiter: Signalled
+
+
 class SysHandler:
-    """One method per signal, named `handle_<signal>`."""
+    """Takes the signals over when it is made. One method per signal, named `handle_<signal>`.
+
+    Attributes:
+        SIGNALS: those that are taken over.
+        SIG_NAMES: the names of all signals of this system, as they are in `handle_<signal>`.
+    """
 
     SIGNALS = SIGNALS
-    SIG_NAMES: Final = {int(signum): signum.name for signum in SIGNALS}
+    SIG_NAMES: Final = {int(signum): signum.name.removeprefix("SIG").lower() for signum in signal.Signals}
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, arbiter: Signalled) -> None:
-        self._loop, self._arbiter = loop, arbiter
-
-    def install(self) -> None:
-        """Take the signals over."""
+    def __init__(self, controller: Commanded | Any) -> None:
+        self.controller = controller
+        self._name = ""
         for signum in SIGNALS:
-            self._loop.add_signal_handler(signum, self._handle, signum)
+            controller.loop.add_signal_handler(signum, self.signal, signum)
 
-    def uninstall(self) -> None:
+    def stop(self) -> None:
         """Give them back to their defaults."""
         for signum in SIGNALS:
-            self._loop.remove_signal_handler(signum)
+            self.controller.loop.remove_signal_handler(signum)
 
-    def _handle(self, signum: signal.Signals) -> None:
-        logger.info("Got signal %s", signum.name)
-        getattr(self, f"handle_{signum.name.removeprefix('SIG').lower()}")(signum)
+    def signal(self, sig: int, frame: object = None) -> None:
+        """Handle a signal."""
+        del frame
+        self._name = signal.Signals(sig).name
+        logger.info("Got signal %s", self._name)
+        getattr(self, f"handle_{self.SIG_NAMES[sig]}")()
 
-    def handle_int(self, signum: signal.Signals) -> None:
+    def quit(self) -> None:
         """Stop everything and leave; the second time without grace."""
-        if self._arbiter.quitting:
-            logger.warning("%s again: no more grace", signum.name)
-            self._arbiter.hasten(Origin(kind="signal", name=signum.name))
+        arbiter: Signalled = self.controller.arbiter
+        if arbiter.quitting:
+            logger.warning("%s again: no more grace", self._name)
+            arbiter.hasten(Origin(kind="signal", name=self._name))
             return
-        CURRENT.set(Cause(kind="signal", name=signum.name))
-        self._arbiter.quit()
+        CURRENT.set(Cause(kind="signal", name=self._name))
+        arbiter.quit()
 
-    handle_term = handle_int
-    handle_quit = handle_int
-
-    def handle_hup(self, signum: signal.Signals) -> None:
+    def reload(self) -> None:
         """Reload all watchers gracefully."""
-        CURRENT.set(Cause(kind="signal", name=signum.name))
-        self._arbiter.reload_soon()
+        CURRENT.set(Cause(kind="signal", name=self._name))
+        self.controller.arbiter.reload_soon()
 
-    def handle_winch(self, _: signal.Signals) -> None:
+    def handle_int(self) -> None:
+        """Leave."""
+        self.quit()
+
+    def handle_term(self) -> None:
+        """Leave."""
+        self.quit()
+
+    def handle_quit(self) -> None:
+        """Leave."""
+        self.quit()
+
+    def handle_hup(self) -> None:
+        """Reload."""
+        self.reload()
+
+    def handle_winch(self) -> None:
         """A terminal changed its size, which is nothing to us."""
 
-    def handle_usr1(self, _: signal.Signals) -> None:
+    def handle_usr1(self) -> None:
         """Open the files of all streams anew, for who rotates them from outside."""
-        self._arbiter.reopen_streams()
+        self.controller.arbiter.reopen_streams()
 
-    def handle_usr2(self, _: signal.Signals) -> None:
+    def handle_usr2(self) -> None:
         """Means nothing yet; its default would end the daemon and leave its workers to nobody."""

@@ -179,7 +179,7 @@ class Watcher(Operations):
     @property
     def optnames(self) -> tuple[str, ...]:
         """The names of all options in force, free-form ones too."""
-        return tuple(self.options())
+        return tuple(name for name, _ in self.options())
 
     @property
     def hooks(self) -> dict[str, HookCallable]:
@@ -210,13 +210,13 @@ class Watcher(Operations):
     def initialize(self, evpub_socket: Any, sockets: Any, arbiter: Any) -> None:
         """Nothing: an arbiter attaches its watchers itself."""
 
-    def options(self) -> dict[str, Any]:
-        """All options in force, under the names of the ini file."""
-        return {**options_dict(self.spec, cwd=_directory()), "numprocesses": self.numprocesses}
+    def options(self, *_: Any) -> list[tuple[str, Any]]:
+        """All options in force with their values, by the names of an ini file, sorted."""
+        return sorted({**options_dict(self.spec, cwd=_directory()), "numprocesses": self.numprocesses}.items())
 
     def all_options(self) -> dict[str, Any]:
         """These, and everything else that is set on it, by the names of an ini file."""
-        return flat(self.spec) | self.options()
+        return flat(self.spec) | dict(self.options())
 
     # -- processes, as 0.19 let one look at them and meddle with them -----------------------------------------------
 

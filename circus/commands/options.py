@@ -39,7 +39,7 @@ class Options(Command):
         return self.make_message(name=name)
 
     def execute(self, arbiter: ArbiterLike, props: dict[str, Any]) -> Result:
-        return {"options": self._get_watcher(arbiter, props["name"]).options()}
+        return {"options": dict(self._get_watcher(arbiter, props["name"]).options())}
 
     def console_msg(self, msg: Mapping[str, Any]) -> str:
         return as_lines(msg["options"]) if msg.get("status") == "ok" else self.console_error(msg)

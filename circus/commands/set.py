@@ -67,6 +67,6 @@ class Set(Command):
 
         watcher = self._get_watcher(arbiter, props["name"])
         options = checked(props["options"])
-        known = watcher.options()
+        known = dict(watcher.options())
         check_owner(arbiter, options, options.get("uid", known.get("uid")), options.get("gid", known.get("gid")))
         return watcher.set(options)

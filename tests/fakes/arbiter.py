@@ -68,11 +68,12 @@ class FakeWatcher:
     def is_stopped(self) -> bool:
         return self.state == "stopped"
 
-    def options(self) -> dict[str, Any]:
-        return {"numprocesses": self.numprocesses, "stop_signal": 15, "env": {"B": "2", "A": "1"}, **self.extra}
+    def options(self) -> list[tuple[str, Any]]:
+        known = {"numprocesses": self.numprocesses, "stop_signal": 15, "env": {"B": "2", "A": "1"}, **self.extra}
+        return list(known.items())
 
     def all_options(self) -> dict[str, Any]:
-        return {"autostart": self.autostart, **self.options()}
+        return {"autostart": self.autostart, **dict(self.options())}
 
     def set(self, options: Mapping[str, object]) -> Awaitable[dict[str, str]]:
         if options.get("cmd") == "impossible":

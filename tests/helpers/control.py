@@ -76,10 +76,12 @@ class Served:
 
     def serve(self, on_command: Any = None) -> None:
         self.controller = Controller(
-            self.arbiter,
-            self._listener,
+            self.endpoint,
+            None,
             self._context,
-            loop=asyncio.get_running_loop(),
+            asyncio.get_running_loop(),
+            self.arbiter,
+            listener=self._listener,
             on_command=on_command or (lambda record, data: self.told.append((record, dict(data)))),
         )
         self.controller.start()

@@ -52,7 +52,7 @@ async def test_commands_are_matched_without_case():
         (b'{"command": 5}', 3, "message invalid 'command' isn't a string"),
         (b'{"command": "list", "properties": [1]}', 3, "message invalid 'properties' isn't an object"),
         (b'{"command": "nosuch"}', 2, "unknown command: 'nosuch'"),
-        (b'{"command": "add", "properties": {"name": "x"}}', 2, "unknown command: 'add'"),
+        (b'{"command": "adopt", "properties": {"name": "x"}}', 2, "unknown command: 'adopt'"),
         (b'{"command": "get", "properties": {"name": "web"}}', 3, "message invalid 'keys' is missing"),
         (b'{"command": "stop", "properties": {"name": "zz*"}}', 3, "program zz* not found"),
         (b'{"command": "kill", "properties": {"name": "nope"}}', 3, "program nope not found"),

@@ -135,10 +135,11 @@ class StatsStreamer:
         except (ValueError, AttributeError, TypeError):
             logger.warning("an event that is not understood: %r", data)
             return
-        if action == "spawn" and own:
-            self._own(pid, watcher)
-        elif action == "spawn":
-            self.append_pid(watcher, pid)
+        if action == "spawn" and pid > 0:
+            if own:
+                self._own(pid, watcher)
+            else:
+                self.append_pid(watcher, pid)
         elif action == "reap":
             self.remove_pid(_OWN if own else watcher, pid)
         elif action == "stop" and not own:
@@ -162,35 +163,36 @@ class StatsStreamer:
         if collector is not None:
             collector.stop()
 
-    async def _follow(self) -> None:
-        """Ask circusd what there is: at the start, again where it is another one, and now and then."""
+    async def _until_stopped(self) -> None:
         client = AsyncCircusClient(endpoint=self.endpoint, ssh_server=self.ssh_server)
+        work, end = asyncio.create_task(self._follow(client)), asyncio.create_task(self._stopping.wait())
         try:
-            await self._look_again_and_again(client)
+            await asyncio.wait({work, end}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()  # which is an error: following does not end by itself
         finally:
+            for task in (work, end):
+                task.cancel()
+            await asyncio.gather(work, end, return_exceptions=True)
             client.stop()
 
-    async def _look_again_and_again(self, client: AsyncCircusClient) -> None:
+    async def _follow(self, client: AsyncCircusClient) -> None:
+        """Ask circusd what there is: at the start, again where it is another one, and now and then."""
         told = None
-        while not self._stopping.is_set():
+        while True:
             try:
                 await self._look(client)
             except CallError as error:
                 if told != str(error):
                     logger.warning("circusd at %s: %s Waiting for it.", self.endpoint, error)
                     told = str(error)
-                await self._wait(_RETRY_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)
                 continue
             told = None
             daemon = next((pid for pid, what in self._circus.items() if what == "circusd"), 0)
             until = self.loop.time() + LOOK_AGAIN_SECONDS
-            while not self._stopping.is_set() and self.loop.time() < until and _lives(daemon):
-                await self._wait(self.delay)
-
-    async def _wait(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
+            while self.loop.time() < until and _lives(daemon):  # noqa: ASYNC110 - nobody tells of the end of another's child
+                await asyncio.sleep(self.delay)
 
     async def _look(self, client: AsyncCircusClient) -> None:
         async def ask(command: str, **props: Any) -> dict[str, Any]:
@@ -247,7 +249,7 @@ class StatsStreamer:
         )
         logger.info("Stats streamer started")
         try:
-            self.loop.run_until_complete(self._follow())
+            self.loop.run_until_complete(self._until_stopped())
         finally:
             for name in list(self._collectors):
                 self._forget(name)

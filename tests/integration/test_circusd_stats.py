@@ -17,6 +17,8 @@ import pytest
 from circus import __version__
 from circus.stats import backlog
 from circus.stats.client import StatsClient
+from circus.stats.collector import BaseStatsCollector
+from circus.stats.streamer import StatsStreamer
 from tests.conftest import CircusD
 from tests.helpers.daemon import Daemon, script
 from tests.helpers.waiting import DEADLINE, wait_until
@@ -126,3 +128,44 @@ def test_the_queue_of_a_socket_is_seen_from_outside(family: int, host: str) -> N
         assert backlog.queues(told) == [row | {"reads": 0}]
         with socket.create_connection((host, port)), socket.create_connection((host, port)):
             wait_until(lambda: backlog.queues(told) == [row | {"reads": 2}])
+
+
+def test_events_say_which_processes_there_are(place: str) -> None:
+    streamer = StatsStreamer(f"ipc://{place}/c", f"ipc://{place}/e", f"ipc://{place}/s")
+    tell = streamer.handle_recv
+    try:
+        tell([b"watcher.dot.ted.spawn", b'{"process_pid": 11}'])
+        tell([b"watcher.dot.ted.spawn", b'{"process_pid": 12}'])
+        tell([b"watcher.other.spawn", b'{"process_pid": 21}'])
+        tell([b"watcher.circushttpd.spawn", b'{"process_pid": 31}'])
+        assert streamer.get_pids("Dot.Ted") == [11, 12]
+        assert sorted(streamer.get_pids()) == [11, 12, 21, 31]
+        assert streamer.get_circus_pids() == {31: "circushttpd"}
+        tell([b"watcher.dot.ted.kill", b'{"process_pid": 11}'])
+        tell([b"watcher.dot.ted.updated", b"{}"])
+        assert streamer.get_pids("dot.ted") == [11, 12]
+        tell([b"watcher.dot.ted.reap", b'{"process_pid": 11, "exit_code": 0}'])
+        tell([b"watcher.circushttpd.reap", b'{"process_pid": 31, "exit_code": 0}'])
+        assert (streamer.get_pids("dot.ted"), streamer.get_circus_pids()) == ([12], {})
+        tell([b"watcher.dot.ted.stop", b"{}"])
+        tell([b"watcher.other.remove", b"{}"])
+        assert streamer.get_pids() == []
+        for nonsense in (b"", b"[]", b"{}", b"nonsense", b'{"process_pid": "x"}'):
+            tell([b"watcher.web.spawn", nonsense])
+        assert streamer.get_pids() == []
+    finally:
+        streamer.stop()
+        streamer.start()
+
+
+def test_a_collector_of_ones_own_publishes_what_it_yields(place: str) -> None:
+    class Answer(BaseStatsCollector):
+        def collect_stats(self):
+            yield {"subtopic": 42, "answer": 42}
+            self.streamer.stop()
+
+    streamer = StatsStreamer(f"ipc://{place}/c", f"ipc://{place}/e", f"ipc://{place}/s", delay=0.01)
+    Answer(streamer, "Ultimate", 0.01).start()
+    with StatsClient(f"ipc://{place}/s") as client:
+        streamer.start()
+        assert next(iter(client)) == ("ultimate", "42", {"subtopic": 42, "answer": 42})

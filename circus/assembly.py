@@ -177,19 +177,26 @@ class Assembly:
         ours = CircusSockets(CircusSocket.from_spec(sock) for sock in spec.sockets)
         self.sockets.update(ours)
         ours.bind_and_listen_all()
-        wanted = watcher_specs(
+        wanted = self._population(spec)
+        self._make_room(wanted)
+        for watcher in wanted:
+            self._add(watcher)
+        for mistake in spec.omitted:
+            logger.error("left out: %s", mistake)
+
+    def _population(self, spec: ArbiterSpec) -> list[WatcherSpec]:
+        """All watchers of a configuration, with the addresses that we have."""
+        return watcher_specs(
             spec,
             endpoint=self.endpoint,
             pubsub_endpoint=self.pubsub_endpoint,
             stats_endpoint=self.stats_endpoint,
         )
+
+    def _make_room(self, wanted: Iterable[WatcherSpec]) -> None:
         missing = make_room(wanted, len(self.sockets), generous=self._main)
         if missing is not None:
             logger.error("%s", missing)
-        for watcher in wanted:
-            self._add(watcher)
-        for mistake in spec.omitted:
-            logger.error("left out: %s", mistake)
 
     def _add(self, spec: WatcherSpec) -> None:
         try:

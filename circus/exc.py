@@ -113,6 +113,8 @@ class Mistake(NamedTuple):
 class ConfigError(CircusError, ValueError):
     """A configuration with mistakes; all of them, not the first. In circus 0.19 most of them were ValueErrors."""
 
+    errno = BAD_MSG_DATA_ERROR
+
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))

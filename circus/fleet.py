@@ -32,7 +32,8 @@ class Fleet:
         self.quitting = False
         self._watchers: dict[str, Watcher] = {}
         self._wave = asyncio.Lock()
-        self._dissolving = asyncio.Lock()
+        self.exclusive = asyncio.Lock()
+        """Held by whoever changes which watchers there are, from the configuration."""
         self._stops = 0
         self._awaited: dict[Watcher, list[asyncio.Future[None]]] = {}
 
@@ -105,7 +106,7 @@ class Fleet:
         Raises:
             Overtaken: by a quit.
         """
-        async with self._dissolving:
+        async with self.exclusive:
             if not self.quitting:
                 for watcher in self:
                     watcher.retired = "restart of everything"

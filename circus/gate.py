@@ -18,6 +18,11 @@ class Gate:
         self._waiting: dict[object, tuple[frozenset[int], Callable[[], None]]] = {}
         self._watched: set[int] = set()
 
+    @property
+    def waiting(self) -> list[object]:
+        """Who waits."""
+        return list(self._waiting)
+
     def watch(self, who: object, fds: Iterable[int], ready: Callable[[], None]) -> None:
         """Call `ready` when one of the sockets has a connection, until `unwatch`."""
         self._waiting[who] = (frozenset(fds), ready)

@@ -163,6 +163,14 @@ class ArbiterLike(Protocol):
         """Forget a watcher, when it is stopped or with its processes left to themselves."""
         ...
 
+    def plan(self) -> dict[str, Any]:
+        """What `reload_from_config` would change, as `plan` tells it."""
+        ...
+
+    def reload_from_config(self) -> Awaitable[dict[str, Any]]:
+        """Read the configuration again and change what differs; ConfigError at once for a file with mistakes."""
+        ...
+
     def quit(self) -> Awaitable[None]:
         """Stop all watchers, overtaking what they do, then end the daemon; done when all is stopped."""
         ...

@@ -1,30 +1,40 @@
-"""What watchers there are, changed while the daemon runs: one more, one less.
+"""What there is, changed while the daemon runs: one watcher more or less, or a configuration that was read again.
 
-Decides nothing about what happens inside a watcher. Invariant: a name is free again when its watcher is gone with all
-that it had, never before.
+What a configuration changes is decided in `planning`; what happens inside a watcher is the watcher's. Invariants: a name
+is free again when its watcher is gone with all that it had, never before; a configuration that cannot be had is refused
+before anything is touched.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from circus.assembly import Assembly
 from circus.core.origin import Origin
 from circus.driver import cause_of, current_origin
-from circus.exc import AlreadyExist, CircusError
+from circus.exc import AlreadyExist, CircusError, ConfigError, Mistake, Overtaken
+from circus.logs import LOG_LEVELS
+from circus.planning import Plan, Step, merged, plan
 from circus.ports import WatcherLike
-from circus.spec.diff import watcher_changes
+from circus.rebinding import Rebinding
+from circus.spec.arbiter import ArbiterSpec
+from circus.spec.diff import Change, watcher_changes
+from circus.spec.fields import Effect
 from circus.spec.watcher import WatcherSpec
 from circus.watcher import Watcher
-from circus.wire.changes import told_changes
+from circus.wire.changes import told_changes, told_sections
 
 logger = logging.getLogger("circus")
 
 
 class Reconfiguration(Assembly):
     """An assembly whose watchers come and go."""
+
+    # -- one watcher ------------------------------------------------------------------------------------------------
 
     def add(self, spec: WatcherSpec, *, start: bool = False) -> Awaitable[dict[str, list[int]] | None]:
         """Add a watcher, and start it if told so; answers with the pids `started` and `kept` then.
@@ -89,6 +99,214 @@ class Reconfiguration(Assembly):
         origin = origin or current_origin()
         _, origin.trace = self.bus.record(record, watcher.name, cause_of(origin), data, trace=origin.trace)
 
+    # -- a configuration --------------------------------------------------------------------------------------------
+
+    def plan(self) -> dict[str, Any]:
+        """What `reload_from_config` would do now; nothing is done.
+
+        Raises:
+            ConfigError: the file has mistakes.
+        """
+        found = self._planned(self._load())
+        return {**_told_plan(found), "refused": list(found.refusals)}
+
+    def reload_from_config(
+        self,
+        config_file: str | None = None,
+        inside_circusd: bool = False,  # noqa: ARG002 - 0.19's signature
+    ) -> Awaitable[dict[str, Any]]:
+        """Read the configuration file again and change what differs; answers with the changes.
+
+        Raises:
+            ConfigError: at once, for a file with mistakes; nothing has changed then.
+            CircusError: at once or later, it cannot be had; nothing has changed then. Or what it changed did not start.
+            Overtaken: by a quit.
+        """
+        began = self.clock.monotonic()
+        spec = self._read(began, config_file)
+        self._check(self._planned(spec), began)
+        return self._reconfigure(spec, began)
+
+    def _read(self, began: float, config_file: str | None = None) -> ArbiterSpec:
+        """The configuration as it is in the file now; a refusal is recorded."""
+        try:
+            return self._load(config_file)
+        except CircusError as error:
+            mistakes = error.mistakes if isinstance(error, ConfigError) else (error,)
+            self._refuse(None, began, [str(mistake) for mistake in mistakes])
+            raise
+
+    def _load(self, config_file: str | None = None) -> ArbiterSpec:
+        path = config_file or self.spec.config_file
+        if path is None:
+            raise CircusError("there is no configuration file that could be read again")
+        from circus.config.build import load
+
+        return load(path)
+
+    def _planned(self, spec: ArbiterSpec) -> Plan:
+        running = [
+            replace(watcher.lifecycle.coming_spec, numprocesses=watcher.numprocesses)
+            for watcher in self.fleet
+            if watcher.retired is None
+        ]
+        return plan(running, self.spec, spec, self._population)
+
+    def _check(self, found: Plan, began: float) -> None:
+        if found.refusals:
+            self._refuse(found.spec.config_hash, began, found.refusals)
+            raise CircusError("\n".join(found.refusals))
+
+    def _refuse(self, config_hash: str | None, began: float, errors: Sequence[str]) -> None:
+        self._tell("config.refused", current_origin(), hash=config_hash, errors=list(errors),
+                   seconds=self.clock.monotonic() - began)  # fmt: skip
+
+    def _accept(self, began: float, changes: Sequence[Change], errors: Sequence[str] = ()) -> None:
+        self._tell("config.applied", current_origin(), hash=self.spec.config_hash,
+                   changes=told_sections(changes, options=False), errors=list(errors),
+                   seconds=self.clock.monotonic() - began)  # fmt: skip
+
+    async def _reconfigure(self, spec: ArbiterSpec, began: float) -> dict[str, Any]:
+        async with self.fleet.exclusive:
+            if self.fleet.quitting:
+                raise Overtaken("cancelled: quit overtook reloadconfig")
+            found = self._planned(spec)
+            self._check(found, began)
+            rebinding = Rebinding(self.sockets, self.spec.sockets, spec.sockets)
+            try:
+                rebinding.begin(found.sockets)
+                fresh, found = self._made_ready(found)
+            except CircusError as error:
+                rebinding.undo()
+                self._refuse(spec.config_hash, began, str(error).split("\n"))
+                raise
+            self._exchange(rebinding)
+            self._put_in_force(found.spec)
+            self._make_room(self._population(found.spec))
+            errors = await self._carry_out(found.steps, fresh)
+            self._accept(began, found.sections(), errors)
+            if self.fleet.quitting:
+                raise Overtaken("cancelled: quit overtook reloadconfig")
+            if errors:
+                raise CircusError("\n".join(errors))
+            return _told_plan(found)
+
+    def _made_ready(self, found: Plan) -> tuple[list[Watcher], Plan]:
+        """The watchers to come, made; those that were left out before and cannot be had yet are left out again."""
+        fresh: list[Watcher] = []
+        errors: list[str] = []
+        before = {mistake.section for mistake in self.spec.omitted}
+        for step in found.steps:
+            try:
+                if step.action == "changed" and step.after is not None:
+                    self.fleet.get(step.name).prepare(step.after, _hooks_of(step))
+                elif step.action == "added" and step.after is not None and self.fleet.find(step.name) is None:
+                    watcher = Watcher.from_spec(step.after)
+                    self._attach(watcher)
+                    fresh.append(watcher)
+            except CircusError as error:
+                mistake = Mistake(found.spec.config_file, None, f"watcher:{step.name}", None, None, str(error))
+                if step.action == "added" and mistake.section in before:
+                    logger.error("left out: %s", mistake)  # noqa: TRY400 -- the sentence says it all
+                    steps = tuple(each for each in found.steps if each is not step)
+                    spec = replace(found.spec, omitted=(*found.spec.omitted, mistake))
+                    found = replace(found, steps=steps, spec=spec)
+                else:
+                    errors.append(str(mistake))
+        if errors:
+            for watcher in fresh:
+                watcher.close()
+                self.bus.forget(watcher.name)
+            raise CircusError("\n".join(errors))
+        return fresh, found
+
+    def _exchange(self, rebinding: Rebinding) -> None:
+        waiting = [watcher for watcher in self.fleet if watcher in self._gate.waiting]
+        for watcher in waiting:
+            self._watch_sockets(watcher, False)
+        rebinding.commit()
+        for watcher in waiting:
+            self._watch_sockets(watcher, True)
+
+    def _put_in_force(self, spec: ArbiterSpec) -> None:
+        before, self.spec, self.applied = self.spec, spec, self.clock.time()
+        self.fleet.warmup_delay = spec.warmup_delay
+        self._sampler.slow_interval = spec.slow_interval
+        self.bus.journal.resize(spec.journal_size)
+        if spec.sample_interval != before.sample_interval:
+            self._stats.change_interval(spec.sample_interval)
+        if spec.loglevel != before.loglevel and self._main and spec.loggerconfig in (None, "default"):
+            logging.getLogger().setLevel(LOG_LEVELS.get((spec.loglevel or "info").lower(), logging.INFO))
+        if spec.check_delay != before.check_delay:
+            self.check_delay = spec.check_delay
+            if self._sweep is not None:
+                self._sweep.cancel()
+            self._sweep_again()
+
+    async def _carry_out(self, steps: Sequence[Step], fresh: Sequence[Watcher]) -> list[str]:
+        """Do it, watcher by watcher; what did not go well is told in the end, and keeps nothing else from being done."""
+        errors: list[str] = []
+        changed = [step for step in steps if step.action == "changed"]
+        changed.sort(key=lambda step: -step.priority)
+        removed = [self.fleet.find(step.name) for step in steps if step.action == "removed"]
+        gone = [watcher for watcher in removed if watcher is not None]
+        for watcher in fresh:
+            self._admit(watcher)
+        for watcher in gone:
+            watcher.retired = "reloadconfig"
+        begun = [asyncio.create_task(self._change(step)) for step in changed if step.effect < Effect.SIGNAL]
+        await asyncio.gather(*(self._remove(watcher, stop=True) for watcher in gone))
+        for work in begun:
+            await _outcome(work, errors)
+        for step in changed:
+            if step.effect >= Effect.SIGNAL:
+                await _outcome(self._change(step), errors)
+        late = [await self._late(step, errors) for step in steps if step.action == "added"]
+        came = [watcher for watcher in (*fresh, *late) if watcher is not None and watcher.autostart]
+        await _outcome(self.fleet.start(came), errors)
+        return errors
+
+    async def _change(self, step: Step) -> None:
+        """What differs between the two, put upon what is in force now: somebody may have used `set` meanwhile."""
+        watcher = self.fleet.find(step.name)
+        if watcher is not None and step.before is not None and step.after is not None:
+            spec = merged(watcher.lifecycle.coming_spec, step.before, step.after)
+            await watcher.change(spec, name="reloadconfig", target=step.target, replacing=step.replacing)
+
+    async def _late(self, step: Step, errors: list[str]) -> Watcher | None:
+        """A watcher whose name was taken when the others were made, by one that was on its way out."""
+        there = self.fleet.find(step.name)
+        if step.after is None or (there is not None and there.retired is None):
+            return None
+        if there is not None:
+            await self.fleet.gone(there)
+        try:
+            watcher = Watcher.from_spec(step.after)
+            self._attach(watcher)
+        except CircusError as error:
+            errors.append(str(error))
+            return None
+        self._admit(watcher)
+        return watcher
+
 
 async def _started(watcher: Watcher, *, start: bool) -> dict[str, list[int]] | None:
     return await watcher.start() if start else None
+
+
+async def _outcome(work: Awaitable[Any], errors: list[str]) -> None:
+    try:
+        await work
+    except Overtaken as error:
+        logger.info("%s", error)
+    except CircusError as error:
+        errors.append(str(error))
+
+
+def _hooks_of(step: Step) -> list[str]:
+    """The hooks of a watcher that change."""
+    return [option.name.removeprefix("hooks.") for option in step.options if option.name.startswith("hooks.")]
+
+
+def _told_plan(found: Plan) -> dict[str, Any]:
+    return {"changes": told_sections(found.sections()), "restart": list(found.pending)}

@@ -146,6 +146,28 @@ class CircusSocket(socket.socket):
         except OSError as error:
             raise self._error("cannot be bound", error) from error
 
+    def adjust(self, spec: SocketSpec) -> None:
+        """Take over what can change while the address stays: backlog, blocking, interface, the mode of a path.
+
+        Raises:
+            SocketError: the system does not let us.
+        """
+        self.backlog, self.blocking, self.replace = spec.backlog, spec.blocking, spec.replace
+        interface, self.interface = self.interface, spec.interface
+        umask, self.umask = self.umask, spec.umask
+        try:
+            self.setblocking(self.blocking)
+            if self.so_reuseport:
+                return
+            if self.socktype in _LISTENING:
+                self.listen(self.backlog)
+            if not self.is_unix and self.interface != interface:
+                self._bind_to_interface()
+            if self._bound is not None and self.path is not None and self.umask != umask:
+                os.chmod(self.path, 0o777 & ~(DEFAULT_UMASK if self.umask is None else self.umask))
+        except OSError as error:
+            raise self._error("cannot be changed", error) from error
+
     def reuseport_clone(self) -> CircusSocket:
         """A socket of the same address for one process, bound and listening; the kernel spreads the connections.
 
@@ -211,12 +233,15 @@ class CircusSocket(socket.socket):
                 raise SocketError(f"{self}: this system has no SO_REUSEPORT")
             self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if self.interface:
-            if sys.platform != "linux":
-                raise SocketError(f"{self}: this system cannot bind to an interface ({self.interface!r})")
-            try:
-                self.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self.interface.encode() + b"\0")
-            except OSError as error:
-                raise self._error(f"cannot be bound to interface {self.interface!r}", error) from error
+            self._bind_to_interface()
+
+    def _bind_to_interface(self) -> None:
+        if sys.platform != "linux":
+            raise SocketError(f"{self}: this system cannot bind to an interface ({self.interface!r})")
+        try:
+            self.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, (self.interface or "").encode() + b"\0")
+        except OSError as error:
+            raise self._error(f"cannot be bound to interface {self.interface!r}", error) from error
 
     def _bind_unix(self) -> None:
         assert self.path is not None  # is_unix

@@ -15,11 +15,13 @@ from typing import Any
 from circus.core.origin import Origin
 from circus.driver import current_origin
 from circus.events.journal import Journal
-from circus.exc import CircusError, ConfigError
+from circus.exc import CircusError
+from circus.planning import standing
 from circus.ports import WatcherLike
 from circus.reconfigure import Reconfiguration
 from circus.sockets import CircusSocket
 from circus.spec.arbiter import ArbiterSpec
+from circus.spec.diff import changes
 from circus.stats.channel import StatsChannel
 from circus.telemetry import arbiter_snapshot, telemetry
 from circus.watcher import Watcher
@@ -178,36 +180,28 @@ class Supervisor(Reconfiguration):
         began, spec = self.clock.monotonic(), self.spec
         if watcher_iter_func is not None or not inside_circusd or spec.config_file is None:
             return self.restart_watchers(_these(None, watcher_iter_func))
-        from circus.config.build import load
-
-        try:
-            spec = load(spec.config_file)
-        except ConfigError as error:
-            self._tell("config.refused", current_origin(), errors=[str(each) for each in error.mistakes])
-            raise
-        return self._restart(spec, began)
+        return self._restart(self._read(began), began)
 
     async def _restart(self, spec: ArbiterSpec, began: float) -> None:
         await self.fleet.dissolve()
         before, refused = self.spec, None
+        spec, _ = standing(before, spec)
         try:
             self._apply(spec)
         except (CircusError, OSError) as error:
             # What ran until now runs on rather than nothing.
-            self._tell("config.refused", current_origin(), errors=[str(error)])
+            self._refuse(spec.config_hash, began, [str(error)])
             refused = error
             self._apply(before)
         else:
-            seconds = self.clock.monotonic() - began
-            self._tell("config.applied", current_origin(), hash=spec.config_hash, seconds=seconds)
+            self._accept(began, changes(before, spec))
         await self.fleet.start()
         if refused is not None:
             raise refused
 
     def _apply(self, spec: ArbiterSpec) -> None:
         self._depopulate()
-        self.spec, self.applied = spec, self.clock.time()
-        self.fleet.warmup_delay = spec.warmup_delay
+        self._put_in_force(spec)
         self._populate()
 
     def quit(self) -> Awaitable[None]:

@@ -139,7 +139,7 @@ class Queueing(Passage):
         before = self.target
         self._put_in_force(op.change, op.origin)
         if self.state in (_S.STOPPED, _S.WAITING):
-            if self.state is _S.WAITING:
+            if self.state is _S.WAITING and not self.crew.armed("wake", None):
                 self.crew.effects.append(do.WatchSockets(True))  # perhaps others than until now
             op.did = Effect.NOTHING
             return

@@ -101,6 +101,10 @@ class Roster:
         if self._epochs.pop((name, wid), None) is not None:
             self.effects.append(do.CancelTimer(name, wid))
 
+    def armed(self, name: str, wid: int | None) -> bool:
+        """Whether such a timer is to come."""
+        return (name, wid) in self._epochs
+
     def fresh(self, name: str, wid: int | None, epoch: int) -> bool:
         """Whether a fired timer is the one that was armed last; it is used up by this."""
         if self._epochs.get((name, wid)) != epoch:

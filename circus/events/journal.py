@@ -29,6 +29,11 @@ class Journal:
         """The last seq given out, 0 before the first."""
         return self._next - 1
 
+    def resize(self, size: int) -> None:
+        """Keep this many from now on; of what is kept the newest stay."""
+        if max(size, 1) != self._records.maxlen:
+            self._records = deque(self._records, maxlen=max(size, 1))
+
     def append(self, record: Record, body: bytes) -> None:
         """Keep a record; seqs come without holes."""
         assert record.seq == self._next, (record.seq, self._next)

@@ -134,6 +134,15 @@ class StatsChannel:
         """The info of the daemon itself."""
         return await self.service.daemon_info()
 
+    def change_interval(self, interval: float) -> None:
+        """Sample at another pace; the next pass comes no later than one new interval from now."""
+        self._interval = interval
+        self.service.change_interval(interval)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._next = min(self._next, self._loop.time() + interval)
+            self._timer = self._loop.call_at(self._next, self._tick)
+
     def close(self) -> None:
         """Stop sampling and publishing. Closing twice is harmless."""
         self._sleep()

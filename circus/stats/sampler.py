@@ -109,7 +109,7 @@ class Sampler:
         self.errors = {"vanished": 0, "denied": 0, "other": 0}
         self.slice = Slice(clock, budget)
         self._ended_cpu = ended_cpu
-        self._slow_interval = slow_interval
+        self.slow_interval = slow_interval
         self._watched: dict[str, _Watched] = {}
         self._spread = 0.0
         self._threads: ThreadPoolExecutor | None = None
@@ -205,7 +205,7 @@ class Sampler:
 
     def slow_share(self, interval: float) -> int:
         """How many processes must get the slow tier in a pass, when passes come at this interval."""
-        return int(len(self) * interval / self._slow_interval) + 1
+        return int(len(self) * interval / self.slow_interval) + 1
 
     def _read(self, member: Member, now: float) -> bool:
         """Renew one sample; False when there is nothing new."""
@@ -249,11 +249,11 @@ class Sampler:
         if member.slow_due == NEVER:
             # Processes that were started together get their turns at different times.
             self._spread = (self._spread + _GOLDEN) % 1.0
-            member.slow_due = now + self._slow_interval * self._spread
+            member.slow_due = now + self.slow_interval * self._spread
         else:
             # One that has not used a tick of CPU time nor touched a new page since is looked at half as often.
             asleep = member.told is member.slow_told
-            member.slow_due = now + self._slow_interval * (2.0 if asleep else 1.0)
+            member.slow_due = now + self.slow_interval * (2.0 if asleep else 1.0)
         member.slow_told = member.told
         sample = member.sample
         try:

@@ -79,6 +79,10 @@ class StatsService:
         age = self.sampler.clock.time() - member.reader.create_time
         return self._info(member, age, ())
 
+    def change_interval(self, interval: float) -> None:
+        """What counts as fresh from now on."""
+        self._interval = interval
+
     def begin_use(self) -> None:
         """Readers are needed, and stay open until every user has ended."""
         self._users += 1

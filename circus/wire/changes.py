@@ -28,15 +28,15 @@ def told_changes(options: Iterable[OptionChange]) -> tuple[dict[str, Any], ...]:
     )
 
 
-def told_sections(changes: Iterable[Change]) -> list[dict[str, Any]]:
-    """Sections with what became of them: `subject`, `name`, `action`, `effect` and their options."""
+def told_sections(changes: Iterable[Change], *, options: bool = True) -> list[dict[str, Any]]:
+    """Sections with what became of them: `subject`, `name`, `action`, `effect`, and perhaps their `options`."""
     return [
         {
             "subject": change.subject,
             "name": change.name,
             "action": change.action,
             "effect": change.effect.name.lower(),
-            "options": list(told_changes(change.options)),
+            **({"options": list(told_changes(change.options))} if options else {}),
         }
         for change in changes
     ]

@@ -258,6 +258,13 @@ class FakeArbiter:
     def remove(self, watcher: WatcherLike, *, stop: bool = True) -> Awaitable[None]:
         return self._all(f"remove stop={stop}", [watcher])
 
+    def plan(self) -> dict[str, Any]:
+        return {"changes": [], "restart": [], "refused": []}
+
+    async def reload_from_config(self) -> dict[str, Any]:
+        self.done.append("reloadconfig")
+        return {"changes": [], "restart": []}
+
     def quit(self) -> Awaitable[None]:
         return self._all("quit", None)
 

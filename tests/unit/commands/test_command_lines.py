@@ -47,6 +47,8 @@ COMMANDS = get_commands()
         ),
         ("events", {"since": "7", "watcher": "web"}, {"since": 7, "limit": 1000, "watcher": "web"}),
         ("ipython", {}, {}),
+        ("plan", {}, {}),
+        ("reloadconfig", {"waiting": True}, {"waiting": True}),
         ("add web sleep 1000", {"start": True}, {"name": "web", "cmd": "sleep 1000", "start": True}),
         ("rm web", {}, {"name": "web"}),
         ("rm web", {"nostop": True, "waiting": True}, {"name": "web", "nostop": True, "waiting": True}),

@@ -1,0 +1,73 @@
+"""The command `plan`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from circus.commands.base import Command, Result
+from circus.commands.values import words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from circus.ports import ArbiterLike
+
+_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+
+
+class ShowPlan(Command):
+    """Show what `reloadconfig` would change now, and change nothing.
+
+    The file is compared with what runs. `effect` says what would happen to processes: `nothing`, `resize`, `reopen`,
+    `signal` or `reload`; `restart` are options of [circus] that need a restart of circusd; `refused` says why
+    `reloadconfig` would not do it. A file with mistakes is an error, with all of them.
+
+    Request:
+
+        {"command": "plan"}
+
+    Reply:
+
+        {"status": "ok", "time": 1795465307.73, "changes": [{"subject": "watcher", "name": "web", "action": "changed",
+         "effect": "reload", "options": [{"name": "cmd", "old": "a", "new": "b", "effect": "reload"}]}],
+         "restart": [], "refused": []}
+
+    Command line:
+
+        circusctl plan
+    """
+
+    name = "plan"
+    changes = False
+
+    def message(self, *args: str, **_: Any) -> dict[str, Any]:
+        words(args, 0)
+        return self.make_message()
+
+    def execute(self, arbiter: ArbiterLike, props: dict[str, Any]) -> Result:  # noqa: ARG002 - it has none
+        return arbiter.plan()
+
+    def console_msg(self, msg: Mapping[str, Any]) -> str:
+        if msg.get("status") != "ok":
+            return self.console_error(msg)
+        lines: list[str] = []
+        for change in msg["changes"]:
+            lines.append(_heading(change))
+            if change["action"] == "changed":
+                lines += [f"    {o['name']}: {_shown(o['old'])} -> {_shown(o['new'])}" for o in change["options"]]
+        if msg["restart"]:
+            lines.append(f"in force after a restart of circusd: {', '.join(msg['restart'])}")
+        lines += [f"refused: {reason}" for reason in msg["refused"]]
+        return "\n".join(lines) or "nothing would change"
+
+
+def _heading(change: Mapping[str, Any]) -> str:
+    name = change["name"] if change["subject"] in ("circus", "plugin") else f"{change['subject']}:{change['name']}"
+    effect = f" ({change['effect']})" if change["action"] == "changed" and change["effect"] != "nothing" else ""
+    return f"{_SIGNS[change['action']]} {name}{effect}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "(not set)"
+    return repr(value) if value == "" else str(value)

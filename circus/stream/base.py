@@ -68,6 +68,14 @@ class BaseStream(ABC):
         return text.encode("utf-8", "surrogateescape")
 
 
+class Unwritten(OSError):
+    """An error in the middle of a chunk: the `size` bytes and `lines` at its end are what is lost of it."""
+
+    def __init__(self, error: OSError, filename: str | None, lost: bytes) -> None:
+        super().__init__(error.errno, error.strerror, error.filename or filename)
+        self.size, self.lines = len(lost), lost.count(b"\n") or 1
+
+
 def chunk_bytes(data: Mapping[str, Any]) -> bytes:
     """The bytes of a chunk; text is taken too, as 0.19 took it."""
     chunk = data["data"]

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from circus import logger
-from circus.stream.base import BaseStream, chunk_bytes, prefix_lines, source_of, to_count, to_flag, to_text
+from circus.stream.base import BaseStream, Unwritten, chunk_bytes, prefix_lines, source_of, to_count, to_flag, to_text
 from circus.stream.outlet import Outlet
 from circus.stream.schedule import Schedule
 
@@ -38,6 +38,7 @@ class _FileStreamBase(BaseStream):
         self._time_format = to_text(time_format, "time_format")
         self._outlet: Outlet | None = None
         self._source: object = None
+        self._written = 0
 
     def __call__(self, data: Mapping[str, Any]) -> None:
         self.write_data(data)
@@ -54,15 +55,16 @@ class _FileStreamBase(BaseStream):
             block = prefix_lines(block, self.prefix(data, self._time_format), continued=continued)
             if not block.endswith(b"\n") and not data.get("partial"):
                 block += b"\n"
-        if outlet.ends_open and not continued:
+        ours = outlet.ends_open and not continued
+        if ours:
             block = b"\n" + block
         # Until it is known to be written it is nobody's: after an error the next chunk starts a new line.
         self._source = None
+        self._written = 0
         try:
             self._put(outlet, block)
         except OSError as error:
-            error.filename = error.filename or self._filename
-            raise
+            raise Unwritten(error, self._filename, block[max(self._written, ours) :]) from error
         self._source = source
 
     def open(self) -> None:
@@ -143,7 +145,16 @@ class _FileStreamBase(BaseStream):
         return os.fstat(outlet.fd).st_nlink == 0
 
     def _put(self, outlet: Outlet, block: bytes) -> None:
-        outlet.write(block)
+        self._write(outlet, block)
+
+    def _write(self, outlet: Outlet, piece: bytes) -> None:
+        """Write a piece of the block at hand, and remember how far that came."""
+        try:
+            outlet.write(piece)
+        except OSError as error:
+            self._written += getattr(error, "characters_written", 0)
+            raise
+        self._written += len(piece)
 
 
 def _has_open_line(filename: str) -> bool:
@@ -216,7 +227,7 @@ class FileStream(_RotatingFileStream):
 
     def _put(self, outlet: Outlet, block: bytes) -> None:
         if not (self._max_bytes and self._backup_count and outlet.regular):
-            outlet.write(block)
+            self._write(outlet, block)
             return
         start = 0
         size = os.fstat(outlet.fd).st_size
@@ -225,7 +236,7 @@ class FileStream(_RotatingFileStream):
             if end <= start and not size:  # a line longer than a file may be has a file of its own
                 end = (block.find(b"\n", start) + 1) or len(block)
             if end > start:
-                outlet.write(block[start:end])
+                self._write(outlet, block[start:end])
                 start = end
             if start == len(block):
                 return
@@ -234,7 +245,7 @@ class FileStream(_RotatingFileStream):
                 break
             outlet = rotated
             size = os.fstat(outlet.fd).st_size
-        outlet.write(block[start:])
+        self._write(outlet, block[start:])
 
     def _move_away(self, filename: str) -> None:
         for number in range(self._backup_count - 1, 0, -1):
@@ -283,7 +294,7 @@ class TimedRotatingFileStream(_RotatingFileStream):
             if rotated is not None:
                 outlet = rotated
                 self._rollover_at = self._schedule.following(self._rollover_at, now)
-        outlet.write(block)
+        self._write(outlet, block)
 
     def _move_away(self, filename: str) -> None:
         assert self._rollover_at is not None  # a file is open, so its time is known

@@ -74,7 +74,7 @@ class Outlet:
         os.close(self.fd)
 
     def _push(self, block: bytes) -> int:
-        """Write as much as goes; how many bytes are left."""
+        """Write as much as goes; how many bytes are left. An error says how many were written before it."""
         view = memoryview(block)
         start, size = 0, len(block)
         try:
@@ -87,9 +87,10 @@ class Outlet:
                     break
         except BlockingIOError:
             pass
-        except OSError:
+        except OSError as error:
             if start:
                 self.ends_open = block[start - 1] != ord("\n")
+            error.characters_written = start  # type: ignore[attr-defined] # any OSError has it, unset
             raise
         return size - start
 

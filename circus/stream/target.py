@@ -14,7 +14,7 @@ from typing import Any
 
 from circus import logger
 from circus.ports import OutputStream
-from circus.stream.base import BaseStream
+from circus.stream.base import BaseStream, Unwritten
 
 # A stream that fails, works and fails again is mentioned no more often than this.
 _QUIET_SECONDS = 30.0
@@ -88,6 +88,8 @@ class Target:
             return False
         try:
             self.writer(chunk)
+        except Unwritten as error:
+            self._drop(error.size, error.lines, error)
         except (Exception, SystemExit) as error:  # as in open
             self._drop(len(chunk["data"]), chunk["data"].count(b"\n") or 1, error)
         else:

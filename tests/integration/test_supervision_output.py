@@ -238,8 +238,8 @@ def test_files_moved_away_are_taken_up_anew(circusd: Start, tmp_path: pathlib.Pa
     out, orders = tmp_path / "out", tmp_path / "orders"
     os.mkfifo(orders)
     daemon = circusd(
-        f"[watcher:web]\ncmd = sh -c 'exec 3<> {orders}; while read line <&3; do echo $line; done'\nsend_hup = true\n"
-        f"stdout_stream.filename = {out}\nstop_signal = HUP\n"
+        f"[watcher:web]\ncmd = sh -c 'trap : HUP; exec 3<> {orders}; while :; do read line <&3 && echo $line; done'\n"
+        f"stdout_stream.filename = {out}\nsend_hup = true\n"
     )
     daemon.wait_pids("web", 1)
     orders.write_text("one\n")

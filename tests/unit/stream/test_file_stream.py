@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from circus.stream import FileStream, TimedRotatingFileStream, WatchedFileStream
+from circus.stream.base import Unwritten
 
 Made = Any
 
@@ -250,6 +251,34 @@ class TestFilesThatGo:
         stream = made(FileStream, "/dev/full")
         with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
             stream(chunk(b"x\n"))
+
+    def test_what_is_lost_of_a_chunk_is_what_was_not_written(
+        self, tmp_path: Path, made: Made, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stream = made(FileStream, str(tmp_path / "log"), max_bytes=30, backup_count=9)
+        room = 44
+        really = os.write
+
+        def write(fd: int, data: bytes) -> int:
+            nonlocal room
+            if room == 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            taken = really(fd, data[:room])
+            room -= taken
+            return taken
+
+        monkeypatch.setattr("circus.stream.outlet.os.write", write)
+        with pytest.raises(Unwritten, match=r"No space left on device: .*log") as caught:
+            stream(chunk(b"".join(b"line %03d\n" % number for number in range(10))))
+        assert (caught.value.size, caught.value.lines) == (46, 6)
+        with pytest.raises(Unwritten) as caught:
+            stream(chunk(b"more\n"))
+        assert (caught.value.size, caught.value.lines) == (5, 1)
+        room = 100
+        stream(chunk(b"fresh\n"))
+        kept = files(tmp_path)
+        assert kept["log"].endswith(b"line 004\nfresh\n")
+        assert b"".join(kept[name] for name in sorted(kept, reverse=True)).count(b"\n") == 6
 
 
 class TestNamedPipes:

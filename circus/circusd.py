@@ -91,9 +91,9 @@ def run(argv: Sequence[str]) -> int:
         return 1
     handle: DaemonHandle | None = None
     if args.daemonize:
-        from circus.runtime.daemonize import daemonize
+        from circus.runtime import daemonize as background
 
-        handle = daemonize()
+        handle = background.daemonize()
     try:
         return _serve(spec, args, handle)
     except (CircusError, OSError, RuntimeError, ValueError) as error:
@@ -108,6 +108,21 @@ def run(argv: Sequence[str]) -> int:
 
 _early: list[int] = []
 """Signals to leave that came before the loop could take them over."""
+
+
+def daemonize() -> None:
+    """Go into the background; a name that programs take from circus 0.19."""
+    from circus.runtime import daemonize as background
+
+    background.daemonize().ready()
+
+
+def get_maxfd() -> int:
+    """The hard limit of open files, 1024 where there is none; a name that programs take from circus 0.19."""
+    import resource
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return 1024 if hard == resource.RLIM_INFINITY else hard
 
 
 def _note_signals() -> None:

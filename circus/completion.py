@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from circus.commands import MODULES, get_command, get_commands
 from circus.commands.base import Command
 from circus.console import GLOBAL_OPTIONS, usage
+from circus.wire.topics import res_name
 
 # A command asked for, with its properties: the reply, or nothing.
 Ask = Callable[..., Mapping[str, Any]]
@@ -137,7 +138,8 @@ def _values(kind: str, given: Sequence[str], ask: Ask) -> Iterable[Candidate]:
 
         return [(signal.name.removeprefix("SIG"), str(int(signal))) for signal in Signals]
     if kind == "TOPIC":
-        return [("watcher.", "what happens to watchers"), ("lifecycle.", "everything, with its cause")]
+        all_ = [("watcher.", "what happens to watchers"), ("lifecycle.", "everything, with its cause")]
+        return all_ + [(f"watcher.{res_name(name)}.", name) for name, _ in _values("NAME", given, ask)]
     return []
 
 

@@ -46,6 +46,9 @@ class Caller(Protocol):
 
     @property
     def client(self) -> CircusClient: ...
+    def ask(self, command: str, **props: Any) -> Mapping[str, Any]:
+        """The reply to a question that is no more than helpful, an empty one where it takes long."""
+        ...
 
 
 def say(text: str) -> None:
@@ -83,15 +86,22 @@ def usage(command: Command) -> str:
 
 def listen(app: Caller, command: Command, args: Sequence[str], _: dict[str, Any]) -> int:
     """`circusctl listen`: print what is published, until interrupted."""
-    topics = command.message(*args)
-    # CIRCUSCTL_ENDPOINT names a control channel, so it is no help here, as in circus 0.19.
-    environ = {name: value for name, value in os.environ.items() if name != ENV_ENDPOINT}
-    found = find_endpoint(environ, here=app.options.ssh is None)
-    endpoint = app.options.endpoint or sibling(found, EVENTS_SOCKET) or DEFAULT_EVENTS
-    with consumer(app, topics, endpoint) as following:
+    with consumer(app, command.message(*args), _listened(app)) as following:
         for topic, body in following:
             say(f"{topic.decode(errors='backslashreplace')}: {body.decode(errors='backslashreplace')}")
     return OK
+
+
+def _listened(app: Caller) -> str:
+    """The events endpoint: --endpoint, else what belongs to the control endpoint that other commands would use."""
+    given = app.options.endpoint
+    if given:
+        return sibling(given, EVENTS_SOCKET) or str(given)
+    control = find_endpoint(here=app.options.ssh is None)
+    if ENV_ENDPOINT not in os.environ:  # a daemon that is not there yet may have the addresses that were not named
+        return sibling(control, EVENTS_SOCKET) or DEFAULT_EVENTS
+    options = app.ask("globaloptions", option="pubsub_endpoint").get("options")
+    return reachable(str(options["pubsub_endpoint"]), control) if isinstance(options, dict) else DEFAULT_EVENTS
 
 
 def events(app: Caller, command: Command, args: Sequence[str], options: dict[str, Any]) -> int:

@@ -291,6 +291,32 @@ async def test_listen_prints_topics_and_bodies_as_text():
             listener.close()
 
 
+async def test_listen_learns_the_events_endpoint_from_the_control_endpoint_of_the_environment():
+    async with served(watchers()) as daemon:
+        with short_directory() as directory:
+            listener = listen(f"ipc://{directory}/events")
+            publisher = EventPublisher(listener, daemon._context, loop=asyncio.get_running_loop())
+            daemon.arbiter.pubsub_endpoint = listener.endpoint
+            process = await begun("listen", env={"CIRCUSCTL_ENDPOINT": daemon.endpoint})
+            await until(lambda: publisher.wants(b"watcher.web.spawn"))
+            await interrupted(process)
+            publisher.close()
+            listener.close()
+
+
+async def test_listen_takes_an_automatic_control_endpoint_for_its_neighbour():
+    with short_directory() as directory:
+        private_directory(f"{directory}/circus/web-1")
+        async with served(watchers(), f"ipc://{directory}/circus/web-1/control.sock") as daemon:
+            listener = listen(f"ipc://{directory}/circus/web-1/events.sock")
+            publisher = EventPublisher(listener, daemon._context, loop=asyncio.get_running_loop())
+            process = await begun("--endpoint", daemon.endpoint, "listen")
+            await until(lambda: publisher.wants(b"watcher.web.spawn"))
+            await interrupted(process)
+            publisher.close()
+            listener.close()
+
+
 async def test_a_single_command_imports_nothing_heavy():
     program = (
         # What pyzmq itself imports depends on the version of Python.

@@ -100,6 +100,23 @@ def test_closed_standard_descriptors_do_no_harm(tmp_path: Path, closed: tuple[in
     wait_for_end(tmp_path)
 
 
+def test_other_programs_may_call_it_as_of_old(tmp_path: Path) -> None:
+    program = """if True:
+        import os, sys
+        from circus.circusd import daemonize, get_maxfd
+        before = os.getsid(0)
+        daemonize()
+        with open(sys.argv[1], "w") as file:
+            print(os.getpid(), os.getsid(0) != before, get_maxfd() > 0, file=file)
+    """
+    facts_file = str(tmp_path / "facts")
+    done = subprocess.run([sys.executable, "-c", program, facts_file], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    wait_until(lambda: (tmp_path / "facts").exists() and len(facts(tmp_path)) == 3)
+    assert facts(tmp_path)[1:] == ["True", "True"]
+    wait_for_end(tmp_path)
+
+
 def test_gevent_is_refused() -> None:
     program = (
         "import sys, types\nsys.modules['gevent'] = types.ModuleType('gevent')\n"

@@ -139,9 +139,19 @@ class Arbiter(Supervisor):
         self.loop, self._provided_loop = getattr(loop, "asyncio_loop", loop), loop is not None
 
     @staticmethod
-    def get_arbiter_config(cfg: Mapping[str, Any]) -> dict[str, Any]:
+    def get_arbiter_config(config: Mapping[str, Any]) -> dict[str, Any]:
         """What of a configuration (as `circus.config.get_config` gives it) is the arbiter's own."""
-        return {key: value for key, value in cfg.items() if key not in ("watchers", "plugins", "sockets")}
+        return {key: value for key, value in config.items() if key not in ("watchers", "plugins", "sockets")}
+
+    @staticmethod
+    def get_watcher_config(config: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+        """A watcher of such a configuration, None when it has none of that name."""
+        return next((dict(each) for each in config.get("watchers", ()) if each["name"] == name), None)
+
+    @staticmethod
+    def get_plugin_config(config: Mapping[str, Any], name: str) -> dict[str, Any] | None:
+        """A plugin of such a configuration, None when it has none of that name."""
+        return next((dict(each) for each in config.get("plugins", ()) if each["name"] == name), None)
 
     # -- life -----------------------------------------------------------------------------------------------------
 

@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
 
 
+def __getattr__(name: str) -> object:
+    """Names that circus 0.19 had here for programs that become daemons themselves."""
+    if name in {"MAXFD", "REDIRECT_TO", "daemonize", "get_maxfd"}:
+        from circus import shims
+
+        found: object = getattr(shims, name)
+        return found
+    raise AttributeError(f"module 'circus.circusd' has no attribute {name!r}")
+
+
 class _Formatter(argparse.HelpFormatter):
     """As wide as the terminal. argparse would ask shutil, whose compressors the daemon then kept: 0.5 MB."""
 

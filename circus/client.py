@@ -43,6 +43,10 @@ def make_json(command: str, /, **props: Any) -> bytes:
     return json.dumps(make_message(command, **props)).encode()
 
 
+DEFAULT_ENDPOINT_DEALER = DEFAULT_CONTROL
+"""Its name in circus 0.19."""
+
+
 class CircusClient:
     """Ask circusd, and block until it answers.
 

@@ -12,6 +12,9 @@ import zmq
 from circus.client import connect, prepare
 from circus.wire.endpoints import DEFAULT_EVENTS
 
+DEFAULT_ENDPOINT_SUB = DEFAULT_EVENTS
+"""Its name in circus 0.19."""
+
 
 class CircusConsumer:
     """Iterate over messages of the topics that begin with one of `topics`; also a context manager.

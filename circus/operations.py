@@ -161,9 +161,9 @@ class Operations(Changing):
         """Fewer processes; answers with the new target."""
         return self.submit("resize", name="decr", delta=0 if self.singleton else -nb)
 
-    def set_numprocesses(self, target: int) -> Awaitable[int]:
+    def set_numprocesses(self, np: int) -> Awaitable[int]:
         """This many processes; answers with the new target."""
-        return self.submit("resize", name="set", target=target)
+        return self.submit("resize", name="set", target=np)
 
     def set(self, options: Mapping[str, object]) -> Awaitable[dict[str, str]]:
         """Change options, all of them or none; answers with the `effect` on what runs.

@@ -217,12 +217,12 @@ class Process:
         """Seconds since the start."""
         return time.monotonic() - self._monotonic
 
-    def send_signal(self, signum: int) -> None:
+    def send_signal(self, sig: int) -> None:
         """Signal it; ProcessLookupError when it is gone."""
         if self._reaper is not None:
-            self._reaper.send_signal(self.pid, signum)
+            self._reaper.send_signal(self.pid, sig)
         elif self.is_alive():
-            os.kill(self.pid, signum)
+            os.kill(self.pid, sig)
         else:
             raise ProcessLookupError(self.pid)
 

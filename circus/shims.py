@@ -1,6 +1,6 @@
-"""What circus 0.19 had for tornado's coroutines, on asyncio: for programs, hooks and commands written for it.
+"""What circus 0.19 had for tornado's coroutines, on asyncio, and for daemons: for programs written for it.
 
-Nothing in Circus uses it. Invariant: whatever is returned here can be awaited, in asyncio's coroutines and in tornado's.
+Nothing in Circus uses it. Invariant: whatever future is returned can be awaited, in asyncio's coroutines and tornado's.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import asyncio
 import functools
 import inspect
 import logging
+import os
+import resource
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar
 
@@ -129,8 +131,6 @@ def debuglog(func: F) -> F:
 
     @functools.wraps(func)
     def logged(self: Any, *args: Any, **kwargs: Any) -> Any:
-        import os
-
         if "DEBUG" not in os.environ:
             return func(self, *args, **kwargs)
         what = f"{type(self).__name__}.{func.__name__}"
@@ -141,6 +141,23 @@ def debuglog(func: F) -> F:
             logger.debug("%r ends", what)
 
     return logged  # type: ignore[return-value]  # wraps keeps the signature, which the checker cannot know
+
+
+MAXFD = 1024
+REDIRECT_TO = os.devnull
+
+
+def get_maxfd() -> int:
+    """How many descriptors a program may have; 1024 where there is no limit."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return MAXFD if hard == resource.RLIM_INFINITY else hard
+
+
+def daemonize() -> None:
+    """Go on in the background, in a session of its own, away from the terminal; who called it has ended."""
+    from circus.runtime.daemonize import daemonize as begin
+
+    begin().ready()
 
 
 def _unchanged(value: Any) -> Any:

@@ -29,7 +29,8 @@ from circus.wire.snapshot import Telemetry
 
 logger = logging.getLogger("circus")
 
-WatcherIter = Callable[..., Iterable[WatcherLike]]
+Chosen = Sequence[WatcherLike] | Callable[..., Iterable[WatcherLike]] | None
+"""Watchers: these, those that a function gives (as in circus 0.19), or all."""
 
 
 class Supervisor(Reconfiguration):
@@ -140,20 +141,13 @@ class Supervisor(Reconfiguration):
 
     # -- operations over watchers -----------------------------------------------------------------------------------
 
-    async def start_watchers(
-        self, watchers: Sequence[WatcherLike] | WatcherIter | None = None, watcher_iter_func: WatcherIter | None = None
-    ) -> None:
-        """Start these watchers, or all with autostart, by priority and with the warm-up delay between them.
+    async def start_watchers(self, watcher_iter_func: Chosen = None) -> None:
+        """Start these watchers, or all with autostart, by priority and with the warm-up delay between them."""
+        await self.fleet.start(_these(watcher_iter_func))
 
-        Which ones may also be said by a function that gives them, as in circus 0.19.
-        """
-        await self.fleet.start(_these(watchers, watcher_iter_func))
-
-    async def stop_watchers(
-        self, watchers: Sequence[WatcherLike] | WatcherIter | None = None, watcher_iter_func: WatcherIter | None = None
-    ) -> None:
+    async def stop_watchers(self, watcher_iter_func: Chosen = None) -> None:
         """Stop these watchers, or all, at once; those with the lowest priority get their signals first."""
-        await self.fleet.stop(_these(watchers, watcher_iter_func))
+        await self.fleet.stop(_these(watcher_iter_func))
 
     async def restart_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> None:
         """Stop all of these, then start them."""
@@ -166,7 +160,7 @@ class Supervisor(Reconfiguration):
             self.prereload_fn(self)
         await self.fleet.reload(graceful=graceful, sequential=sequential)
 
-    def restart(self, inside_circusd: bool = False, watcher_iter_func: WatcherIter | None = None) -> Awaitable[None]:
+    def restart(self, inside_circusd: bool = False, watcher_iter_func: Chosen = None) -> Awaitable[None]:
         """Stop everything, or the watchers that a function gives, and start them.
 
         With `inside_circusd` all watchers and sockets are built anew from the configuration file, if there is one. The
@@ -179,7 +173,7 @@ class Supervisor(Reconfiguration):
         """
         began, spec = self.clock.monotonic(), self.spec
         if watcher_iter_func is not None or not inside_circusd or spec.config_file is None:
-            return self.restart_watchers(_these(None, watcher_iter_func))
+            return self.restart_watchers(_these(watcher_iter_func))
         return self._restart(self._read(began), began)
 
     async def _restart(self, spec: ArbiterSpec, began: float) -> None:
@@ -241,10 +235,6 @@ class Supervisor(Reconfiguration):
         self._finished.set()
 
 
-def _these(
-    watchers: Sequence[WatcherLike] | WatcherIter | None, function: WatcherIter | None
-) -> Sequence[WatcherLike] | None:
+def _these(chosen: Chosen) -> Sequence[WatcherLike] | None:
     """Watchers that were said as they are or by a function; None for all."""
-    if callable(watchers):
-        watchers, function = None, watchers
-    return watchers if function is None else list(function())
+    return list(chosen()) if callable(chosen) else chosen

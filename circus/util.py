@@ -67,7 +67,14 @@ _UPPER = re.compile(r"\$([A-Z]+[A-Z0-9_]*)")
 
 
 class ImportStringError(ImportError):
-    """A dotted name that leads to nothing."""
+    """A dotted name that leads to nothing; `exception` says why."""
+
+    import_name: str | None = None
+    exception: BaseException | None = None
+
+    def __init__(self, import_name: str, exception: BaseException) -> None:
+        super().__init__(str(exception))
+        self.import_name, self.exception = import_name, exception
 
 
 class ObjectDict(dict[str, Any]):
@@ -114,7 +121,7 @@ def resolve_name(import_name: str, silent: bool = False, reload: bool = False) -
     except ImportError as error:
         if silent:
             return None
-        raise ImportStringError(str(error)) from error
+        raise ImportStringError(import_name, error) from error
     return found
 
 

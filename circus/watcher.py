@@ -198,6 +198,11 @@ class Watcher(Operations):
         return list(self.processes)
 
     @property
+    def pending_socket_event(self) -> bool:
+        """It waits until somebody connects to one of its sockets."""
+        return self.spec.on_demand and self.is_stopped()
+
+    @property
     def sockets(self) -> Mapping[str, CircusSocket]:
         """The sockets of its arbiter by name."""
         return self._services.sockets if self.attached else {}

@@ -12,9 +12,20 @@ _OF_0_19 = {
     "watcher_defaults": "as_dicts",
 }
 
+_ENDPOINTS = {
+    "DEFAULT_ENDPOINT_DEALER": "DEFAULT_ENDPOINT",
+    "DEFAULT_ENDPOINT_MULTICAST": "DEFAULT_MULTICAST_ENDPOINT",
+    "DEFAULT_ENDPOINT_STATS": "DEFAULT_STATS_ENDPOINT",
+    "DEFAULT_ENDPOINT_SUB": "DEFAULT_PUBSUB_ENDPOINT",
+}
+
 
 def __getattr__(name: str) -> Any:
     """Names that circus 0.19 had here, imported when somebody asks for them."""
+    if name in _ENDPOINTS:
+        from circus.spec import arbiter
+
+        return getattr(arbiter, _ENDPOINTS[name])
     if name in _OF_0_19:
         from importlib import import_module
 

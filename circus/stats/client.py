@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Stat = tuple[str, str | None, dict[str, Any]]
 
+DEFAULT_ENDPOINT_STATS = DEFAULT_STATS
+"""Its name in circus 0.19."""
+
 
 class StatsClient:
     """Iterate over `(watcher, subtopic, stat)` of the `stat.` topics; also a context manager.

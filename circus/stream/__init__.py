@@ -45,7 +45,7 @@ _INVALID = "stream configuration invalid"
 
 
 def get_stream(
-    spec: StreamSpec | Mapping[str, Any] | None,
+    conf: StreamSpec | Mapping[str, Any] | None,
     reload: bool = False,  # noqa: ARG001 - 0.19's signature; a class is looked up anew anyway
     *,
     variables: Mapping[str, str] | None = None,
@@ -56,10 +56,9 @@ def get_stream(
     `{name}` and `$(circus.name)` in options that are text. If there are variables and `wid` is none of them, options
     that name it get a stream for each worker.
     """
-    if spec is None or not isinstance(spec, StreamSpec):
-        if not spec:
-            return None
-        spec = _spec_of(spec)
+    if not conf:
+        return None
+    spec = conf if isinstance(conf, StreamSpec) else _spec_of(conf)
     if spec.cls is None and spec.stream is not None:
         if not callable(spec.stream):
             raise ValueError(f"{_INVALID}: stream is {spec.stream!r}, which cannot be called")

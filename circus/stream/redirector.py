@@ -180,23 +180,23 @@ class Redirector:
         """The line that a process has begun and not ended yet."""
         return b"".join(pipe.unfinished for pipe in self._pipes.get(pid, ()) if pipe.name == name)
 
-    def change_stream(self, name: str, writer: Writer, *, close: bool = False) -> None:
+    def change_stream(self, stream_name: str, redirect_writer: Writer, *, close: bool = False) -> None:
         """Put another stream in the place of one, between two lines of each process.
 
         What the old one has taken and could not write yet is still written. It is closed then if `close`; otherwise
         that is the caller's.
         """
-        self._writers[name] = writer
-        old = {key: target for key, target in self._targets.items() if key[0] == name}
+        self._writers[stream_name] = redirect_writer
+        old = {key: target for key, target in self._targets.items() if key[0] == stream_name}
         for key, target in old.items():
             del self._targets[key]
             if close:
                 self._retire(target)
             else:
                 target.give_up()
-        self._prepare(name)
+        self._prepare(stream_name)
         for pipe in self._all():
-            if pipe.name == name:
+            if pipe.name == stream_name:
                 pipe.target = self._target_of(pipe)
                 pipe.target.users += 1
                 self._watch(pipe)
@@ -206,9 +206,9 @@ class Redirector:
         for target in self._targets.values():
             target.reopen()
 
-    def get_stream(self, name: str) -> Writer:
+    def get_stream(self, stream_name: str) -> Writer:
         """The stream that takes `stdout` or `stderr`."""
-        return self._writers[name]
+        return self._writers[stream_name]
 
     def close_streams(self) -> None:
         """Close the streams too; they open again with the next chunk or `start`."""

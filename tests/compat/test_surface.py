@@ -25,10 +25,11 @@ def lines() -> list[str]:
 
 
 @cache
-def differences() -> dict[str, str]:
-    """The reasons by pattern."""
+def differences(*, settled: bool = False) -> dict[str, str]:
+    """The reasons by pattern; only decisions when `settled`, not what is work under way."""
     entries = tomllib.loads((HERE / "surface_differences.toml").read_text())["difference"]
-    return {pattern: entry["reason"] for entry in entries for pattern in entry["names"]}
+    chosen = [entry for entry in entries if not (settled and entry.get("not_yet"))]
+    return {pattern: entry["reason"] for entry in chosen for pattern in entry["names"]}
 
 
 def explained(dotted: str) -> str | None:
@@ -91,7 +92,7 @@ def test_it_is_here_or_there_is_a_reason(line: str) -> None:
     assert missing is None or explained(dotted) is not None, missing
 
 
-@pytest.mark.parametrize("pattern", sorted(differences()))
+@pytest.mark.parametrize("pattern", sorted(differences(settled=True)))
 def test_a_reason_still_explains_something(pattern: str) -> None:
     concerned = [parsed(line) for line in lines() if fnmatch.fnmatchcase(parsed(line)[0], pattern)]
     assert any(problem(*each) is not None for each in concerned)

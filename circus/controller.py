@@ -21,7 +21,7 @@ import zmq
 
 from circus.commands import get_commands
 from circus.commands.base import Command
-from circus.events.cause import CURRENT, TRACEPARENT
+from circus.events.cause import CURRENT, TRACEPARENT, WAITS
 from circus.events.counters import COMMAND_BOUNDS, new_histogram, observe, trace_of
 from circus.exc import BAD_MSG_DATA_ERROR, COMMAND_ERROR, OS_ERROR, CircusError, Overtaken
 from circus.ports import ArbiterLike
@@ -46,7 +46,7 @@ CommandObserver = Callable[[str, Mapping[str, Any]], None]
 class _Job:
     """One request on its way to its reply."""
 
-    __slots__ = ("cause", "command", "context", "replied", "request", "route", "started", "task")
+    __slots__ = ("cause", "command", "context", "replied", "request", "route", "started", "task", "waited")
 
     def __init__(self, command: Command, request: Request, route: list[bytes], cause: Cause, started: float) -> None:
         self.command = command
@@ -59,6 +59,8 @@ class _Job:
         self.context: Context = copy_context()
         self.context.run(CURRENT.set, cause)
         self.context.run(TRACEPARENT.set, request.traceparent)
+        self.waited: list[float] = []
+        self.context.run(WAITS.set, self.waited)
 
     @property
     def waits(self) -> bool:
@@ -292,7 +294,7 @@ class Controller:
         properties = messages.masked(job.request.properties)
         data = {"command": job.command.name, "actor": job.cause.actor, "properties": properties}
         if ending:
-            ending["queue_seconds"] = None
+            ending["queue_seconds"] = max(job.waited, default=None)
         self._on_command(record, data | ending)
 
     def _send(self, route: list[bytes], body: bytes) -> None:

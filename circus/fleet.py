@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
+from circus.events.cause import WAITS
 from circus.exc import Overtaken
 from circus.ports import WatcherLike
 from circus.watcher import Watcher
@@ -106,7 +108,7 @@ class Fleet:
         Raises:
             Overtaken: by a quit.
         """
-        async with self.exclusive:
+        async with self.turn(self.exclusive):
             if not self.quitting:
                 for watcher in self:
                     watcher.retired = "restart of everything"
@@ -139,11 +141,21 @@ class Fleet:
         up = [watcher for watcher in self.by_priority() if not watcher.is_stopped()]
         await self._go_through(up, "reload", lambda watcher: watcher.reload(graceful, sequential))
 
+    @asynccontextmanager
+    async def turn(self, lock: asyncio.Lock) -> AsyncIterator[None]:
+        """Hold a lock; the command that waits for it has waited so long."""
+        loop, waits = asyncio.get_running_loop(), WAITS.get()
+        began = loop.time()
+        async with lock:
+            if waits is not None:
+                waits.append(loop.time() - began)
+            yield
+
     async def _go_through(
         self, watchers: Sequence[Watcher], what: str, operation: Callable[[Watcher], Awaitable[object]]
     ) -> None:
         stops, told_to_stop = self._stops, {watcher: watcher.stops for watcher in watchers}
-        async with self._wave:
+        async with self.turn(self._wave):
             for watcher in watchers:
                 if self.quitting:
                     raise Overtaken(f"cancelled: quit overtook {what}")

@@ -17,6 +17,7 @@ from circus.changing import Changing
 from circus.core import stimuli as told
 from circus.core.origin import Origin
 from circus.driver import Services, current_origin
+from circus.events.cause import WAITS
 from circus.exc import CircusError, HookError, Overtaken
 from circus.process import Process
 from circus.spec.diff import watcher_changes
@@ -127,6 +128,10 @@ class Operations(Changing):
             future.set_exception(Overtaken(f"cancelled: {by} overtook {details.get('name') or kind} of '{self.name}'"))
             return future
         operation = told.Operation(id=next(_operation_ids), kind=kind, origin=current_origin(), **details)
+        waits = WAITS.get()
+        if waits is not None:
+            # Before whoever awaits the future: callbacks run in the order in which they were added.
+            future.add_done_callback(lambda _: waits.append(operation.waited or 0.0))
         self._operations[operation.id] = future
         self.tell(told.Submitted(operation))
         return future

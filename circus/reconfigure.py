@@ -167,7 +167,7 @@ class Reconfiguration(Assembly):
                    seconds=self.clock.monotonic() - began)  # fmt: skip
 
     async def _reconfigure(self, spec: ArbiterSpec, began: float) -> dict[str, Any]:
-        async with self.fleet.exclusive:
+        async with self.fleet.turn(self.fleet.exclusive):
             if self.fleet.quitting:
                 raise Overtaken("cancelled: quit overtook reloadconfig")
             found = self._planned(spec)

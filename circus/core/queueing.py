@@ -71,6 +71,7 @@ class Queueing(Passage):
             self.want = Want.DOWN
 
     def _refuse(self, op: Operation, reason: str) -> None:
+        self._left_queue(op)
         self.crew.effects.append(do.Refuse(op.id, reason))
 
     def _answer(self, info: Any = None) -> None:
@@ -78,8 +79,13 @@ class Queueing(Passage):
             self.crew.effects.append(do.Answer(self.current.id, info))
             self.current = None
 
+    def _left_queue(self, op: Operation) -> None:
+        if op.waited is None:
+            op.waited = self.crew.now - op.submitted
+
     def _begin(self, op: Operation) -> None:
         self.current = op
+        self._left_queue(op)
         self._origin = op.origin
         op.after_generation = self.crew.generation
         self._start_cause, self._replaces = op.start_cause, op.kind == "restart"

@@ -59,6 +59,8 @@ class Operation:
     change: Change | None = None
     did: Effect = Effect.NOTHING
     submitted: float = 0.0
+    waited: float | None = None
+    """How long it stood in the queue, once it has left it."""
     after_generation: int = 0
     stopped: list[int] = field(default_factory=list)
     started: list[int] = field(default_factory=list)

@@ -11,3 +11,5 @@ from circus.wire.events import Cause
 
 CURRENT: ContextVar[Cause | None] = ContextVar("circus_cause", default=None)
 TRACEPARENT: ContextVar[str | None] = ContextVar("circus_traceparent", default=None)
+WAITS: ContextVar[list[float] | None] = ContextVar("circus_waits", default=None)
+"""Where the seconds go for which the command that runs right now waited behind others; None where nobody asks."""

@@ -300,3 +300,23 @@ def test_circusctl_sets_adds_and_removes(circusd: Start) -> None:
     assert (missing.returncode, missing.stderr) == (3, "error: program more not found\n")
     shell = daemon.circusctl("ipython")
     assert (shell.returncode, shell.stdout.splitlines()[0]) == (0, "error: Could not start ipython kernel")
+
+
+def test_how_long_a_command_stood_in_the_queue_is_recorded(circusd: Start) -> None:
+    daemon = circusd(f"[watcher:web]\ncmd = {workers.python('ignore_term')}\ngraceful_timeout = 60\n")
+    wait_until(lambda: "ready" in daemon.log_text())
+    (stubborn,) = daemon.pids("web")
+    with daemon.caller() as first, daemon.caller() as second:
+        first.send("restart", name="web", waiting=True)
+        daemon.wait_state("web", "stopping")
+        second.send("set", name="web", options={"priority": 1}, waiting=True)
+        wait_until(lambda: len(daemon.ok("events", record="command.started")["records"]) == 2)
+        os.kill(stubborn, signal.SIGKILL)
+        first.receive()
+        second.receive()
+    daemon.ok("signal", name="web", signum=0)
+    finished = [record["data"] for record in daemon.ok("events", record="command.finished")["records"]]
+    waits = {data["command"]: (data["queue_seconds"], data["seconds"]) for data in finished}
+    assert waits["restart"][0] == 0
+    assert 0 < waits["set"][0] <= waits["set"][1]
+    assert waits["signal"][0] is None

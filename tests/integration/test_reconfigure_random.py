@@ -1,0 +1,122 @@
+"""Random configurations one after the other: each time what runs is what the file says, and nothing else was touched."""
+
+from __future__ import annotations
+
+import pathlib
+import random
+from collections.abc import Callable
+from typing import Any
+
+from tests.helpers import proc
+from tests.helpers.daemon import Daemon
+from tests.helpers.waiting import wait_until
+from tests.integration.test_reconfigure_file import rewrite
+
+Start = Callable[..., Daemon]
+
+ROUNDS = 50
+NAMES = ("alpha", "beta", "gamma", "delta", "plugin")
+# What makes other processes, and what does not.
+REPLACING = {
+    "cmd": ("sleep 1000", "sleep 1001"),
+    "working_dir": ("/", "/tmp"),
+    "rlimit_nofile": (None, "100", "200"),
+    "max_age": (None, "100000"),
+    "close_child_stdout": (None, "true"),
+}
+QUIET = {
+    "graceful_timeout": (None, "7", "8"),
+    "stop_signal": (None, "INT"),
+    "priority": (None, "1", "2"),
+    "free.form": (None, "text"),
+    "numprocesses": (None, "2", "3"),
+}
+
+Section = dict[str, str | None]
+
+
+def chosen(dice: random.Random, before: Section | None) -> Section:
+    """Options of a watcher: half of the time those that it had, else some of them different."""
+    section = dict(before or {name: values[0] for name, values in (REPLACING | QUIET).items()})
+    if before is None or dice.random() < 0.6:
+        table = REPLACING | QUIET if dice.random() < 0.5 else QUIET
+        for name in dice.sample(sorted(table), dice.randint(1, 3)):
+            section[name] = dice.choice(table[name])
+    return section
+
+
+def text_of(sections: dict[str, Section], sockets: dict[str, int]) -> str:
+    lines = []
+    for name, section in sections.items():
+        lines += [f"[watcher:{name}]", *(f"{key} = {value}" for key, value in section.items() if value is not None)]
+    for name, backlog in sockets.items():
+        lines += [f"[socket:{name}]", "host = 127.0.0.1", "port = 0", f"backlog = {backlog}"]
+    return "\n".join(lines) + "\n"
+
+
+def shape(section: Section) -> dict[str, str | None]:
+    """What decides whether processes are the same."""
+    return {name: section[name] for name in REPLACING}
+
+
+def seen(pid: int) -> tuple[str, str, int]:
+    """Command, directory and limit of files of a process."""
+    here = pathlib.Path(f"/proc/{pid}")
+    limits = next(line for line in (here / "limits").read_text().splitlines() if line.startswith("Max open files"))
+    return here.joinpath("cmdline").read_text().replace("\0", " ").strip(), str(here.joinpath("cwd").readlink()), int(
+        limits.split()[3]
+    )  # fmt: skip
+
+
+def expected(section: Section, usual: int) -> tuple[str | None, str | None, int]:
+    return section["cmd"], section["working_dir"], int(section["rlimit_nofile"] or usual)
+
+
+def test_after_each_of_many_random_configurations_what_runs_is_what_the_file_says(circusd: Start) -> None:
+    seed = random.randrange(10**6)
+    dice = random.Random(seed)
+    sections = {name: chosen(dice, None) for name in NAMES[:3]}
+    sockets = {"one": 10}
+    daemon = circusd(text_of(sections, sockets))
+    for name, section in sections.items():
+        daemon.wait_pids(name, int(section["numprocesses"] or 1))
+    usual = seen(daemon.pid)[2]
+    ports: dict[str, Any] = {}
+    for turn in range(ROUNDS):
+        story = f"seed {seed}, round {turn}"
+        before = {name: (section, daemon.pids(name)) for name, section in sections.items()}
+        sections = {
+            name: chosen(dice, sections.get(name))
+            for name in NAMES
+            if dice.random() < (0.85 if name in before else 0.4)
+        }
+        sockets = {name: dice.choice((10, 20)) for name in ("one", "two") if dice.random() < 0.7}
+        rewrite(daemon, text_of(sections, sockets))
+        daemon.ok("reloadconfig", waiting=True)
+        assert daemon.ok("list")["watchers"] == sorted(sections), story
+        for name, section in sections.items():
+            pids = daemon.pids(name)
+            assert len(pids) == int(section["numprocesses"] or 1), (story, name)
+            for pid in pids:  # perhaps still on the way through the shell that sets its limits
+                wait_until(lambda: seen(pid) == expected(section, usual), what=lambda: f"{story}: {seen(pid)}")  # noqa: B023 - called here
+            if name in before and shape(before[name][0]) == shape(section):
+                kept = set(pids) & set(before[name][1])
+                assert len(kept) == min(len(pids), len(before[name][1])), (story, name)
+            elif name in before:
+                assert not set(pids) & set(before[name][1]), (story, name)
+            got = daemon.ok("get", name=name, keys=["graceful_timeout", "priority"])["options"]
+            assert got == {
+                "graceful_timeout": float(section["graceful_timeout"] or 30), "priority": int(section["priority"] or 0),
+            }, (story, name)  # fmt: skip
+        found = {each["name"]: each for each in daemon.ok("listsockets")["sockets"]}
+        assert {name: each["backlog"] for name, each in found.items()} == sockets, story
+        for name in found.keys() & ports.keys():
+            assert found[name]["port"] == ports[name], story
+        ports = {name: each["port"] for name, each in found.items()}
+        assert daemon.ok("plan")["changes"] == [], story
+    gone = [pid for _, pids in before.values() for pid in pids]
+    alive = {pid for name in sections for pid in daemon.pids(name)}
+    wait_until(lambda: not [pid for pid in gone if pid not in alive and proc.alive(pid)])
+    told = daemon.ok("telemetry")["arbiter"]
+    assert told["illegal_transitions"] == 0
+    assert proc.children(daemon.pid) == alive

@@ -49,6 +49,7 @@ bench: $(VENV)/.dev
 # The real components that the tests start.
 servers:
 	@tools/need.sh prometheus prometheus
+	@tools/need.sh openssl openssl
 	@tools/need.sh zsh zsh
 	@tools/need.sh fish fish
 	@tools/need.sh /usr/sbin/sshd openssh-server

@@ -149,14 +149,28 @@ def _logs_to_terminal() -> bool:
 def _check(config: str) -> int:
     from circus.config.build import check
 
-    mistakes, warnings = check(config)
-    for mistake in warnings:
-        print(f"warning: {mistake}", file=sys.stderr)
+    found, warnings = check(config)
+    mistakes = [str(mistake) for mistake in found] or _check_exporters(config)
+    for warning in warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     for mistake in mistakes:
         print(f"error: {mistake}", file=sys.stderr)
     if not mistakes:
         print(f"{config}: ok")
     return 1 if mistakes else 0
+
+
+def _check_exporters(config: str) -> list[str]:
+    """What only the exporters themselves can tell, such as a certificate that does not fit its key."""
+    import subprocess
+
+    from circus.config.build import load
+
+    if not load(config, look_around=False).exporters:
+        return []
+    words = [sys.executable, "-P", "-m", "circus_exporters.cli", "--config", config, "--check"]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    return done.stderr.splitlines() if done.returncode else []
 
 
 def _serve(spec: ArbiterSpec, args: argparse.Namespace, handle: DaemonHandle | None) -> int:

@@ -106,7 +106,7 @@ class App:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._feed.settled.wait(), min(SETTLE_SECONDS, self._linger / 2))
         await self.site.start()
-        await asyncio.Event().wait()
+        await self.site.watch()
 
     def _stop(self) -> None:
         self._leave.set()

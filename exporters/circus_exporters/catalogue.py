@@ -290,6 +290,11 @@ EVENTS_LOST = counter(
     "internals", "X", "circus_exporter_event_lost_records_total",
     "Lifecycle records that had left the daemon's journal before they could be asked for.",
 )  # fmt: skip
+WEB_CONFIG_OK = gauge(
+    "internals", "X", "circus_exporter_web_config_last_reload_successful",
+    "1 if the web configuration is in force as it is now, 0 if it was changed into something that cannot be used; "
+    "absent without one.",
+)  # fmt: skip
 SERIES = gauge("internals", "X", "circus_exporter_series", "Series on this page.")
 SERIES_LIMIT = gauge("internals", "X", "circus_exporter_series_limit", "Series that a page may have, by max_series.")
 LEFT_OUT_PARTS = gauge(

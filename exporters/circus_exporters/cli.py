@@ -22,7 +22,8 @@ from circus.config.build import load
 from circus.exc import CircusError
 from circus.spec.exporters import ExporterDocument
 from circus.wire import endpoints
-from circus_exporters.app import LINGER_SECONDS, App
+from circus_exporters.app import LINGER_SECONDS, App, read_sections
+from circus_exporters.prometheus.guard import Guard
 from circus_exporters.prometheus.options import DEFAULT_HOST, DEFAULT_PORT, read_options
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -51,6 +52,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--host", help=f"address to serve metrics on (default {DEFAULT_HOST})")
     made.add_argument("--port", help=f"port to serve metrics on (default {DEFAULT_PORT}, 0 for any free one)")
     made.add_argument(
+        "--web-config", metavar="FILE", help="certificates and passwords, as Prometheus' exporters take it"
+    )
+    made.add_argument("--check", action="store_true", help="check options and the web configuration, serve nothing")
+    made.add_argument(
         "--linger", type=_seconds, default=LINGER_SECONDS, metavar="SECONDS",
         help="how long to go on serving circus_up 0 without a daemon (default %(default)g)",
     )  # fmt: skip
@@ -77,7 +82,7 @@ def document_of(arguments: argparse.Namespace) -> ExporterDocument:
         endpoint = arguments.endpoint or find_endpoint()
         endpoints.parse(endpoint)
         document = ExporterDocument(endpoint=endpoint, pubsub_endpoint="", stats_endpoint="", exporters={})
-    given = {"host": arguments.host, "port": arguments.port}
+    given = {"host": arguments.host, "port": arguments.port, "web_config": arguments.web_config}
     given = {name: text for name, text in given.items() if text is not None}
     read_options(given, where="command line")
     sections = {name: dict(options) for name, options in document.exporters.items()}
@@ -104,12 +109,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         format="%(asctime)s circus-exporter[%(process)d] [%(levelname)s] %(message)s", datefmt="%Y-%m-%d %H:%M:%S",
     )  # fmt: skip
     try:
-        return asyncio.run(_run(arguments, document_of(arguments)))
+        document = document_of(arguments)
+        if arguments.check:
+            asyncio.run(check(document))
+            return 0
+        return asyncio.run(_run(arguments, document))
     except CircusError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+async def check(document: ExporterDocument) -> None:
+    """CircusError tells what keeps these sections from being served."""
+    options = read_sections(document.exporters, where=document.config_file)
+    await Guard(options.web_config).load()
 
 
 async def _run(arguments: argparse.Namespace, document: ExporterDocument) -> int:

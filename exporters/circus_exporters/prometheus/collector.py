@@ -18,7 +18,8 @@ from circus_exporters import catalogue
 from circus_exporters.prometheus.render import FamilyWriter
 from circus_exporters.state import FleetState
 
-_DEFAULT_DROP_REASON = "hwm"
+_DROP_REASON = "hwm"
+_DROP_REASONS = {"log": "limit"}  # lines of output are left out beyond a rate
 
 
 class FleetCollector:
@@ -62,15 +63,18 @@ class FleetCollector:
             left_out["watcher_histograms"] = len(written)
         return left_out
 
-    def tell_of_exporter(self, now: float, collectors: Mapping[str, tuple[bool, float]]) -> None:
+    def tell_of_exporter(
+        self, now: float, collectors: Mapping[str, tuple[bool, float]], *, web_config: bool | None = None
+    ) -> None:
         """`now` is the monotonic time of the scrape; `collectors` tells of each part whether it has current values and
-        how long it took.
+        how long it took; `web_config` whether its file is in force, None where there is none.
         """
         add, state = self._families.add, self._state
         add(catalogue.UP, int(state.up(now)))
         for name, (ok, seconds) in collectors.items():
             add(catalogue.COLLECTOR_SUCCESS, int(ok), name)
             add(catalogue.COLLECTOR_DURATION, seconds, name)
+        add(catalogue.WEB_CONFIG_OK, None if web_config is None else int(web_config))
         add(catalogue.STATS_GAPS, state.stats_gaps)
         add(catalogue.EVENT_GAPS, state.event_gaps)
         add(catalogue.EVENTS_LOST, state.events_lost)
@@ -159,7 +163,7 @@ class FleetCollector:
         families.add_all(catalogue.EVENTS_PUBLISHED, arbiter.events_published)
         for key, count in arbiter.events_dropped.items():
             sink, _, reason = key.partition(":")
-            families.add(catalogue.EVENTS_DROPPED, count, sink, reason or _DEFAULT_DROP_REASON)
+            families.add(catalogue.EVENTS_DROPPED, count, sink, reason or _DROP_REASONS.get(sink, _DROP_REASON))
 
     def _sockets(self, sockets: Iterable[SocketSnapshot]) -> None:
         add = self._families.add
@@ -180,7 +184,7 @@ class FleetCollector:
         # By prefix on the wire; anybody may subscribe to anything, so prefixes must not become labels.
         add(catalogue.SUBSCRIBERS, sum(sample.subscribers.values()), "stats")
         add(catalogue.SEND_HWM, sample.send_hwm, "stats")
-        add(catalogue.EVENTS_DROPPED, sample.drops.get("stats"), "stats", _DEFAULT_DROP_REASON)
+        add(catalogue.EVENTS_DROPPED, sample.drops.get("stats"), "stats", _DROP_REASON)
         add_all(catalogue.DAEMON_CPU, {"user": sample.cpu_user_seconds, "system": sample.cpu_system_seconds})
         add(catalogue.DAEMON_RESIDENT, sample.resident_bytes)
         add(catalogue.DAEMON_OPEN_FDS, sample.open_fds)

@@ -1,7 +1,7 @@
 """`/metrics`, `/-/healthy`, `/-/ready` and the landing page over HTTP.
 
 Owns the server, the choice of format and the composition of a scrape. It refuses to know zmq: before each scrape it
-asks whoever feeds the state to bring it up to date. Invariant: a scrape is always answered, with `circus_up 0` when
+asks whoever feeds the state to bring it up to date. Invariant: a scrape by somebody who may is always answered, with `circus_up 0` when
 there is nothing else to tell.
 """
 
@@ -22,6 +22,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from circus.exc import EndpointError
 from circus_exporters.prometheus.budget import Budget, DetailChoice
 from circus_exporters.prometheus.collector import FleetCollector
+from circus_exporters.prometheus.guard import Guard
 from circus_exporters.prometheus.landing import landing_page
 from circus_exporters.prometheus.options import PrometheusOptions
 from circus_exporters.prometheus.render import FamilyWriter, Heads, ProcessWriter
@@ -32,6 +33,7 @@ logger = logging.getLogger("circus_exporters.prometheus")
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 RETRY_SECONDS = 1.0
+RENEW_SECONDS = 5.0
 SHUTDOWN_SECONDS = 1.0
 GZIP_LEVEL = 1  # higher levels cost more CPU than they save on a loopback or a local network
 GZIP_FROM_BYTES = 1024
@@ -39,6 +41,7 @@ _EOF = b"# EOF\n"
 OF_EXPORTER = 20  # series that it tells of itself and of the page, at most
 
 Refresh = Callable[[], Awaitable[bool]]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def accepted(header: str) -> dict[str, float]:
@@ -69,25 +72,32 @@ def wants_openmetrics(accept: str) -> bool:
 
 
 class PrometheusSite:
-    """The web site of one exporter. `refresh` brings the state up to date and says whether it could."""
+    """The web site of one exporter. `refresh` brings the state up to date and says whether it could; `renew_every` is how
+    often, in seconds, files of the web configuration are looked at.
+    """
 
-    def __init__(self, state: FleetState, options: PrometheusOptions, refresh: Refresh) -> None:
+    def __init__(
+        self, state: FleetState, options: PrometheusOptions, refresh: Refresh, *, renew_every: float = RENEW_SECONDS
+    ) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library annotates only part of itself
         self._state = state
         self._options = options
         self._refresh = refresh
+        self._renew_every = renew_every
         self._heads = Heads()
         self._processes = ProcessWriter()
         self._detail = DetailChoice(options.processes)
         self._budget = Budget(options.max_series)
         self._own = CollectorRegistry()
         ProcessCollector(registry=self._own)
+        self._guard = Guard(options.web_config)
         self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
         self.url: str | None = None
 
     def application(self) -> web.Application:
         """The routes, for a server."""
-        app = web.Application()
+        app = web.Application(middlewares=[self._guarded])
         app.router.add_get("/", self._landing)
         app.router.add_get("/metrics", self._metrics)
         app.router.add_get("/-/healthy", self._healthy)
@@ -97,15 +107,29 @@ class PrometheusSite:
     async def start(self) -> None:
         """Serve; a port that is taken is waited for (the exporter of a daemon that died may still sit on it).
 
-        Raises EndpointError where waiting would not help.
+        Raises EndpointError where waiting would not help, and ConfigError for a web configuration that is wrong.
         """
+        await self._guard.load()
         self._runner = web.AppRunner(self.application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
-        host, port = self._options.host, self._options.port
+        await self._listen(self._runner, self._options.port)
+
+    async def watch(self) -> None:
+        """Follow changes of the web configuration and of its certificates, for ever."""
+        while self._guard.needed:
+            await asyncio.sleep(self._renew_every)
+            if await self._guard.renew() and self._runner is not None and self._site is not None:
+                _, port = self._runner.addresses[0][:2]
+                await self._site.stop()
+                await self._listen(self._runner, port)
+        await asyncio.Event().wait()
+
+    async def _listen(self, runner: web.AppRunner, port: int) -> None:
+        host = self._options.host
         shown = f"[{host}]" if ":" in host else host
         waiting = False
         while True:
-            site = web.TCPSite(self._runner, host, port)
+            site = web.TCPSite(runner, host, port, ssl_context=self._guard.context)
             try:
                 await site.start()
             except OSError as error:
@@ -119,14 +143,16 @@ class PrometheusSite:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 break
-        self.url = f"http://{shown}:{self._runner.addresses[0][1]}/"
+        self._site = site
+        scheme = "http" if self._guard.context is None else "https"
+        self.url = f"{scheme}://{shown}:{runner.addresses[0][1]}/"
         logger.info("metrics at %smetrics", self.url)
 
     async def stop(self) -> None:
         """Close the port; running scrapes get a moment."""
         if self._runner is not None:
             await self._runner.cleanup()
-            self._runner = None
+            self._runner = self._site = None
 
     def scrape(self, *, openmetrics: bool, arbiter: tuple[bool, float]) -> bytes:
         """One page of metrics from the state as it is; `arbiter` is how bringing it up to date went."""
@@ -145,12 +171,21 @@ class PrometheusSite:
         begun = time.perf_counter()
         processes = self._processes.write(samples, detail, openmetrics=openmetrics)
         took = time.perf_counter() - begun
-        collector.tell_of_exporter(now, {"arbiter": arbiter, "process": (state.sample_fresh(now), took)})
+        collector.tell_of_exporter(
+            now, {"arbiter": arbiter, "process": (state.sample_fresh(now), took)}, web_config=self._guard.fine
+        )
         others += self._processes.series
         collector.tell_of_page(others=others, limit=self._budget.limit, detail=detail, left_out=left_out)
         self._budget.tell(left_out)
         body = "".join([*families.pieces(), *processes]).encode() + own.removesuffix(_EOF)
         return body + _EOF if openmetrics else body
+
+    @web.middleware
+    async def _guarded(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if await self._guard.allows(request):
+            return await handler(request)
+        asked = {"WWW-Authenticate": 'Basic realm="circus-exporter", charset="UTF-8"'}
+        return web.Response(status=401, headers=asked, text="Unauthorized\n")
 
     async def _metrics(self, request: web.Request) -> web.Response:
         begun = time.perf_counter()

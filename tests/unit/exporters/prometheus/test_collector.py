@@ -25,7 +25,7 @@ def page(state: FleetState, *, openmetrics: bool = False, now: float = 100.0, he
     writer = FamilyWriter(heads or Heads(), openmetrics=openmetrics)
     collector = FleetCollector(state, writer)
     collector.collect()
-    collector.tell_of_exporter(now, COLLECTORS)
+    collector.tell_of_exporter(now, COLLECTORS, web_config=True)
     collector.tell_of_page(others=7, limit=1000, detail="full", left_out={})
     return "".join(writer.pieces()) + ("# EOF\n" if openmetrics else "")
 

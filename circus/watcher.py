@@ -126,6 +126,7 @@ class Watcher(Operations):
         """Work for an arbiter from now on; the errors are those of the driver."""
         super().attach(services)
         self._launcher.process_class, self._launcher.watcher = self._process_class, self
+        self._launcher.outputs.redirector_class = self._redirector_class
 
     @property
     def _process_class(self) -> type[Process]:

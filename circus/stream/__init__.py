@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from queue import Empty, Queue
 from typing import Any, cast
 
 from circus.config.interpolate import expand, names_in
@@ -22,8 +23,10 @@ from circus.stream.redirector import Redirector
 
 __all__ = [
     "BaseStream",
+    "Empty",
     "FancyStdoutStream",
     "FileStream",
+    "Queue",
     "QueueStream",
     "Redirector",
     "StdoutStream",

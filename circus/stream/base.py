@@ -60,12 +60,11 @@ class BaseStream(ABC):
         """The descriptor to wait for while something is pending."""
         raise OSError("nothing to wait for")
 
-    def prefix(self, data: Mapping[str, Any], time_format: str) -> bytes:
+    def stamp(self, data: Mapping[str, Any], time_format: str) -> str:
         """Say when and who: `2026-11-24 03:20:58 [4242] | `."""
         stamp = data.get("timestamp")
         moment = self.now() if stamp is None else self.fromtimestamp(stamp)
-        text = f"{moment.strftime(time_format)} [{data.get('pid')}] | "
-        return text.encode("utf-8", "surrogateescape")
+        return f"{moment.strftime(time_format)} [{data.get('pid')}] | "
 
 
 class Unwritten(OSError):

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any, TextIO
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, TextIO
 
 from circus.stream.base import BaseStream, chunk_bytes, to_text
 from circus.stream.outlet import Outlet
-
-_COLORS = ("red", "green", "yellow", "blue", "magenta", "cyan", "white")
 
 
 class StdoutStream(BaseStream):
@@ -79,19 +77,30 @@ class PassedOn(StdoutStream):
 
 
 class FancyStdoutStream(StdoutStream):
-    """Each line with its time and pid, in one colour per stream; empty lines are left out."""
+    """Each line with its time and pid, in one colour per stream; empty lines are left out.
+
+    A colour that is none of `colors` is chosen at random. Subclasses may override `prefix` and set another `out`.
+    """
+
+    colors: ClassVar[Sequence[str]] = ("red", "green", "yellow", "blue", "magenta", "cyan", "white")
+    out: TextIO | None = None
+    """Where to write; whatever is our standard output at that moment unless set."""
 
     def __init__(self, color: str | None = None, time_format: str | None = None, **_ignored: object) -> None:
         super().__init__()
-        name = to_text(color, "color")
-        if name is None:
-            name = _COLORS[os.urandom(1)[0] % len(_COLORS)]
-        if name not in _COLORS:
-            raise ValueError(f"color = {name!r}: expected one of {', '.join(_COLORS)}")
+        if color not in self.colors:
+            color = self.colors[os.urandom(1)[0] % len(self.colors)]
         self.time_format = to_text(time_format, "time_format") or "%Y-%m-%d %H:%M:%S"
-        self.color_code = _COLORS.index(name) + 1
+        self.color_code = self.colors.index(color) + 1
+
+    def prefix(self, data: Mapping[str, Any]) -> str:
+        """What stands before each line of a chunk, with the code that begins the colour."""
+        return f"\033[0;3{self.color_code};40m{self.stamp(data, self.time_format)}"
 
     def __call__(self, data: Mapping[str, Any]) -> None:
-        start = b"\033[0;3%d;40m" % self.color_code + self.prefix(data, self.time_format)
+        start = self.prefix(data).encode("utf-8", "surrogateescape")
         lines = (line for line in chunk_bytes(data).split(b"\n") if line)
         self._write(b"".join(start + line + b"\033[0m\n" for line in lines))
+
+    def _own(self) -> TextIO | None:
+        return self.out or super()._own()

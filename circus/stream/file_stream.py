@@ -52,7 +52,8 @@ class _FileStreamBase(BaseStream):
         source = source_of(data)
         continued = outlet.ends_open and source == self._source
         if self._time_format is not None:
-            block = prefix_lines(block, self.prefix(data, self._time_format), continued=continued)
+            stamp = self.stamp(data, self._time_format).encode("utf-8", "surrogateescape")
+            block = prefix_lines(block, stamp, continued=continued)
             if not block.endswith(b"\n") and not data.get("partial"):
                 block += b"\n"
         ours = outlet.ends_open and not continued

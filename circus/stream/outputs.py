@@ -89,6 +89,8 @@ class Outputs:
         self._losses = Losses(on_loss)
         self._opened = False
         self._redirector: Redirector | None = None
+        self.redirector_class: type[Redirector] = Redirector
+        """What carries the output."""
 
     def open(self) -> None:
         """Be ready for output; again takes up all files anew, after somebody moved them away."""
@@ -101,14 +103,15 @@ class Outputs:
     def _start(self) -> None:
         if self._redirector is not None or not any(map(self._streams.captured, NAMES)):
             return
-        self._redirector = Redirector(
-            self._streams.stdout or PassedOn("stdout"),
-            self._streams.stderr or PassedOn("stderr"),
+        self._redirector = self.redirector_class(
+            self._streams.stdout or PassedOn("stdout"), self._streams.stderr or PassedOn("stderr")
+        )
+        self._redirector.report(
             on_chunk=self._tally.chunk,
             on_drop=self._dropped,
-            label=self._watcher,
-            rings=self._rings,
             on_lines=self._live,
+            rings=self._rings,
+            label=self._watcher,
         )
         self._redirector.start()
 

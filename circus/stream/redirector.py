@@ -40,44 +40,35 @@ class _HasOutput(Protocol):
 
 
 Counted = Callable[[str, int, int], None]
+Passed = Callable[[Pipe, bytes, int], None]
 Writer = OutputStream | PerWorker | None
 
 
 class Redirector:
     """Reads the pipes of one watcher's processes and feeds its streams.
 
-    `on_chunk` is told (name, bytes, lines) of what was read, `on_drop` of what a stream refused; `label` names the
-    watcher in the log. What was read is also kept in `rings`, if there are some, and `on_lines` is told the pipe, the
-    chunk and the number of its first line. A pipe without a stream is read and thrown away, so that its process never
-    waits for us.
+    A pipe without a stream is read and thrown away, so that its process never waits for us.
 
     Attributes:
         running: whether pipes are read.
         drops: (bytes, lines) that the streams refused, by name.
     """
 
-    def __init__(  # noqa: PLR0917 - 0.19's signature, longer
+    def __init__(
         self,
         stdout_redirect: Writer,
         stderr_redirect: Writer,
         buffer: int = 65536,
         loop: asyncio.AbstractEventLoop | None = None,
-        on_chunk: Counted | None = None,
-        on_drop: Dropped | None = None,
-        label: str = "",
-        *,
-        rings: Rings | None = None,
-        on_lines: Callable[[Pipe, bytes, int], None] | None = None,
     ) -> None:
         self.running = False
         self.buffer = buffer
         self.loop = loop
-        self._on_chunk = on_chunk
-        self._on_drop = on_drop
         self.drops = {"stdout": (0, 0), "stderr": (0, 0)}
-        self._on_lines = on_lines
-        self._label = label
-        self._rings = Rings() if rings is None else rings
+        self._on_chunk: Counted | None = None
+        self._on_drop: Dropped | None = None
+        self._on_lines: Passed | None = None
+        self._rings, self._label = Rings(), ""
         self._pipes: dict[int, list[Pipe]] = {}
         self._lingering: set[Pipe] = set()
         self._writers: dict[str, Writer] = {"stdout": stdout_redirect, "stderr": stderr_redirect}
@@ -85,6 +76,29 @@ class Redirector:
         self._targets: dict[tuple[str, int | None], Target] = {}
         # Replaced, and not done yet with what their slow readers left.
         self._retired: set[Target] = set()
+        for name in self._writers:
+            self._prepare(name)
+
+    def report(
+        self,
+        *,
+        on_chunk: Counted | None = None,
+        on_drop: Dropped | None = None,
+        on_lines: Passed | None = None,
+        rings: Rings | None = None,
+        label: str = "",
+    ) -> None:
+        """Tell what passes, before anything does.
+
+        Args:
+            on_chunk: told name, bytes and lines of what was read.
+            on_drop: told name, bytes and lines of what a stream refused, and why.
+            on_lines: told the pipe, the chunk and the number of its first line.
+            rings: keep the last lines of everything.
+            label: names the watcher in the log.
+        """
+        self._on_chunk, self._on_drop, self._on_lines, self._label = on_chunk, on_drop, on_lines, label
+        self._rings = self._rings if rings is None else rings
         for name in self._writers:
             self._prepare(name)
 
@@ -190,10 +204,12 @@ class Redirector:
         old = {key: target for key, target in self._targets.items() if key[0] == stream_name}
         for key, target in old.items():
             del self._targets[key]
-            if close:
-                self._retire(target)
-            else:
+            if not close:
                 target.give_up()
+            elif target.pending and self.running:
+                self._retired.add(target)
+            else:
+                target.close()
         self._prepare(stream_name)
         for pipe in self._all():
             if pipe.name == stream_name:
@@ -208,7 +224,7 @@ class Redirector:
 
     def get_stream(self, stream_name: str) -> Writer:
         """The stream that takes `stdout` or `stderr`."""
-        return self._writers[stream_name]
+        return self._writers.get(stream_name)
 
     def close_streams(self) -> None:
         """Close the streams too; they open again with the next chunk or `start`."""
@@ -244,12 +260,6 @@ class Redirector:
         self.drops[name] = before[0] + size, before[1] + lines
         if self._on_drop is not None:
             self._on_drop(name, size, lines, reason)
-
-    def _retire(self, target: Target) -> None:
-        if target.pending and self.running:
-            self._retired.add(target)
-        else:
-            target.close()
 
     def _all(self) -> list[Pipe]:
         return [pipe for pipes in self._pipes.values() for pipe in pipes] + list(self._lingering)

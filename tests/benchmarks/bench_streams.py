@@ -66,7 +66,8 @@ def through_cat(source: Path, target: Path) -> Cost:
 async def through_us(commands: list[list[str]], stream: FileStream) -> Cost:
     """The same through a redirector and a file stream."""
     loop = asyncio.get_running_loop()
-    redirector = Redirector(stream, None, on_chunk=lambda *_: None)
+    redirector = Redirector(stream, None)
+    redirector.report(on_chunk=lambda *_: None)
     before = resource.getrusage(resource.RUSAGE_SELF)
     started = time.perf_counter()
     children = [start(command) for command in commands]

@@ -18,6 +18,7 @@ from circus.arbiter import ThreadedArbiter
 from circus.client import CircusClient
 from circus.exc import AlreadyExist, EndpointError
 from circus.process import RUNNING, Process, devnull
+from circus.stream import Redirector
 from circus.watcher import Watcher
 from tests.helpers import proc
 from tests.helpers.embedding import SLEEPER, constructed, made, until
@@ -136,6 +137,19 @@ class Greeting(Process):
         super().send_signal(signum)
 
 
+class Counting(Redirector):
+    """Notes whose output it carries; made as 0.19 made one."""
+
+    carried: ClassVar[list[int]] = []
+
+    def __init__(self, stdout_redirect: Any, stderr_redirect: Any, buffer: int = 1024, loop: Any = None) -> None:
+        super().__init__(stdout_redirect, stderr_redirect, buffer, loop)
+
+    def add_redirections(self, process: Any) -> None:
+        self.carried.append(process.wid)
+        super().add_redirections(process)
+
+
 class Curious(Watcher):
     """Tells what it is asked, and what it tells others."""
 
@@ -146,6 +160,10 @@ class Curious(Watcher):
     @property
     def _process_class(self) -> type[Process]:
         return Greeting
+
+    @property
+    def _redirector_class(self) -> type[Redirector]:
+        return Counting
 
     async def start(self) -> dict[str, list[int]]:  # type: ignore[override]  # as a program of 0.19 would have it
         self.seen.append("start")
@@ -158,6 +176,7 @@ class Curious(Watcher):
 
 async def test_subclasses_of_watcher_and_process_do_the_work(directory: str) -> None:
     Greeting.made.clear()
+    Counting.carried.clear()
     lines: list[bytes] = []
     watcher = Curious(
         "web",
@@ -179,6 +198,7 @@ async def test_subclasses_of_watcher_and_process_do_the_work(directory: str) -> 
     assert (process.poll(), process.is_alive()) == (-signal.SIGKILL, False)
     await asyncio.wait_for(arbiter.stop(), DEADLINE)
     assert Greeting.made == ["web 1 True", "web 1 True", "signal 15"]
+    assert Counting.carried == [1, 1]
     assert watcher.seen == ["start", "spawn", "start", "reap", "spawn", "kill", "reap", "stop"]
 
 

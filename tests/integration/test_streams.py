@@ -41,6 +41,7 @@ class Worker:
         self.child = subprocess.Popen([sys.executable, "-I", "-S", "-c", code, *arguments], **pipes)
         self.pid, self.wid = self.child.pid, wid
         self.stdout, self.stderr = self.child.stdout, self.child.stderr
+        self.redirected = False
 
     async def ended(self) -> None:
         await until(lambda: self.child.poll() is not None)
@@ -62,7 +63,8 @@ async def redirect() -> AsyncIterator[Callable[..., Redirector]]:
     made: list[Redirector] = []
 
     def make(stdout: Any, stderr: Any = None, **options: Any) -> Redirector:
-        made.append(Redirector(stdout, stderr, **options))
+        made.append(Redirector(stdout, stderr))
+        made[-1].report(**options)
         made[-1].start()
         return made[-1]
 
@@ -212,6 +214,29 @@ async def test_another_stream_takes_over_between_two_lines(redirect: Any) -> Non
     await worker.ended()
     redirector.remove_redirections(worker)
     assert (first.text, second.text) == (b"a\n", b"b!\n")
+
+
+async def test_reading_can_be_stopped_and_started_again_as_in_0_19(redirect: Any) -> None:
+    out = Kept()
+    redirector = redirect(out)
+    worker = Worker(1, "import sys\nfor line in sys.stdin: print(line, end='', flush=True)", stdin=subprocess.PIPE)
+    redirector.add_redirections(worker)
+    assert worker.redirected is True
+    worker.child.stdin.write(b"one\n")
+    worker.child.stdin.flush()
+    await until(lambda: out.text == b"one\n")
+    assert redirector.stop() == 2
+    assert redirector.running is False
+    worker.child.stdin.write(b"two\n")
+    worker.child.stdin.close()
+    await worker.ended()
+    assert out.text == b"one\n"
+    assert redirector.start() == 2
+    await until(lambda: out.text == b"one\ntwo\n")
+    assert redirector.get_stream("stdout") is out
+    assert redirector.get_stream("nothing") is None
+    redirector.remove_redirections(worker)
+    assert worker.redirected is False
 
 
 async def test_a_stream_that_raises_ends_neither_the_loop_nor_the_other_stream(redirect: Any) -> None:

@@ -19,13 +19,13 @@ class Kept(BaseStream):
         del data
 
 
-def test_prefix_says_when_and_who() -> None:
-    assert Kept().prefix({"pid": 3079}, "%Y %H:%M") == b"2026 03:20 [3079] | "
+def test_the_stamp_says_when_and_who() -> None:
+    assert Kept().stamp({"pid": 3079}, "%Y %H:%M") == "2026 03:20 [3079] | "
 
 
-def test_prefix_prefers_the_time_that_the_chunk_brings() -> None:
+def test_the_stamp_prefers_the_time_that_the_chunk_brings() -> None:
     moment = datetime(2001, 2, 3, 4, 5, 6).timestamp()
-    assert Kept().prefix({"pid": 1, "timestamp": moment}, "%Y-%m-%d") == b"2001-02-03 [1] | "
+    assert Kept().stamp({"pid": 1, "timestamp": moment}, "%Y-%m-%d") == "2001-02-03 [1] | "
 
 
 @pytest.mark.parametrize(

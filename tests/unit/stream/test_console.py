@@ -6,7 +6,9 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -54,11 +56,18 @@ def test_fancy_takes_a_time_format(capfdbinary: pytest.CaptureFixture[bytes]) ->
     assert capfdbinary.readouterr().out == b"\x1b[0;37;40m2026 [7] | x\x1b[0m\n"
 
 
-def test_fancy_chooses_a_colour_where_none_is_given(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    FancyStdoutStream()(CHUNK)
+@pytest.mark.parametrize("color", [None, "", "pink"])
+def test_fancy_chooses_a_colour_where_none_is_given(capfdbinary: pytest.CaptureFixture[bytes], color: str) -> None:
+    FancyStdoutStream(color=color)(CHUNK)
     assert re.match(rb"\x1b\[0;3[1-7];40m", capfdbinary.readouterr().out)
 
 
-def test_an_unknown_colour_is_refused_with_those_known() -> None:
-    with pytest.raises(ValueError, match="color = 'pink': expected one of red, green"):
-        FancyStdoutStream(color="pink")
+def test_a_subclass_of_fancy_may_say_where_and_what(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    class Own(FancyStdoutStream):
+        out = sys.__stderr__
+
+        def prefix(self, data: Mapping[str, Any]) -> str:
+            return f"{data['name']} of {data['pid']}: "
+
+    Own()({"data": b"x\n", "pid": 7, "name": "stdout"})
+    assert capfdbinary.readouterr() == (b"", b"stdout of 7: x\x1b[0m\n")

@@ -129,10 +129,11 @@ def _values(kind: str, given: Sequence[str], ask: Ask) -> Iterable[Candidate]:
     if kind == "PID" and given:
         pids = ask("list", name=given[0]).get("pids")
         return [(str(pid), given[0]) for pid in pids] if isinstance(pids, list) else []
-    if kind in {"KEY", "OPTION"} and (given or kind == "OPTION"):
-        reply = ask("options", name=given[0]) if kind == "KEY" else ask("globaloptions")
-        options = reply.get("options")
+    if kind in {"KEY", "OPTION"}:
+        options = (ask("options", name=given[0]) if given else ask("globaloptions")).get("options")
         return [(key, str(value)) for key, value in options.items()] if isinstance(options, Mapping) else []
+    if kind == "VALUE" and given:
+        return _values_of(given[-1])
     if kind == "SIGNAL":
         from signal import Signals
 
@@ -141,6 +142,20 @@ def _values(kind: str, given: Sequence[str], ask: Ask) -> Iterable[Candidate]:
         all_ = [("watcher.", "what happens to watchers"), ("lifecycle.", "everything, with its cause")]
         return all_ + [(f"watcher.{res_name(name)}.", name) for name, _ in _values("NAME", given, ask)]
     return []
+
+
+def _values_of(option: str) -> Iterable[Candidate]:
+    """What an option of a watcher can be, where that is one of a few."""
+    from circus.spec.fields import WATCHER
+    from circus.spec.kinds import SIGNAL
+
+    row = WATCHER.get(option.lower())
+    if row is None:
+        return []
+    if row.kind is SIGNAL:
+        return _values("SIGNAL", (), lambda *_, **__: {})
+    words = ["true", "false"] if row.kind.word == "boolean" else row.kind.word.split(" | ")
+    return [(word, "") for word in words] if len(words) > 1 else []
 
 
 def _fitting(found: Iterable[Candidate], current: str) -> list[Candidate]:

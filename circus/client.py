@@ -217,7 +217,9 @@ def tunnel(endpoint: str, ssh_server: str, ssh_keyfile: str | None = None) -> st
             signal.signal(signal.SIGHUP, before)
     # pyzmq does not always learn that ssh failed; then nobody listens where the tunnel should begin.
     if not _connects(near):
-        raise CallError(f"no tunnel to {endpoint} through {ssh_server}: ssh has failed, `ssh {ssh_server}` may say why")
+        host, _, port = ssh_server.partition(":")
+        by_hand = f"ssh -p {port} {host}" if port else f"ssh {host}"
+        raise CallError(f"no tunnel to {endpoint} through {ssh_server}: ssh has failed, `{by_hand}` may say why")
     return near
 
 

@@ -188,6 +188,8 @@ class StatsStreamer:
                     told = str(error)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
+            except (KeyError, TypeError, AttributeError, ValueError) as error:
+                raise CircusError(f"what answers at {self.endpoint} is no circusd: {error!r}") from error
             told = None
             daemon = next((pid for pid, what in self._circus.items() if what == "circusd"), 0)
             until = self.loop.time() + LOOK_AGAIN_SECONDS

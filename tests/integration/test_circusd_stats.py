@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import shutil
@@ -13,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
+import zmq
 
 from circus import __version__
 from circus.stats import backlog
@@ -169,3 +171,24 @@ def test_a_collector_of_ones_own_publishes_what_it_yields(place: str) -> None:
     with StatsClient(f"ipc://{place}/s") as client:
         streamer.start()
         assert next(iter(client)) == ("ultimate", "42", {"subtopic": 42, "answer": 42})
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"info": None}, {"info": {"pid": "x", "cmdline": "circusd"}}, {"info": {"pid": []}}]
+)
+def test_what_is_no_circusd_is_told(place: str, answer: dict[str, object]) -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    somebody = context.socket(zmq.ROUTER)
+    somebody.bind(f"ipc://{place}/c")
+    program = subprocess.Popen(
+        [script("circusd-stats"), "--endpoint", f"ipc://{place}/c", "--pubsub", f"ipc://{place}/e",
+         "--statspoint", f"ipc://{place}/s"],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert somebody.poll(DEADLINE * 1000)
+    peer, request = somebody.recv_multipart()
+    somebody.send_multipart([peer, json.dumps({"status": "ok", "id": json.loads(request)["id"], **answer}).encode()])
+    _, err = program.communicate(timeout=DEADLINE)
+    context.destroy(linger=0)
+    assert (program.returncode, "Traceback" in err) == (1, False)
+    assert f"circusd-stats: what answers at ipc://{place}/c is no circusd: " in err

@@ -54,6 +54,7 @@ servers:
 	@tools/need.sh fish fish
 	@tools/need.sh /usr/sbin/sshd openssh-server
 	@tools/need.sh ssh openssh-client
+	@tools/need.sh redis-server redis-server
 
 clean:
 	rm -rf $(VENV) $(COMPAT) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -60,9 +60,6 @@ TRUTHY_STRINGS = ("yes", "true", "on", "1")
 FALSY_STRINGS = ("no", "false", "off", "0")
 
 _UNITS = "BKMGTPEZY"
-_WORDS = ("byte", "kilo", "mega", "giga", "tera", "peta", "exa", "zetta", "iotta")
-_BINARY_WORDS = ("byte", "kibi", "mebi", "gibi", "tebi", "pebi", "exbi", "zebi", "yobi")
-_SIZE = re.compile(r"([\d.]+)\s*(\S+)\s*")
 _UPPER = re.compile(r"\$([A-Z]+[A-Z0-9_]*)")
 
 
@@ -208,13 +205,7 @@ def bytes2human(n: int) -> str:
 
 def human2bytes(s: str) -> int:
     """A size from text: `1.5M`, `2 Ki`, `3 giga`, `100 B`."""
-    found = _SIZE.fullmatch(s)
-    if found is not None:
-        unit = "K" if found[2] == "k" else found[2]
-        for names in (tuple(_UNITS), _WORDS, tuple(f"{letter}i" for letter in _UNITS), _BINARY_WORDS):
-            if unit in names:
-                return int(float(found[1]) * (1 << 10 * names.index(unit)))
-    raise ValueError(f"can't interpret {s!r}")
+    return scalars.to_size(s)
 
 
 def replace_gnu_args(data: str, prefix: str | None = "circus", **options: Any) -> str:

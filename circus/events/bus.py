@@ -114,12 +114,14 @@ class Bus:
             return self._encode(_escaped(msgspec.to_builtins(message)))
 
     def event(self, watcher: str, action: str, payload: Mapping[str, Any]) -> None:
-        """Publish an event of circus 0.19; `time` is added where the payload has none."""
+        """Publish an event of circus 0.19, with the name as configured; `time` is added where the payload has none."""
         if self.sink is None:
             return
         topic = topics.watcher_topic(watcher, action)
         if self.sink.wants(topic):
-            body = payload if "time" in payload else {**payload, "time": self._clock.time()}
+            body = dict(payload)
+            body.setdefault("time", self._clock.time())
+            body["watcher"] = watcher
             self.sink.send(topic, self._encoded(body))
 
     def forget(self, watcher: str) -> None:

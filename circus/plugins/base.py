@@ -17,8 +17,9 @@ import zmq
 
 from circus import logger
 from circus.client import CircusClient, cast_message, connect, make_message, prepare
+from circus.plugins.loop import PluginLoop
+from circus.plugins.options import Options
 from circus.runtime.zmq_socket import LoopSocket
-from circus.spec.scalars import to_bool
 from circus.wire.topics import split_action
 
 LINGER_MILLISECONDS = 1000
@@ -27,8 +28,8 @@ LINGER_MILLISECONDS = 1000
 class CircusPlugin:
     """The base of all plugins: override `handle_recv`, and `handle_init` and `handle_stop` where needed.
 
-    `config` holds the options of the plugin's section as text. `loop` is the plugin's own asyncio loop: timers and
-    tasks made in `handle_init` run in it. While it runs, `sub_socket` hears the events and `client` asks; both are raw
+    `config` holds the options of the plugin's section as text. `loop` is the plugin's own asyncio loop, which also takes
+    the calls of tornado's: timers and tasks made in `handle_init` run in it. While it runs, `sub_socket` hears the events and `client` asks; both are raw
     zmq sockets of `context`. After a direct call into `sub_socket` from a timer, call `substream.check()`.
     """
 
@@ -45,13 +46,13 @@ class CircusPlugin:
     ) -> None:
         self.daemon = True
         self.config = config
-        self.active = to_bool(config.get("active", True))
+        self.active = Options(config).flag("active", True)
         self.endpoint = endpoint
         self.pubsub_endpoint = pubsub_endpoint
         self.check_delay = check_delay
         self.ssh_server = ssh_server
         self.running = False
-        self.loop = asyncio.new_event_loop()
+        self.loop = PluginLoop()
         self._asking = threading.RLock()
 
     # What plugins override.

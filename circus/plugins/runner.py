@@ -14,12 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from circus import __version__, logger
+from circus.client import find_endpoint
 from circus.config.resolve import resolve_name
 from circus.exc import CircusError
 from circus.logs import configure_logger
 from circus.plugins.base import CircusPlugin
-from circus.spec.arbiter import DEFAULT_ENDPOINT, DEFAULT_PUBSUB_ENDPOINT
 from circus.spec.plugins import CONFIG_ON_STDIN, PluginSpec, plugin_watcher
+from circus.wire.endpoints import DEFAULT_EVENTS, EVENTS_SOCKET, sibling
 
 
 def get_plugin_cmd(  # noqa: PLR0917 - the signature of circus 0.19
@@ -73,17 +74,22 @@ def run(argv: Sequence[str]) -> int:
     except CircusError as error:
         sys.stderr.write(f"circus-plugin: {error}\n")
         return 1
+    endpoint = args.endpoint or find_endpoint()
+    pubsub = args.pubsub or sibling(endpoint, EVENTS_SOCKET) or DEFAULT_EVENTS
     logger.info("Loading the plugin...")
-    logger.info("Endpoint: %r", args.endpoint)
-    logger.info("Pub/sub: %r", args.pubsub)
+    logger.info("Endpoint: %r", endpoint)
+    logger.info("Pub/sub: %r", pubsub)
     try:
         config = _config(args.config)
         factory: Callable[..., CircusPlugin] = resolve_name(args.plugin)
         if name := getattr(factory, "name", ""):
             configure_logger(logger, args.loglevel, args.logoutput, name=name)
-        plugin = factory(args.endpoint, args.pubsub, args.check_delay, args.ssh, **config)
+        plugin = factory(endpoint, pubsub, args.check_delay, args.ssh, **config)
     except ImportError as error:
         logger.error("The plugin cannot be loaded: %s", error)
+        return 1
+    except CircusError as error:
+        logger.error("The plugin %s cannot be made: %s", args.plugin, error)
         return 1
     except Exception:  # the constructor is other people's code
         logger.exception("The plugin %s cannot be made", args.plugin)
@@ -99,6 +105,9 @@ def run(argv: Sequence[str]) -> int:
         plugin.start()
     except KeyboardInterrupt:
         pass
+    except CircusError as error:
+        logger.error("The plugin failed: %s", error)
+        return 1
     except Exception:
         logger.exception("The plugin failed")
         return 1
@@ -110,8 +119,8 @@ def run(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="circus-plugin", description="Runs a plugin.")
-    parser.add_argument("--endpoint", default=DEFAULT_ENDPOINT, help="the control endpoint of circusd")
-    parser.add_argument("--pubsub", default=DEFAULT_PUBSUB_ENDPOINT, help="the events endpoint of circusd")
+    parser.add_argument("--endpoint", help="the control endpoint of circusd (found as circusctl finds it)")
+    parser.add_argument("--pubsub", help="the events endpoint of circusd (beside the other one)")
     parser.add_argument(
         "--config", help="options of the plugin: KEY:VALUE:::KEY:VALUE, a JSON object, or - for JSON on standard input"
     )

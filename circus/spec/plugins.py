@@ -25,6 +25,7 @@ WATCHER_OPTIONS = (
     "priority", "autostart", "respawn", "working_dir", "uid", "gid", "copy_env", "copy_path", "virtualenv",
     "virtualenv_py_ver", "warmup_delay", "graceful_timeout", "stop_children", "kill_scope", "max_retry", "backoff",
     "backoff_max", "backoff_jitter", "stable_after", "max_age", "max_age_variance", "use_sockets",
+    "close_child_stdout", "close_child_stderr",
 )  # fmt: skip
 
 _NO_PLATFORM = Platform(signals={}, rlimits=frozenset())  # none of these options names a signal
@@ -32,11 +33,14 @@ _NO_PLATFORM = Platform(signals={}, rlimits=frozenset())  # none of these option
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PluginSpec:
-    """`name` is the whole section title (`plugin:flapping`), `use` the dotted class."""
+    """`name` is the whole section title (`plugin:flapping`), `use` the dotted class.
+
+    `options` are texts in a configuration file, and whatever JSON can carry in a program.
+    """
 
     name: str
     use: str
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def active(self) -> bool:
@@ -59,15 +63,18 @@ def plugin_watcher(
     logoutput: str | None = None,
     ssh: str | None = None,
 ) -> WatcherSpec:
-    """The watcher of a plugin, with the defaults of circus 0.19: its output is thrown away unless `debug`.
+    """The watcher of a plugin, with the defaults of circus 0.19: what it prints is thrown away unless `debug`.
 
-    `python` is the interpreter, by default the one that runs.
+    Standard error, where it logs unless `logoutput` says otherwise, is circusd's: 0.19 threw that away too, and nobody
+    learned why a plugin did not work. `python` is the interpreter, by default the one that runs.
     """
     given = _watcher_options(plugin.options)
     # The plugin finds its class, and circus, where circusd does; without the environment there is nothing to put it in.
     copy_env = given.setdefault("copy_env", True)
     given["copy_path"] = bool(copy_env) and given.get("copy_path", True)
     given.setdefault("priority", 1)
+    given.setdefault("close_child_stdout", not debug)
+    given.setdefault("close_child_stderr", False)
     if not plugin.active:
         given |= {"autostart": False, "respawn": False}
     start = ("-m", "circus.plugins")
@@ -86,29 +93,27 @@ def plugin_watcher(
         # One word per option, because a value that begins with a dash would be taken for another option.
         args=(*start, *(f"{option}={value}" for option, value in command.items() if value), plugin.use),
         singleton=True,
-        close_child_stdout=not debug,
-        close_child_stderr=not debug,
         stdout_stream=StreamSpec(cls="StdoutStream") if debug else None,
         stderr_stream=StreamSpec(cls="StdoutStream") if debug else None,
         options={name: value for name, value in plugin.options.items() if name not in given},
         role="plugin",
         origin="ini",
-        stdin_data=json.dumps(dict(plugin.options)).encode(),
+        stdin_data=json.dumps({**plugin.options, "name": plugin.name}).encode(),
         **given,
     )
 
 
-def _watcher_options(options: Mapping[str, str]) -> dict[str, Any]:
+def _watcher_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the options that are the watcher's; what does not parse is a plugin's option of the same name."""
     from circus.spec.fields import WATCHER  # only daemons with plugins need the table
 
     given: dict[str, Any] = {}
     for name in WATCHER_OPTIONS:
-        text = options.get(name)
-        if text is None:
+        value = options.get(name)
+        if value is None:
             continue
         try:
-            given[name] = WATCHER[name].kind.parse(text, _NO_PLATFORM)
+            given[name] = WATCHER[name].kind.parse(str(value), _NO_PLATFORM)
         except ValueError:
             continue
     return given

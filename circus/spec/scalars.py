@@ -13,6 +13,15 @@ from dataclasses import dataclass
 
 _TRUE = frozenset({"yes", "true", "on", "1"})
 _FALSE = frozenset({"no", "false", "off", "0"})
+_SIZE = re.compile(r"([\d.]+)\s*(\S+)\s*")
+_LETTERS = "BKMGTPEZY"
+# The spellings of circus 0.19, mistakes included.
+_UNITS = (
+    tuple(_LETTERS),
+    ("byte", "kilo", "mega", "giga", "tera", "peta", "exa", "zetta", "iotta"),
+    tuple(f"{letter}i" for letter in _LETTERS),
+    ("byte", "kibi", "mebi", "gibi", "tebi", "pebi", "exbi", "zebi", "yobi"),
+)
 _REALTIME = re.compile(r"(SIGRTMIN|SIGRTMAX)([+-])(\d{1,3})")
 
 
@@ -85,3 +94,14 @@ def to_limit(text: str) -> int | None:
     if not 0 <= limit < 2**63:
         raise ValueError(f"{text!r} is not a limit")
     return limit
+
+
+def to_size(text: str) -> int:
+    """Read a size in bytes, which needs a unit: `1.5M`, `2 Ki`, `3 giga`, `100 B`."""
+    found = _SIZE.fullmatch(text)
+    if found is not None:
+        unit = "K" if found[2] == "k" else found[2]
+        for names in _UNITS:
+            if unit in names:
+                return int(float(found[1]) * (1 << 10 * names.index(unit)))
+    raise ValueError(f"can't interpret {text!r}")

@@ -304,7 +304,8 @@ class Player:
             pid = message.body.get("process_pid")
             if action == "spawn" or (pid is not None and pid not in self.recording.pids):
                 self._meet(pid, watcher)
-            found.append((watcher, action, message.body))
+            # The name as configured is ours alone in every body: one decision, not one difference for each event.
+            found.append((watcher, action, {key: value for key, value in message.body.items() if key != "watcher"}))
         return found
 
     def _log(self) -> str:

@@ -110,7 +110,7 @@ def test_a_plugin_gets_its_options_and_the_check_delay_unharmed(stand: Stand) ->
     options = {"url": "redis://:p w@h:1/0:::x:'\"$HOME", "empty": "", "ünicode": "☃ \\ \n%"}
     stand.plugin("Reporter", options)
     told = stand.report("ticking")
-    assert (told["config"], told["check_delay"]) == (options, 2.5)
+    assert (told["config"], told["check_delay"]) == (options | {"name": "plugin:test"}, 2.5)
 
 
 def test_a_plugin_hears_the_events_of_watchers_whatever_their_names(stand: Stand) -> None:

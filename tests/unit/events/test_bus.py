@@ -70,14 +70,14 @@ def test_the_counters_are_the_folded_history():
     assert bus.tally("web").restarts["crash"] == 0
 
 
-def test_an_event_of_0_19_gets_its_time_unless_it_has_one():
+def test_an_event_of_0_19_gets_its_time_unless_it_has_one_and_the_name_as_configured():
     bus = Bus(Clock())
     bus.sink = Collected(b"watcher.")
-    bus.event("web", "start", {})
+    bus.event("My Web", "start", {})
     bus.event("web", "spawn", {"process_pid": 7, "time": 3.0})
     assert [(topic, msgspec.json.decode(body)) for topic, body in bus.sink.messages] == [
-        (b"watcher.web.start", {"time": 1_795_000_000.5}),
-        (b"watcher.web.spawn", {"process_pid": 7, "time": 3.0}),
+        (b"watcher.my_web.start", {"time": 1_795_000_000.5, "watcher": "My Web"}),
+        (b"watcher.web.spawn", {"process_pid": 7, "time": 3.0, "watcher": "web"}),
     ]
 
 

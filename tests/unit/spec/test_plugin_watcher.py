@@ -9,7 +9,7 @@ from circus.spec.plugins import PluginSpec, plugin_watcher
 from circus.spec.watcher import WatcherSpec
 
 
-def watcher(options: dict[str, str] | None = None, python: str = "/usr/bin/python3", **settings: Any) -> WatcherSpec:
+def watcher(options: dict[str, Any] | None = None, python: str = "/usr/bin/python3", **settings: Any) -> WatcherSpec:
     plugin = PluginSpec(name="plugin:flapping", use="circus.plugins.flapping.Flapping", options=options or {})
     return plugin_watcher(
         plugin,
@@ -33,7 +33,7 @@ def test_the_command_names_the_channels_and_the_class() -> None:
 def test_the_options_go_over_standard_input_whatever_they_hold() -> None:
     options = {"url": "redis://:p w@h:1/0:::x:'\"", "empty": "", "ünicode": "☃\n"}
     made = watcher(options)
-    assert json.loads(made.stdin_data or b"") == options
+    assert json.loads(made.stdin_data or b"") == options | {"name": "plugin:flapping"}
     assert not any("redis" in word for word in made.args or ())
 
 
@@ -41,7 +41,7 @@ def test_the_defaults_of_circus_0_19() -> None:
     made = watcher()
     assert (made.name, made.role, made.singleton, made.priority) == ("plugin:flapping", "plugin", True, 1)
     assert (made.copy_env, made.copy_path) == (True, True)
-    assert (made.close_child_stdout, made.close_child_stderr, made.stdout_stream) == (True, True, None)
+    assert (made.close_child_stdout, made.close_child_stderr, made.stdout_stream) == (True, False, None)
     assert (made.autostart, made.respawn) == (True, True)
 
 
@@ -58,7 +58,13 @@ def test_options_of_the_watcher_are_typed_and_the_plugin_has_them_too() -> None:
     made = watcher(options)
     assert (made.priority, made.graceful_timeout, made.uid) == (7, 1.5, "www")
     assert (made.copy_env, made.copy_path) == (False, False)
-    assert json.loads(made.stdin_data or b"") == options
+    assert json.loads(made.stdin_data or b"") == options | {"name": "plugin:flapping"}
+
+
+def test_options_of_a_program_may_have_their_own_types() -> None:
+    made = watcher({"priority": 7, "active": False, "close_child_stdout": False, "limits": [1, None]})
+    assert (made.priority, made.autostart, made.close_child_stdout) == (7, False, False)
+    assert json.loads(made.stdin_data or b"")["limits"] == [1, None]
 
 
 def test_an_option_of_the_plugin_that_only_shares_its_name_is_left_to_the_plugin() -> None:

@@ -6,12 +6,13 @@ made is given back through `release`, which drains its pipes before they are clo
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from circus.events.bus import Bus
-from circus.exc import SocketError, SpawnError
+from circus.exc import CircusError, SocketError, SpawnError
 from circus.process import Launch, Process
 from circus.runtime.argv import CommandBuilder
 from circus.runtime.child_setup import resolve_identity, resolve_limits
@@ -20,6 +21,8 @@ from circus.sockets import CircusSocket, CircusSockets
 from circus.spec.watcher import WatcherSpec
 from circus.stream.outputs import Outputs, Streams, make_streams
 from circus.wire.events import Cause
+
+logger = logging.getLogger("circus")
 
 # What the environment of a process is made of.
 _ENVIRONMENT = ("env", "copy_env", "copy_path", "virtualenv", "virtualenv_py_ver")
@@ -147,6 +150,11 @@ class Launcher:
             raise SpawnError("socket", str(error), error.os_errno) from error
         except OSError as error:
             raise SpawnError("fork", str(error), error.errno) from error
+        except CircusError:
+            raise
+        except Exception as error:  # of a process class of somebody's own; the daemon goes on
+            logger.exception("a process of '%s' cannot be made", self.spec.name)
+            raise SpawnError("exec", f"{self.process_class.__name__}: {error}") from error
         finally:
             for clone in clones:
                 clone.close()

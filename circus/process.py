@@ -49,6 +49,7 @@ class _Seat(NamedTuple):
     inherit: Sequence[int]
     stdin: int | None
     given: Mapping[str, Any]
+    made: list[int]
 
 
 _SEAT: ContextVar[_Seat | None] = ContextVar("seat of the process that is being made", default=None)
@@ -155,11 +156,18 @@ class Process:
         """
         given = {option: getattr(spec, option) for option in _SPECIFIED}
         given |= {"env": command.env, "pipe_stdout": launch.pipe_stdout, "pipe_stderr": launch.pipe_stderr}
-        token = _SEAT.set(_Seat(generation, command, launch, reaper, inherit, stdin, given))
+        made: list[int] = []
+        token = _SEAT.set(_Seat(generation, command, launch, reaper, inherit, stdin, given, made))
         try:
             process = cls(spec.name, wid, use_fds=spec.use_sockets, watcher=watcher, **given)
             if not process.pid:
                 process.spawn()
+        except BaseException:
+            # Started, and then a constructor of somebody's own failed: nobody would know of it.
+            for pid in made:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+            raise
         finally:
             _SEAT.reset(token)
         return process
@@ -173,11 +181,7 @@ class Process:
     # -- its start ------------------------------------------------------------------------------------------------
 
     def spawn(self) -> None:
-        """Start it; a second time, which only a process of no watcher can be, it is another one.
-
-        Raises:
-            SpawnError: nothing was started.
-        """
+        """Start it (again, for a process of no watcher); SpawnError when nothing was started."""
         seat = _SEAT.get()
         own_words = type(self).format_args is not Process.format_args
         if seat is None or own_words or self._differs(seat.given):
@@ -198,6 +202,7 @@ class Process:
         self.stdout, self.stderr = ends.get("stdout"), ends.get("stderr")
         if seat is not None:
             self.generation, self._reaper = seat.generation, seat.reaper
+            seat.made.append(self.pid)
 
     def format_args(self, sockets_fds: Mapping[str, int] | None = None) -> list[str]:
         """The words to execute; with `shell` its text, and the arguments of that. A subclass may say others."""
@@ -267,10 +272,10 @@ class Process:
     def poll(self) -> int | None:
         """The code that it ended with, minus the signal that ended it; None while it lives."""
         if not self._over and self.pid:
-            code = self._peek() if self._reaper is not None else self._collect()
-            if code is not None and self._reaper is None:
+            if self._reaper is not None:
+                return self._peek()
+            if (code := self._collect()) is not None:
                 self.ended(code)
-            return code
         return self._code
 
     returncode = poll

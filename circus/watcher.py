@@ -139,6 +139,11 @@ class Watcher(Operations):
         return Redirector
 
     @property
+    def stream_redirector(self) -> Redirector | None:
+        """What carries the output of its processes now; None when none is captured, or nothing runs."""
+        return self._launcher.outputs.redirector if self.attached else None
+
+    @property
     def env(self) -> dict[str, str]:
         """The environment of the processes to come; a hook may change it."""
         return self._launcher.env if self.attached else dict(self.spec.env or {})

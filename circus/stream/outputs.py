@@ -90,7 +90,12 @@ class Outputs:
         self._opened = False
         self._redirector: Redirector | None = None
         self.redirector_class: type[Redirector] = Redirector
-        """What carries the output."""
+        """What carries the output; a subclass may be said before anything is opened."""
+
+    @property
+    def redirector(self) -> Redirector | None:
+        """What carries the output now; None when nothing is captured, or nothing runs."""
+        return self._redirector
 
     def open(self) -> None:
         """Be ready for output; again takes up all files anew, after somebody moved them away."""

@@ -18,7 +18,7 @@ from circus.arbiter import ThreadedArbiter
 from circus.client import CircusClient
 from circus.exc import AlreadyExist, EndpointError
 from circus.process import RUNNING, Process, devnull
-from circus.stream import Redirector
+from circus.stream.redirector import Redirector
 from circus.watcher import Watcher
 from tests.helpers import proc
 from tests.helpers.embedding import SLEEPER, constructed, made, until
@@ -190,6 +190,7 @@ async def test_subclasses_of_watcher_and_process_do_the_work(directory: str) -> 
     (process,) = watcher.processes.values()
     assert type(process) is Greeting
     assert process.watcher is watcher
+    assert isinstance(watcher.stream_redirector, Counting)
     assert (process.is_alive(), process.status, process.wid) == (True, RUNNING, 1)
     await until(lambda: lines)
     assert lines == [b"hello\n"]
@@ -200,6 +201,28 @@ async def test_subclasses_of_watcher_and_process_do_the_work(directory: str) -> 
     assert Greeting.made == ["web 1 True", "web 1 True", "signal 15"]
     assert Counting.carried == [1, 1]
     assert watcher.seen == ["start", "spawn", "start", "reap", "spawn", "kill", "reap", "stop"]
+
+
+class Broken(Process):
+    """Starts, and then fails."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        raise KeyError("on purpose")
+
+
+async def test_a_process_class_that_fails_leaves_nothing_behind(directory: str) -> None:
+    class Unlucky(Watcher):
+        @property
+        def _process_class(self) -> type[Process]:
+            return Broken
+
+    watcher = Unlucky("web", "sleep 1000", max_retry=1)
+    arbiter = constructed(directory, watcher, Watcher("other", "sleep 1000"))
+    await asyncio.wait_for(arbiter.start(), DEADLINE)
+    assert arbiter.statuses() == {"web": "stopped", "other": "active"}
+    assert len(proc.own_children()) == 1
+    await asyncio.wait_for(arbiter.stop(), DEADLINE)
 
 
 # -- in a thread

@@ -25,6 +25,7 @@ from circus.driver import Driver, Services, cause_of
 from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT
 from circus.exc import CircusError, Mistake, Overtaken
+from circus.findings import Findings
 from circus.fleet import Fleet
 from circus.gate import Gate, sockets_used
 from circus.population import make_room, watcher_specs
@@ -33,6 +34,7 @@ from circus.publisher import EventPublisher
 from circus.reach import Reach
 from circus.runtime.clock import SystemClock
 from circus.runtime.loop import SpawnQueue
+from circus.runtime.oom import Witness
 from circus.runtime.reaper import Reaper
 from circus.sockets import CircusSocket, CircusSockets
 from circus.spec.arbiter import ArbiterSpec
@@ -107,6 +109,7 @@ class Assembly:
         )
         self._reaper = Reaper(loop, own_strangers=self._main)
         self._reach = Reach(loop, self._reaper, self.bus.boot)
+        self._witness = Witness()
         self._gate = Gate(loop)
         self._publisher = EventPublisher(self._channels["pubsub_endpoint"], self._channels.context, loop=loop)
         self.bus.sink = self._publisher
@@ -139,6 +142,7 @@ class Assembly:
             bus=self.bus,
             reaper=self._reaper,
             reach=self._reach,
+            findings=Findings(self._reach, self._sampler, self._witness),
             spawns=SpawnQueue(loop),
             sampler=self._sampler,
             sockets=self.sockets,
@@ -236,7 +240,7 @@ class Assembly:
             self._discovery.stop()
         self.fleet.clear()
         self.sockets.close_all()
-        for name in ("_stats", "_publisher", "_reach", "_reaper", "_channels"):
+        for name in ("_stats", "_publisher", "_reach", "_witness", "_reaper", "_channels"):
             if hasattr(self, name):
                 getattr(self, name).close()
                 delattr(self, name)
@@ -244,6 +248,7 @@ class Assembly:
     def _sweep_again(self) -> None:
         if self.check_delay > 0:
             self._reaper.sweep()
+            self._witness.refresh()
             self._sweep = self._loop.call_later(self.check_delay, self._sweep_again)
 
     def _spawn_task(self, work: Any) -> asyncio.Task[Any]:

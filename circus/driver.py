@@ -23,6 +23,7 @@ from circus.core.origin import Origin
 from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT
 from circus.exc import CircusError, HookError, IllegalTransition, Overtaken, SpawnError
+from circus.findings import Findings
 from circus.hooks import HookResult, HookRunner
 from circus.launcher import Launcher
 from circus.ports import ArbiterLike, Clock, WatcherLike
@@ -50,6 +51,7 @@ class Services:
     bus: Bus
     reaper: Reaper
     reach: Reach
+    findings: Findings
     spawns: SpawnQueue
     sampler: Sampler
     sockets: CircusSockets
@@ -186,8 +188,8 @@ class Driver:
         process = self._by_pid.get(pid)
         if process is not None:  # or it was given up as lost
             process.ended(status.code)
-            leftovers = self._services.reach.leftovers(process, self.spec.scope)
-            self.tell(told.Reaped(process.wid, process.generation, status, leftovers))
+            scope, tail = self.spec.scope, self._launcher.tail
+            self.tell(self._services.findings.at_the_end(process, status, scope, tail))
 
     def _do_forget(self, effect: do.Forget) -> None:
         if process := self._let_go(effect.wid, effect.pid):

@@ -179,7 +179,7 @@ class Launcher:
         else:
             process.close_output_channels()
 
-    def tail(self, wid: int, stream_name: str, count: int, *, pid: int | None = None) -> list[str]:
+    def tail(self, wid: int, stream_name: str, count: int, pid: int | None = None) -> list[str]:
         """The last lines of stdout or stderr of a slot; of one process if `pid`, then with all that it has written."""
         return self.outputs.tail(wid, stream_name, count, pid=pid)
 

@@ -18,6 +18,7 @@ from circus.core import stimuli as told
 from circus.core.origin import Origin
 from circus.driver import Services, current_origin
 from circus.events.cause import WAITS
+from circus.events.story import why
 from circus.exc import CircusError, HookError, Overtaken
 from circus.process import Process
 from circus.spec.diff import watcher_changes
@@ -26,6 +27,7 @@ from circus.spec.typed import updated
 from circus.spec.watcher import WatcherSpec
 from circus.wire.changes import told_changes
 from circus.wire.logs import TailAnswer
+from circus.wire.snapshot import WhyAnswer
 
 logger = logging.getLogger("circus")
 
@@ -271,6 +273,10 @@ class Operations(Changing):
             logger.debug("'%s' has no process %s", self.name, pid)
             return
         self.tell(told.SignalAsked(current_origin(), process.wid, signum))
+
+    def why(self, wid: int | None = None) -> WhyAnswer:
+        """Why it is in its state, and how its last process ended (of one slot, or of all)."""
+        return why(self._services.bus, self.name, self.lifecycle.public_state, wid)
 
     def tail(
         self,

@@ -71,6 +71,10 @@ class WatcherLike(Protocol):
         self, pid: int | None = None, signum: int | None = None, graceful_timeout: float | None = None
     ) -> Awaitable[None]: ...
     def send_signal(self, pid: int, signum: int) -> None: ...
+    def why(self, wid: int | None = None) -> Any:
+        """Why it is in its state and how its last process ended, as a `wire.snapshot.WhyAnswer`."""
+        ...
+
     def tail(
         self,
         wid: int | None,

@@ -43,6 +43,7 @@ MODULES = {
     "stop": "stop",
     "tail": "tail",
     "telemetry": "telemetry",
+    "why": "why",
 }
 
 __all__ = ["KNOWN_COMMANDS", "MODULES", "Command", "get_command", "get_commands"]

@@ -73,8 +73,16 @@ def record_line(record: Mapping[str, Any]) -> str:
         who += f":{record['wid']}"
     if record.get("pid") is not None:
         who += f"[{record['pid']}]"
-    details = [f"{key}={_detail(value)}" for key, value in record["data"].items() if value not in (None, "", [], {})]
+    details = [
+        f"{key}={_detail(value)}"
+        for key, value in record["data"].items()
+        if value not in (None, "", [], {}) and key not in _LONG
+    ]
     return " ".join([when, f"#{record['seq']}", who, record["record"], *details, f"({_cause(record['cause'])})"])
+
+
+_LONG = frozenset({"tail", "sample"})
+"""What has no place in a line; `why` tells it."""
 
 
 def _detail(value: Any) -> str:

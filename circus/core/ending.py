@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from circus.core import effects as do
 from circus.core import stimuli as told
-from circus.core.exit_status import LOST, ExitStatus, Leftover, classify
+from circus.core.exit_status import LOST, ExitStatus, classify
 from circus.core.origin import Origin
 from circus.core.process_fsm import ProcessEvent, ProcessState
 from circus.core.roster import Asked, Roster
@@ -28,6 +28,10 @@ REAP_SECONDS = 30.0
 
 # What `process_status` was in circus 0.19: a process found dead did not exist any more, one that we ended had none.
 _UNEXISTING: Final = 2
+
+
+NOTHING_KNOWN: Final = {"leftovers": None, "tail": None, "sample": None, "evidence": None}
+"""The keys of an end about which nothing could be found out."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -207,20 +211,22 @@ class Ending(Roster, ABC):
 
     # -- end ------------------------------------------------------------------------------------------------------
 
-    def reaped(self, slot: Slot, status: ExitStatus, leftovers: tuple[Leftover, ...] | None = None) -> None:
-        """The process is gone and its status known; `leftovers` belonged to it and live on."""
+    def reaped(self, slot: Slot, found: told.Reaped) -> None:
+        """The process is gone and its status known."""
+        leftovers = found.leftovers
         self._step(slot, ProcessEvent.REAPED)
         if slot.asked is None:
             slot.scope = self.spec.scope
         if slot.scope != "main" and leftovers is not None:
             # They end too before the slot is free, so nothing is left over.
             slot.left, leftovers = leftovers, ()
-        self._ended(slot, status, "process.exited", {"leftovers": leftovers})
+        extra = {"leftovers": leftovers, "tail": found.tail, "sample": found.sample, "evidence": found.evidence}
+        self._ended(slot, found.status, "process.exited", extra)
 
     def vanished(self, slot: Slot, why: str, event: ProcessEvent = ProcessEvent.VANISHED) -> None:
         """The process is gone, or beyond reach, and nobody knows how."""
         self._step(slot, event)
-        self._ended(slot, LOST, "process.lost", {"leftovers": None, "why": why})
+        self._ended(slot, LOST, "process.lost", NOTHING_KNOWN | {"why": why})
 
     def reap_over(self, slot: Slot) -> None:
         """SIGKILL did not end it, or what belonged to it, in a long time."""
@@ -236,7 +242,8 @@ class Ending(Roster, ABC):
         for name in ("grace", "reap", "max_age"):
             self.disarm(name, slot.wid)
         self._forget_orders(slot)
-        verdict = classify(status, asked=slot.asked, escalated=slot.escalated, commanded=slot.commanded)
+        verdict = classify(status, asked=slot.asked, escalated=slot.escalated, commanded=slot.commanded,
+                           evidence=extra["evidence"])  # fmt: skip
         slot.lived = self.now - slot.spawned_at
         if slot.asked is not None:
             assert slot.origin is not None
@@ -252,8 +259,7 @@ class Ending(Roster, ABC):
                   expected=verdict.expected, lifetime_seconds=slot.lived,
                   stop_seconds=self.now - slot.stop_began if slot.asked else None,
                   cpu_user_seconds=status.cpu_user_seconds, cpu_system_seconds=status.cpu_system_seconds,
-                  max_resident_bytes=status.max_resident_bytes, tail=None, evidence=None,
-                  **extra)  # fmt: skip
+                  max_resident_bytes=status.max_resident_bytes, **extra)  # fmt: skip
         slot.origin, slot.exit_code = follow, status.code
         slot.vacated = slot.asked is not None and slot.respawn_as is None
         slot.step = 0

@@ -64,23 +64,32 @@ class Verdict:
 
 
 def classify(
-    status: ExitStatus, *, asked: str | None, escalated: bool, commanded: frozenset[int] | set[int]
+    status: ExitStatus,
+    *,
+    asked: str | None,
+    escalated: bool,
+    commanded: frozenset[int] | set[int],
+    evidence: str | None = None,
 ) -> Verdict:
     """Judge an exit.
 
     `asked` is why we ended it (`stopped`, `max_age`, …) or None; `escalated` says that the grace ran out and SIGKILL
-    was sent; `commanded` are the signals that an operator sent through us without asking for the end.
+    was sent; `commanded` are the signals that an operator sent through us without asking for the end; `evidence` proves
+    that the kernel killed it because memory ran out.
     """
     if status.exit_code is None and status.signum is None:
         return Verdict("lost", "external", "lost", False)
     if asked is not None:
-        if escalated:
+        # Whoever ends in the last moment before SIGKILL reaches him has not needed it.
+        if escalated and status.exit_code is None:
             return Verdict("stop_timeout", "supervisor", "stop_timeout", True)
         return Verdict(asked, "supervisor", "success", True)
     if status.exit_code is not None:
         if status.exit_code == 0:
             return Verdict("completed", "process", "success", True)
         return Verdict("exit_error", "process", "error", False)
+    if evidence is not None:
+        return Verdict("oom", "external", "oom", False)
     if status.signum in commanded:
         return Verdict("killed", "supervisor", "success", True)
     if status.signal in CRASH_SIGNALS:

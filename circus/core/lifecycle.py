@@ -205,7 +205,7 @@ class Lifecycle(Queueing):
         op = self.current
         if op is not None and slot.asked is not None and slot.generation <= op.after_generation:
             op.stopped.append(slot.pid)
-        self.crew.reaped(slot, stimulus.status, stimulus.leftovers)
+        self.crew.reaped(slot, stimulus)
         self._blame(slot)
 
     def _vanished(self, stimulus: told.Vanished) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from circus.core import effects as do
 from circus.core import stimuli as told
+from circus.core.ending import NOTHING_KNOWN
 from circus.core.origin import Origin
 from circus.core.passage import Passage
 from circus.core.reloading import Reloading
@@ -187,7 +188,7 @@ class Queueing(Passage):
                 crew.tell("process.lost", origin, slot, reason="lost", initiator="external", outcome="lost",
                           exit_code=None, signal=None, core=False, expected=False,
                           lifetime_seconds=crew.now - slot.spawned_at, stop_seconds=None, cpu_user_seconds=None,
-                          cpu_system_seconds=None, max_resident_bytes=None, leftovers=None, tail=None, evidence=None,
+                          cpu_system_seconds=None, max_resident_bytes=None, **NOTHING_KNOWN,
                           why="it was left to run without its watcher")  # fmt: skip
                 crew.effects.append(do.Abandon(slot.wid, slot.pid))
             crew.drop(slot)

@@ -151,12 +151,19 @@ class HookAnswered(msgspec.Struct, frozen=True, gc=False):
 
 
 class Reaped(msgspec.Struct, frozen=True, gc=False):
-    """The process ended and its status was collected. `leftovers` is None where nobody can know them."""
+    """The process ended and its status was collected.
+
+    `leftovers` lived on, None where nobody can know; `evidence` proves that memory ran out; `tail` are its last lines by
+    output, `sample` is how it was measured last.
+    """
 
     wid: int
     generation: int
     status: ExitStatus
     leftovers: tuple[Leftover, ...] | None = None
+    evidence: str | None = None
+    tail: Mapping[str, list[str]] | None = None
+    sample: Mapping[str, Any] | None = None
 
 
 class Swept(msgspec.Struct, frozen=True, gc=False):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from _blake2 import blake2b  # hashlib would bring OpenSSL in: 4 MB for one small hash
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -18,6 +18,8 @@ from circus.events.journal import Journal
 from circus.ports import Clock, Sink
 from circus.wire import events as wire
 from circus.wire import topics
+
+_ENDS: Final = ("process.exited", "process.lost")
 
 
 class Bus:
@@ -99,7 +101,10 @@ class Bus:
         body = self._encoded(made)
         self.journal.append(made, body)
         if watcher is not None:
-            self.tally(watcher).fold(made)
+            tally = self.tally(watcher)
+            tally.fold(made)
+            if name in _ENDS:
+                tally.ends[wid or 0] = body
         if self.sink is not None:
             topic = topics.lifecycle_topic(watcher, name)
             if self.sink.wants(topic):

@@ -64,6 +64,8 @@ class WatcherTally:
         )
         self.last_exit: LastExit | None = None
         self.last_exits: dict[int, LastExit] = {}
+        self.ends: dict[int, bytes] = {}
+        """The encoded record of the last end in each slot, also when the journal has forgotten it."""
         self.reload_started: float | None = None
 
     def chunk(self, stream: str, size: int, lines: int) -> None:

@@ -40,6 +40,11 @@ class Journal:
         self._records.append((record.watcher, record.record, body))
         self._next += 1
 
+    def find(self, seq: int) -> bytes | None:
+        """The record of that seq; None when it is not kept (any more)."""
+        index = seq - self.first
+        return self._records[index][2] if 0 <= index < len(self._records) else None
+
     def replay(
         self, since: int = 0, limit: int | None = None, watcher: str | None = None, record: str | None = None
     ) -> tuple[list[bytes], int, int]:

@@ -151,6 +151,12 @@ class Sampler:
         watched = self._watched.get(watcher)
         return list(watched.members.values()) if watched is not None else []
 
+    def last(self, watcher: str, wid: int) -> ProcessSample | None:
+        """The last sample of a slot's process; None when it was never read."""
+        watched = self._watched.get(watcher)
+        member = watched.members.get(wid) if watched is not None else None
+        return member.sample if member is not None and member.sample.state is not None else None
+
     def __contains__(self, place: tuple[str, int]) -> bool:
         """Whether a process is known, by watcher and wid."""
         watched = self._watched.get(place[0])

@@ -172,6 +172,26 @@ class Telemetry(msgspec.Struct, kw_only=True):
     watchers: list[WatcherSnapshot]
 
 
+class EndStory(msgspec.Struct, frozen=True, kw_only=True):
+    """How a process ended: the record of it, what led there and what followed, each oldest first."""
+
+    wid: int
+    record: msgspec.Raw
+    because: list[msgspec.Raw]
+    after: list[msgspec.Raw]
+
+
+class WhyAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What the command `why` answers; `end` is None while no process has ended."""
+
+    status: str = "ok"
+    boot: str
+    watcher: str
+    state: str
+    state_because: list[msgspec.Raw]
+    end: EndStory | None
+
+
 class EventsAnswer(msgspec.Struct, kw_only=True):
     """The answer of `events`: records oldest first. `first` is the oldest seq kept, `next` the one to ask for next."""
 

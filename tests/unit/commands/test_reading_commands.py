@@ -227,11 +227,11 @@ def test_a_record_is_printed_on_one_line():
         "wid": 3,
         "pid": 42,
         "cause": {"kind": "record", "seq": 9},
-        "data": {"outcome": "error", "exit_code": 3, "signal": None, "tail": "last words\n", "core": False},
+        "data": {"outcome": "error", "exit_code": 3, "signal": None, "why": "last words\n", "core": False},
     }
     line = printed("events", records=[record])
     assert line.endswith(
-        '#12 web:3[42] process.exited outcome=error exit_code=3 tail="last words\\n" core=no (because of #9)'
+        '#12 web:3[42] process.exited outcome=error exit_code=3 why="last words\\n" core=no (because of #9)'
     )
 
 

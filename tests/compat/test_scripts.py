@@ -55,7 +55,13 @@ class Played(NamedTuple):
 def play(name: str, directory: pathlib.Path, kind: type[Daemon]) -> Recording | BaseException:
     script = scripts.load(name)
     env = {"PYTHONPATH": str(directory), **script.environment}
-    daemon = kind(scripts.with_marker(script.ini), directory, env=env, options={"check_delay": 0.2, **script.options})
+    daemon = kind(
+        scripts.with_marker(script.ini),
+        directory,
+        env=env,
+        options={"check_delay": 0.2, **script.options},
+        module=script.module,
+    )
     try:
         recording: Recording | BaseException = Player(script, daemon).play()
     except Exception as error:  # told by the test of this script

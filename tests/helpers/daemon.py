@@ -36,7 +36,8 @@ class Daemon:
     (None among the options leaves one to circusd).
 
     `endpoint`, `pubsub_endpoint` and `stats_endpoint` are where to reach it; `ini` and `log` are files. `through` are
-    words in front of circusd: a program that changes something and then executes it.
+    words in front of circusd: a program that changes something and then executes it. `module` is what somebody else
+    wrote and what circusd and circusctl import before they begin.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Daemon:
         arguments: Sequence[str] = (),
         options: Mapping[str, object] | None = None,
         through: Sequence[str] = (),
+        module: str | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         # A path below tmp_path can be longer than the 107 bytes that a unix socket may have.
@@ -74,11 +76,21 @@ class Daemon:
                 self._env.pop(name, None)
             else:
                 self._env[name] = value
-        self._command = [*through, script("circusd"), *arguments, str(self.ini)]
+        self._module = module
+        self._command = [*through, *self._program("circusd"), *arguments, str(self.ini)]
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(io_threads=1)
         self._caller: Caller | None = None
         self._recorders: list[Recorder] = []
         self.process: subprocess.Popen[bytes] | None = None
+
+    def _program(self, name: str) -> list[str]:
+        """The words that run circusd or circusctl."""
+        if self._module is None:
+            return [self._script(name)]
+        return [self._script("python"), "-c", f"import {self._module}, circus.{name} as program; program.main()"]
+
+    def _script(self, name: str) -> str:
+        return script(name)
 
     # -- life ----------------------------------------------------------------------------------------------------
 
@@ -274,10 +286,11 @@ class Daemon:
     ) -> subprocess.CompletedProcess[str]:
         """Run circusctl against this daemon."""
         return subprocess.run(
-            [script("circusctl"), "--endpoint", self.endpoint, *words],
+            [*self._program("circusctl"), "--endpoint", self.endpoint, *words],
             input=stdin if stdin is not None else "",
             capture_output=True,
             text=True,
             timeout=timeout,
+            env=None if self._module is None else self._env,
             check=False,
         )

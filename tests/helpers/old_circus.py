@@ -40,10 +40,13 @@ class OldDaemon(Daemon):
         *,
         env: Mapping[str, str] | None = None,
         options: Mapping[str, object] | None = None,
+        module: str | None = None,
     ) -> None:
-        super().__init__(ini, directory, options={"stats_endpoint": None, **(options or {})})
+        super().__init__(ini, directory, options={"stats_endpoint": None, **(options or {})}, module=module)
         self._env = clean_environment({"PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "ignore", **(env or {})})
-        self._command = [real.old_circus("circusd"), str(self.ini)]
+
+    def _script(self, name: str) -> str:
+        return real.old_circus(name)
 
     def call(self, command: str, *, timeout: float = DEADLINE, **properties: Any) -> dict[str, Any]:
         def answer() -> dict[str, Any] | None:
@@ -57,7 +60,7 @@ class OldDaemon(Daemon):
     ) -> subprocess.CompletedProcess[str]:
         def done() -> subprocess.CompletedProcess[str] | None:
             ran = subprocess.run(
-                [real.old_circus("circusctl"), "--endpoint", self.endpoint, *words],
+                [*self._program("circusctl"), "--endpoint", self.endpoint, *words],
                 input=stdin or "",
                 capture_output=True,
                 text=True,

@@ -1,7 +1,7 @@
 """Recorded scripts: an ini text and a list of steps, played against a circusd, old or new, and written down.
 
 A script is a TOML file of tests/compat/scripts. `ini` is the configuration, `files` are more files beside it,
-`options` are more of `[circus]`, `environment` is what circusd finds, `needs` are commands without which the script is
+`module` is the name of one that both programs import before they begin, `options` are more of `[circus]`, `environment` is what circusd finds, `needs` are commands without which the script is
 not played yet, and `steps` is a list of tables with one of these keys, which is also the step's name unless it has a `name`:
 
     call = "stop"          a request, with the properties of `with`; the outcome is its reply
@@ -9,7 +9,8 @@ not played yet, and `steps` is a list of tables with one of these keys, which is
     ctl = ["status"]       circusctl of the same release; the outcome is what it printed and its exit status
     kill = "dummy.1"       SIGKILL to a process from outside, or the `signal`
     connect = "web"        a connection to a socket of circusd, one line sent; the outcome is the answer
-    read = "out.log"       the content of a file, once it has `lines` lines
+    read = "out.log"       the content of a file, once it has `lines` lines; `marking = true` publishes something
+                           again and again meanwhile
     ini = "…"              a new configuration in place of the old one
     daemon_signal = "HUP"  a signal to circusd
     exit = true            the outcome is the exit status of circusd
@@ -60,6 +61,7 @@ class Script:
     options: dict[str, Any]
     environment: dict[str, str]
     needs: tuple[str, ...]
+    module: str | None
     steps: tuple[dict[str, Any], ...]
 
 
@@ -102,6 +104,7 @@ def load(name: str) -> Script:
         options=data.get("options", {}),
         environment=data.get("environment", {}),
         needs=tuple(data.get("needs", ())),
+        module=data.get("module"),
         steps=tuple(steps),
     )
 
@@ -248,7 +251,12 @@ class Player:
         def lines() -> list[str]:
             return path.read_text().splitlines() if path.exists() else []
 
-        wait_until(lambda: len(lines()) >= step["lines"], what=lambda: "\n".join([f"{path}:", *lines()]))
+        def enough() -> bool:
+            if step.get("marking"):
+                self._mark()
+            return len(lines()) >= step["lines"]
+
+        wait_until(enough, what=lambda: "\n".join([f"{path}:", *lines()]))
         return lines()
 
     def _do_ini(self, step: dict[str, Any]) -> None:

@@ -66,6 +66,7 @@ class OldDaemon(Daemon):
                 text=True,
                 timeout=timeout,
                 env=self._env,
+                cwd=self.directory,
                 check=False,
             )
             return None if REFUSED.search(ran.stdout + ran.stderr) else ran

@@ -38,6 +38,7 @@ class Follower:
         self._lost, self._silent = lost, silent
         self._answered = True
         self._life: str | None = None
+        self._watcher: str | None = None
         self._following: dict[tuple[int, str], int] = {}
 
     def first(self) -> list[Chunk]:
@@ -45,7 +46,7 @@ class Follower:
         reply = self._call(self._request)
         if reply.get("status") != "ok":
             raise MessageError(str(reply.get("reason")))
-        self._life = reply["life"]
+        self._life, self._watcher = reply["life"], reply["watcher"]
         self._following = {(each["wid"], each["stream"]): each["seq"] for each in reply["next"]}
         return list(reply["chunks"])
 
@@ -67,8 +68,9 @@ class Follower:
             heard = consumer.receive(pause)
             if heard is None:
                 yield from self._missed()
-            elif stream is None or heard[0].endswith(f".{stream}".encode()):
-                yield from self._heard(loads(heard[1]))
+            # The topic of `web.1` begins like that of the first worker of `web`.
+            elif (chunk := loads(heard[1]))["watcher"] == self._watcher and stream in (None, chunk["stream"]):
+                yield from self._heard(chunk)
 
     def _heard(self, chunk: Chunk) -> Iterator[Chunk]:
         if chunk["life"] != self._life or chunk["seq"] > self._following.get((chunk["wid"], chunk["stream"]), 0):

@@ -249,11 +249,10 @@ class FileStream(_RotatingFileStream):
         self._write(outlet, block[start:])
 
     def _move_away(self, filename: str) -> None:
-        for number in range(self._backup_count - 1, 0, -1):
-            try:
-                os.replace(f"{filename}.{number}", f"{filename}.{number + 1}")
-            except FileNotFoundError:
-                continue
+        last = self._backup_count
+        free = next((number for number in range(1, last) if not os.path.lexists(f"{filename}.{number}")), last)
+        for number in range(free - 1, 0, -1):
+            os.replace(f"{filename}.{number}", f"{filename}.{number + 1}")
         os.replace(filename, f"{filename}.1")
 
 

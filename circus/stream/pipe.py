@@ -54,6 +54,8 @@ class Pipe:
 
     def read(self, limit: int) -> bytes | None:
         """What is there, b'' at end of file, None when there is nothing now."""
+        if self.closed:  # its number may be somebody else's by now
+            return b""
         try:
             block = os.read(self.fd, _LARGE if self._flooding and Pipe.floods == 1 else limit)
         except BlockingIOError:

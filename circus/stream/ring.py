@@ -9,7 +9,6 @@ no output more than `BYTES` or `CHUNKS` is kept.
 from __future__ import annotations
 
 import time
-from collections import deque
 from dataclasses import dataclass
 
 BYTES = 32 * 1024
@@ -36,7 +35,8 @@ class Ring:
         self.following = 0
         self._bytes = 0
         # (number of the line after the chunk, when, who, what): the chunk may have been cut at its beginning.
-        self._chunks: deque[tuple[int, float, int, bytes]] = deque()
+        # A list, because an empty deque takes a kilobyte, and most workers say little.
+        self._chunks: list[tuple[int, float, int, bytes]] = []
 
     def add(self, data: bytes, lines: int, pid: int) -> None:
         """Keep a chunk of so many lines; what does not end with a newline counts as one more of them."""
@@ -45,10 +45,13 @@ class Ring:
         if len(data) > BYTES:
             # From the beginning of a line on, if one begins there; of a line that is too long, its end.
             data = data[data.find(b"\n", len(data) - BYTES - 1, len(data) - 1) + 1 :][-BYTES:]
+            # There must be no hole behind what came before it.
+            chunks.clear()
+            self._bytes = 0
         chunks.append((self.following, time.time(), pid, data))
         self._bytes += len(data)
         while self._bytes > BYTES or len(chunks) > CHUNKS:
-            self._bytes -= len(chunks.popleft()[3])
+            self._bytes -= len(chunks.pop(0)[3])
 
     def read(self, *, last: int | None = None, since: int = 0, pid: int | None = None) -> list[Lines]:
         """The lines that are still here, oldest first: only the `last` so many, from number `since` on, of one process."""

@@ -34,7 +34,16 @@ class Daemon:
         self.ring.add(text.encode(), len(lines), 7)
 
     def _chunk(self, seq: int, lines: list[str]) -> dict[str, Any]:
-        return {"life": self.life, "wid": 1, "stream": "stdout", "pid": 7, "time": 1.0, "seq": seq, "lines": lines}
+        return {
+            "life": self.life,
+            "watcher": "web",
+            "wid": 1,
+            "stream": "stdout",
+            "pid": 7,
+            "time": 1.0,
+            "seq": seq,
+            "lines": lines,
+        }
 
     def call(self, request: Mapping[str, Any]) -> dict[str, Any]:
         self.asked += 1
@@ -49,6 +58,7 @@ class Daemon:
         return {
             "status": "ok",
             "life": self.life,
+            "watcher": "web",
             "chunks": [self._chunk(each.seq, each.lines) for each in found],
             "next": [{"wid": 1, "stream": "stdout", "seq": self.ring.following}],
         }
@@ -123,6 +133,14 @@ def test_what_is_not_kept_any_more_is_said(daemon: Daemon) -> None:
     seen = told.lines(33)
     assert seen[-1] == "end"
     assert sum(told.lost) == 101 - len(seen)
+
+
+def test_a_watcher_whose_topic_begins_alike_is_somebody_else(daemon: Daemon) -> None:
+    told = Told(daemon)
+    daemon.inbox.append({**daemon._chunk(0, ["of web.1"]), "watcher": "web.1", "life": "other"})
+    daemon.write("d\n")
+    assert told.lines(1) == ["d"]
+    assert daemon.asked == 1
 
 
 def test_a_new_life_begins_anew(daemon: Daemon) -> None:

@@ -120,6 +120,18 @@ def test_whole_characters(text: bytes, size: int) -> None:
     assert whole_characters(text) == size
 
 
+def test_what_is_closed_reads_nothing_although_its_number_is_used_again(ends: tuple[Pipe, int]) -> None:
+    pipe, _ = ends
+    pipe.close()
+    reader, writer = os.pipe()
+    assert reader == pipe.fd
+    os.write(writer, b"of somebody else")
+    assert pipe.read(100) == b""
+    assert os.read(reader, 100) == b"of somebody else"
+    os.close(reader)
+    os.close(writer)
+
+
 def test_closing_twice_closes_once(ends: tuple[Pipe, int]) -> None:
     pipe, _writer = ends
     pipe.close()

@@ -80,6 +80,11 @@ def test_of_a_line_that_is_too_long_its_end_stays() -> None:
     assert len(line) == subject.BYTES - 1
 
 
+def test_nothing_stays_from_before_a_line_that_is_too_long() -> None:
+    found = filled(b"a\n", b"x" * subject.BYTES + b"\n\n").read()
+    assert [(each.seq, each.lines) for each in found] == [(2, [""])]
+
+
 def test_no_more_than_so_many_chunks_stay() -> None:
     ring = filled(*(b"%d\n" % number for number in range(2000)))
     assert texts(ring.read()) == [str(number) for number in range(2000 - subject.CHUNKS, 2000)]

@@ -51,7 +51,7 @@ def get_arbiter(  # noqa: PLR0917 - 0.19's signature
         context: a zmq context to use.
         background: give a ThreadedArbiter, which runs in a thread of its own.
         stream_backend: without effect.
-        httpd: without effect.
+        httpd: run the web console of the package circusweb, where that is installed.
         plugins: dicts with `use`, the dotted name of the class, and the plugin's options.
         debug: show the output of plugins.
         proc_name: without effect: the title of the program is its own.

@@ -35,7 +35,7 @@ class Arbiter(Supervisor):
         prereload_fn: called with the arbiter before each reload of everything.
         context: a zmq context to use.
         loop: the asyncio loop (or tornado's, around one) in which `start` is to work, instead of blocking.
-        statsd: taken and without effect, the statistics are always there; so is what has to do with httpd.
+        statsd: taken and without effect: the statistics are always there.
         stats_endpoint: the stats endpoint.
         plugins: mappings with `use`, the dotted name of the class, and the options of the plugin.
         sockets: made beforehand, not bound yet.
@@ -85,7 +85,7 @@ class Arbiter(Supervisor):
         umask: int | None = None,
         endpoint_owner: str | None = None,
     ) -> None:
-        from circus.config.options import plugin_specs, without_double
+        from circus.config.options import plugin_specs, web_sockets, without_double
 
         made = without_double(watchers)
         spec = ArbiterSpec(
@@ -112,6 +112,7 @@ class Arbiter(Supervisor):
             proc_name=proc_name,
             watchers=tuple(watcher.spec for watcher in made),
             plugins=plugin_specs(plugins or ()),
+            sockets=web_sockets(httpd, httpd_host, httpd_port),
         )
         super().__init__(spec, watchers=made, sockets=sockets or (), context=context)
         self.prereload_fn = prereload_fn

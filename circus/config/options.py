@@ -20,7 +20,9 @@ from circus.spec import kinds, typed
 from circus.spec.fields import WATCHER, Option, family_of
 from circus.spec.hooks import parse_hook
 from circus.spec.plugins import PluginSpec
+from circus.spec.sockets import SocketSpec
 from circus.spec.watcher import WatcherSpec
+from circus.spec.web import web_socket
 
 logger = logging.getLogger("circus")
 
@@ -120,6 +122,16 @@ def plugin_specs(plugins: Iterable[Mapping[str, Any]]) -> tuple[PluginSpec, ...]
         options = {key: str(value) for key, value in plugin.items() if key not in ("use", "name")}
         found.append(PluginSpec(name=plugin.get("name") or plugin["use"], use=plugin["use"], options=options))
     return tuple(found)
+
+
+def web_sockets(httpd: bool, host: str, port: int) -> tuple[SocketSpec, ...]:
+    """The socket of the web console where one is wanted and its package is there."""
+    if not httpd:
+        return ()
+    if (word := near.httpd_word()) is not None:
+        logger.warning("httpd: %s", word)
+        return ()
+    return (web_socket(host, port),)
 
 
 def without_double(watchers: Iterable[T]) -> tuple[T, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from circus.config.options import plugin_specs, replaced_env, watcher_spec, without_double
+from circus.config.options import plugin_specs, replaced_env, watcher_spec, web_sockets, without_double
 from circus.exc import ConfigError
 from circus.spec.watcher import HookSpec
 
@@ -102,6 +102,18 @@ def test_plugins_are_named_by_their_class_and_get_text() -> None:
     assert (spec.name, spec.use, spec.options) == ("a.Plugin", "a.Plugin", {"loop_rate": "5"})
     with pytest.raises(ConfigError, match="dotted name"):
         plugin_specs([{"name": "x"}])
+
+
+def test_the_web_console_has_a_socket_where_its_package_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    assert web_sockets(False, "localhost", 8080) == ()
+    assert web_sockets(True, "localhost", 8080) == ()
+    assert "circusweb" in caplog.text
+    (tmp_path / "circusweb.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    (spec,) = web_sockets(True, "127.0.0.1", 81)
+    assert (spec.name, spec.host, spec.port) == ("circushttpd", "127.0.0.1", 81)
 
 
 def test_two_watchers_cannot_share_a_name() -> None:

@@ -12,6 +12,7 @@ from queue import Empty, Queue
 from typing import Any, cast
 
 from circus.config.interpolate import expand, names_in
+from circus.config.resolve import import_anew, resolve_name
 from circus.ports import OutputStream
 from circus.spec.streams import StreamSpec
 from circus.stream.base import BaseStream
@@ -49,7 +50,7 @@ _INVALID = "stream configuration invalid"
 
 def get_stream(
     conf: StreamSpec | Mapping[str, Any] | None,
-    reload: bool = False,  # noqa: ARG001 - 0.19's signature; a class is looked up anew anyway
+    reload: bool = False,
     *,
     variables: Mapping[str, str] | None = None,
 ) -> OutputStream | None:
@@ -57,7 +58,7 @@ def get_stream(
 
     A mapping is 0.19's form: `class`, or `stream` (an object), or just the options. `variables` are put in place of
     `{name}` and `$(circus.name)` in options that are text. If there are variables and `wid` is none of them, options
-    that name it get a stream for each worker.
+    that name it get a stream for each worker. With `reload` the module of a class is imported anew.
     """
     if not conf:
         return None
@@ -69,18 +70,22 @@ def get_stream(
     if spec.cls is None and "filename" not in spec.options:
         raise ValueError(f"{_INVALID}: it has no class, no stream and no filename")
     if variables is None or "wid" in variables or not is_per_worker(spec):
-        return _make(spec, variables)
+        return _make(spec, variables, reload=reload)
     known, wanted = dict(variables), spec
+    if reload:
+        _class_of(spec.cls or "FileStream", reload=True)
     return PerWorker(lambda wid: _make(wanted, known | {"wid": str(wid)}))
 
 
-def _make(spec: StreamSpec, variables: Mapping[str, str] | None) -> OutputStream:
+def _make(spec: StreamSpec, variables: Mapping[str, str] | None, *, reload: bool = False) -> OutputStream:
     name = spec.cls or "FileStream"
     options = {key: _fill_in(value, variables) for key, value in spec.options.items()}
     try:
-        stream = _class_of(name)(**options)
+        stream = _class_of(name, reload=reload)(**options)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{_INVALID}: {name}: {error}") from error
+    except (Exception, SystemExit) as error:  # a class of somebody else, which may do anything
+        raise ValueError(f"{_INVALID}: {name}: {type(error).__name__}: {error}") from error
     if not callable(stream):
         raise ValueError(f"{_INVALID}: {name}: its instances cannot be called")  # noqa: TRY004 - as below
     return stream
@@ -97,18 +102,18 @@ def _spec_of(conf: Mapping[str, Any]) -> StreamSpec:
     return StreamSpec(cls=conf.get("class"), stream=conf.get("stream"), options=rest)
 
 
-def _class_of(name: str) -> Callable[..., OutputStream]:
+def _class_of(name: str, *, reload: bool = False) -> Callable[..., OutputStream]:
     """A built-in class by its name, any other by its dotted path."""
     if name in _BUILT_IN:
         return _BUILT_IN[name]
     if "." not in name and ":" not in name:
         raise ValueError(f"there is no such class; the built-in ones are {', '.join(_BUILT_IN)}")
-    from pkgutil import resolve_name
-
     try:
+        if reload:
+            import_anew(name)
         found = resolve_name(name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"cannot be imported: {error}") from error
+    except ImportError as error:
+        raise ValueError(str(error)) from error
     if not callable(found):
         raise ValueError("is not a class")  # noqa: TRY004 - a wrong value in a configuration
     return cast("Callable[..., OutputStream]", found)

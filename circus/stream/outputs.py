@@ -45,7 +45,8 @@ class Streams:
 
 
 def make_streams(spec: WatcherSpec, env: Mapping[str, str], before: Streams | None = None) -> Streams:
-    """Make the streams of a spec. Those that are the same as `before` are kept; the others can be opened now.
+    """Make the streams of a spec. Those that are the same as `before` are kept; the others can be opened now, and are
+    made by the present code of their classes.
 
     Args:
         spec: which streams are wanted.
@@ -61,7 +62,7 @@ def make_streams(spec: WatcherSpec, env: Mapping[str, str], before: Streams | No
         if before is not None and _wish(spec, name) == _wish(before.spec, name):
             made[name] = getattr(before, name)
             continue
-        made[name] = _make(spec, name, env)
+        made[name] = _make(spec, name, env, reload=before is not None)
         if before is not None:
             try:
                 getattr(made[name], "open", _nothing)()
@@ -232,13 +233,13 @@ class Outputs:
         self._losses.add(name, size, lines, reason)
 
 
-def _make(spec: WatcherSpec, name: str, env: Mapping[str, str]) -> Writer:
+def _make(spec: WatcherSpec, name: str, env: Mapping[str, str], *, reload: bool) -> Writer:
     wanted: StreamSpec | None = getattr(spec, f"{name}_stream")
     if wanted is None:
         return PassedOn(name) if spec.capture else None
     variables = Variables(env, prefix="env.")
     variables["watcher"] = spec.name
-    return get_stream(wanted, variables=variables)
+    return get_stream(wanted, reload, variables=variables)
 
 
 def _wish(spec: WatcherSpec, name: str) -> tuple[object, bool]:

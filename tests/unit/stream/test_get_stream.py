@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +72,14 @@ def test_variables_are_filled_into_options(name: str) -> None:
             StreamSpec(cls="Nope"),
             "stream configuration invalid: Nope: there is no such class; the built-in ones are Fi",
         ),
-        (StreamSpec(cls="no.such.Thing"), "stream configuration invalid: no.such.Thing: cannot be imported: No module"),
-        (StreamSpec(cls="circus.stream.Nope"), "stream configuration invalid: circus.stream.Nope: cannot be imported"),
+        (
+            StreamSpec(cls="no.such.Thing"),
+            "invalid: no.such.Thing: cannot find 'no.such.Thing': there is no module 'no'",
+        ),
+        (
+            StreamSpec(cls="circus.stream.Nope"),
+            "invalid: circus.stream.Nope: cannot find 'circus.stream.Nope': 'circus.stream' has no",
+        ),
         (StreamSpec(cls="circus.exc.OS_ERROR"), "circus.exc.OS_ERROR: is not a class"),
         (StreamSpec(cls="circus.exc.CircusError"), "circus.exc.CircusError: its instances cannot be called"),
         (
@@ -91,6 +98,29 @@ def test_what_is_wrong_is_said_in_a_sentence(spec: StreamSpec, message: str) -> 
 def test_options_that_a_class_refuses_are_said() -> None:
     with pytest.raises(ValueError, match=r"stream configuration invalid: queue\.Queue: .*filename"):
         get_stream(StreamSpec(cls="queue.Queue", options={"filename": "x"}))
+
+
+def test_a_class_is_taken_as_it_is_now_when_that_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "changing_streams.py"
+    spec = StreamSpec(cls="changing_streams.Stream")
+    for number in (1, 2):
+        module.write_text(f"class Stream:\n    number = {number}\n    def __call__(self, data): pass\n" + "#" * number)
+        stream: Any = get_stream(spec, reload=number == 2)
+        assert stream.number == number
+    del sys.modules["changing_streams"]
+
+
+@pytest.mark.parametrize("raised", ["KeyError('x')", "SystemExit(3)", "OSError(13, 'Permission denied')"])
+def test_whatever_a_class_of_somebody_else_raises_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: str
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "raising_streams.py").write_text(f"def make(**options): raise {raised}\n")
+    with pytest.raises(ValueError, match="stream configuration invalid: raising_streams.make: ") as caught:
+        get_stream(StreamSpec(cls="raising_streams.make"))
+    assert raised.partition("(")[0] in str(caught.value) or "Permission denied" in str(caught.value)
+    del sys.modules["raising_streams"]
 
 
 def test_options_of_the_clock_are_typed() -> None:

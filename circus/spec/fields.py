@@ -185,7 +185,7 @@ SOCKET: Mapping[str, Option] = _table(
 
 STREAM: Mapping[str, Option] = _table(
     _row("class", kinds.TEXT, None, "A built-in stream or a dotted name; FileStream when only `filename` is given.", _REOPEN),
-    _row("filename", kinds.TEXT, None, "File to write to.", _REOPEN),
+    _row("filename", kinds.TEXT, None, "File to write to; `{wid}` in it gives each worker a file of its own.", _REOPEN),
     _row("max_bytes", kinds.COUNT, 0, "Size at which the file is rotated; 0 never.", _REOPEN),
     _row("backup_count", kinds.COUNT, 0, "How many old files are kept.", _REOPEN),
     _row("time_format", kinds.TEXT, None, "Format of the time put before each line.", _REOPEN),

@@ -6,7 +6,7 @@ import os
 import pathlib
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -258,14 +258,48 @@ def test_files_moved_away_are_taken_up_anew(circusd: Start, tmp_path: pathlib.Pa
     assert lines(tmp_path / "moved") == ["one", "two"]
 
 
+COUNT = (
+    "import os, itertools\n"
+    "for number in itertools.count():\n"
+    "    line = b'%07d ' % number + b'=' * (number % 70) + b'\\n'\n"
+    "    os.write(1, line[:9]); os.write(1, line[9:])\n"
+)
+
+
+def counted(files: Iterable[pathlib.Path]) -> int:
+    """How many lines of COUNT are in these files: all from the first on, each once and whole."""
+    found = sorted(line for file in files for line in lines(file))
+    if not found[-1].endswith("=" * (int(found[-1][:7]) % 70)):
+        found.pop()  # what it was writing when it was stopped
+    assert found == [f"{number:07d} {'=' * (number % 70)}" for number in range(len(found))]
+    return len(found)
+
+
+@pytest.mark.parametrize("kind", ["WatchedFileStream", "FileStream"])
+def test_files_that_somebody_rotates_under_a_worker_that_writes_lose_no_line(
+    circusd: Start, tmp_path: pathlib.Path, kind: str
+) -> None:
+    (tmp_path / "count.py").write_text(COUNT)
+    (tmp_path / "logs").mkdir()
+    out = tmp_path / "logs" / "out"
+    daemon = circusd(
+        f"[watcher:web]\ncmd = {sys.executable} -I -S {tmp_path / 'count.py'}\n"
+        f"stdout_stream.class = {kind}\nstdout_stream.filename = {out}\n"
+    )
+    for number in range(20):
+        wait_until(lambda: out.exists() and out.stat().st_size > 10_000, what=daemon.log_text)
+        out.rename(out.with_suffix(f".{number}"))
+        if kind == "FileStream":
+            daemon.signal(signal.SIGUSR1)
+    wait_until(lambda: out.exists() and out.stat().st_size > 10_000)
+    daemon.ok("stop", name="web", waiting=True)
+    assert counted(out.parent.iterdir()) > 2000
+    assert len(list(out.parent.iterdir())) == 21
+
+
 def test_streams_are_changed_under_a_worker_that_writes(circusd: Start, tmp_path: pathlib.Path) -> None:
     program = tmp_path / "count.py"
-    program.write_text(
-        "import os, itertools\n"
-        "for number in itertools.count():\n"
-        "    line = b'%07d ' % number + b'=' * (number % 70) + b'\\n'\n"
-        "    os.write(1, line[:9]); os.write(1, line[9:])\n"
-    )
+    program.write_text(COUNT)
     one = tmp_path / "logs" / "one"
     one.parent.mkdir()
     daemon = circusd(
@@ -294,8 +328,5 @@ def test_streams_are_changed_under_a_worker_that_writes(circusd: Start, tmp_path
     assert "No such file or directory" in refused["reason"]
     assert daemon.pids("web") == [pid]
     daemon.ok("stop", name="web", waiting=True)
-    found = sorted(line for file in one.parent.iterdir() for line in lines(file))
-    if not found[-1].endswith("=" * (int(found[-1][:7]) % 70)):
-        found.pop()  # what it was writing when it was stopped
-    assert found == [f"{number:07d} {'=' * (number % 70)}" for number in range(len(found))]
+    assert counted(one.parent.iterdir()) > 5000
     assert len({file.name.partition(".")[0] for file in one.parent.iterdir()}) == 3

@@ -117,7 +117,7 @@ def test_whatever_a_class_of_somebody_else_raises_is_said(
 ) -> None:
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "raising_streams.py").write_text(f"def make(**options): raise {raised}\n")
-    with pytest.raises(ValueError, match="stream configuration invalid: raising_streams.make: ") as caught:
+    with pytest.raises(ValueError, match=r"stream configuration invalid: raising_streams\.make: ") as caught:
         get_stream(StreamSpec(cls="raising_streams.make"))
     assert raised.partition("(")[0] in str(caught.value) or "Permission denied" in str(caught.value)
     del sys.modules["raising_streams"]

@@ -28,6 +28,7 @@ from circus.exc import CircusError, Mistake, Overtaken
 from circus.findings import Findings
 from circus.fleet import Fleet
 from circus.gate import Gate, sockets_used
+from circus.memory_guard import MemoryGuard
 from circus.population import make_room, watcher_specs
 from circus.ports import ArbiterLike
 from circus.publisher import EventPublisher
@@ -110,6 +111,7 @@ class Assembly:
         self._reaper = Reaper(loop, own_strangers=self._main)
         self._reach = Reach(loop, self._reaper, self.bus.boot)
         self._witness = Witness()
+        self._guard = MemoryGuard(loop, self.clock, lambda: self.fleet)
         self._gate = Gate(loop)
         self._publisher = EventPublisher(self._channels["pubsub_endpoint"], self._channels.context, loop=loop)
         self.bus.sink = self._publisher
@@ -150,6 +152,7 @@ class Assembly:
             arbiter=cast("ArbiterLike", self),
             watch_sockets=self._watch_sockets,
             quitting=lambda: self.fleet.quitting,
+            wake_guard=self._guard.wake,
             random=random.random,
         )
         self._controller = Controller(
@@ -240,7 +243,7 @@ class Assembly:
             self._discovery.stop()
         self.fleet.clear()
         self.sockets.close_all()
-        for name in ("_stats", "_publisher", "_reach", "_witness", "_reaper", "_channels"):
+        for name in ("_guard", "_stats", "_publisher", "_reach", "_witness", "_reaper", "_channels"):
             if hasattr(self, name):
                 getattr(self, name).close()
                 delattr(self, name)

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from circus.config.resolve import add_import_paths
 from circus.core import effects as do
-from circus.driver import Driver
+from circus.driver import Driver, Services
 from circus.exc import CircusError
 from circus.hooks import resolve_hooks
 from circus.launcher import Recipe
@@ -30,6 +30,11 @@ class Changing(Driver):
         self._left: set[int] = set()
         """Processes that run on without us, whose output is still ours to carry."""
         self._perform |= {do.Abandon: self._do_abandon, do.Respecify: self._do_respecify}
+
+    def attach(self, services: Services) -> None:
+        """Work for an arbiter from now on."""
+        super().attach(services)
+        services.wake_guard()
 
     def prepare(self, spec: WatcherSpec, anew: Collection[str] = ()) -> Made:
         """Make everything ready for other options; hooks named in `anew` are imported again.
@@ -51,6 +56,7 @@ class Changing(Driver):
         self._launcher.respecify(recipe)
         self._hooks.change(spec.hooks, hooks, spec.hook_timeout)
         self._services.sampler.add_watcher(self.name, memory=spec.metrics_memory)
+        self._services.wake_guard()
 
     def _do_abandon(self, effect: do.Abandon) -> None:
         process = self._let_go(effect.wid, effect.pid)

@@ -59,6 +59,7 @@ class Services:
     arbiter: ArbiterLike
     watch_sockets: Callable[[Driver, bool], None]
     quitting: Callable[[], bool]
+    wake_guard: Callable[[], None]
     random: Callable[[], float] = field(default=random.random)
     illegal_transitions: int = 0
 

@@ -20,6 +20,7 @@ from circus.driver import Services, current_origin
 from circus.events.cause import WAITS
 from circus.events.story import why
 from circus.exc import CircusError, HookError, Overtaken
+from circus.ports import ProcessLike
 from circus.process import Process
 from circus.spec.diff import watcher_changes
 from circus.spec.fields import Effect
@@ -273,6 +274,12 @@ class Operations(Changing):
             logger.debug("'%s' has no process %s", self.name, pid)
             return
         self.tell(told.SignalAsked(current_origin(), process.wid, signum))
+
+    def memory_exceeded(self, process: ProcessLike, used: int) -> None:
+        """A process has used more than its memory_limit for too long."""
+        spec = self.spec
+        found = f"{spec.memory_limit_of} was {used} bytes, above its memory_limit of {spec.memory_limit}"
+        self.tell(told.MemoryExceeded(process.wid, process.generation, found))
 
     def why(self, wid: int | None = None) -> WhyAnswer:
         """Why it is in its state, and how its last process ended (of one slot, or of all)."""

@@ -45,7 +45,7 @@ class Crew(Ending):
         self.generation += 1
         slot.generation = self.generation
         slot.start_cause, slot.origin, slot.replaces = cause, origin, replaces
-        slot.pid = slot.asked = slot.respawn_as = slot.awaited = None
+        slot.pid = slot.asked = slot.respawn_as = slot.awaited = slot.evidence = None
         slot.escalated = slot.ready = slot.old = slot.vacated = slot.hurried = slot.killing = False
         slot.left = ()
         slot.backoff_seconds = slot.backoff_until = 0.0

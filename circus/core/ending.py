@@ -220,7 +220,12 @@ class Ending(Roster, ABC):
         if slot.scope != "main" and leftovers is not None:
             # They end too before the slot is free, so nothing is left over.
             slot.left, leftovers = leftovers, ()
-        extra = {"leftovers": leftovers, "tail": found.tail, "sample": found.sample, "evidence": found.evidence}
+        extra = {
+            "leftovers": leftovers,
+            "tail": found.tail,
+            "sample": found.sample,
+            "evidence": slot.evidence or found.evidence,
+        }
         self._ended(slot, found.status, "process.exited", extra)
 
     def vanished(self, slot: Slot, why: str, event: ProcessEvent = ProcessEvent.VANISHED) -> None:

@@ -35,6 +35,7 @@ class Lifecycle(Queueing):
             told.Assigned: self._assigned,
             told.Abandoned: self._abandoned,
             told.Signalled: self.crew.signalled,
+            told.MemoryExceeded: self._memory_exceeded,
             told.Hastened: self._hastened,
             told.Spawned: self._spawned,
             told.SpawnFailed: self._spawn_failed,
@@ -235,6 +236,19 @@ class Lifecycle(Queueing):
         slot = self.crew.slots.get(stimulus.wid)
         if slot is not None and slot.alive:
             self.crew.command(slot, stimulus.signum, stimulus.origin)
+
+    def _memory_exceeded(self, stimulus: told.MemoryExceeded) -> None:
+        crew = self.crew
+        slot = crew.find(stimulus.wid, stimulus.generation)
+        # One at a time: a watcher whose processes grow alike must not lose all of them together. The next look comes.
+        calm = self.state is _S.ACTIVE and not (crew.ending or crew.parting or crew.unsettled)
+        if slot is not None and slot.alive and calm:
+            crew.effects.append(
+                do.Log("warning", f"process {slot.pid} of '{self.spec.name}' is replaced: {stimulus.found}")
+            )
+            slot.evidence = stimulus.found
+            origin = Origin(kind="timer", name="memory_limit")
+            crew.stop(slot, "memory_limit", "limit", origin, respawn_as="memory_limit")
 
     def _hastened(self, stimulus: told.Hastened) -> None:
         if self._phase == "before_stop":

@@ -48,6 +48,8 @@ class Slot:
     exit_code: int | None = None
     step: int = 0
     """How far an ended process is on the way to a free slot."""
+    evidence: str | None = None
+    """What was measured when its end was asked for."""
     scope: str = "main"
     killing: bool = False
     """SIGKILL has been sent."""

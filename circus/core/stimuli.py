@@ -115,6 +115,14 @@ class Signalled(msgspec.Struct, frozen=True, gc=False):
     pids: tuple[int, ...]
 
 
+class MemoryExceeded(msgspec.Struct, frozen=True, gc=False):
+    """A process has used more than its memory_limit for too long; the text says what was measured."""
+
+    wid: int
+    generation: int
+    found: str
+
+
 class Hastened(msgspec.Struct, frozen=True, gc=False):
     """The grace is over for everything that is being stopped."""
 
@@ -200,6 +208,7 @@ Stimulus = (
     | Assigned
     | Abandoned
     | Signalled
+    | MemoryExceeded
     | Hastened
     | Spawned
     | SpawnFailed

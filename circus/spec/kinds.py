@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from circus.spec.scalars import Platform, to_bool, to_mask, to_signum, to_user
+from circus.spec.scalars import Platform, to_bool, to_mask, to_signum, to_size, to_user
 
 # Integers travel as JSON; one beyond 64 bits could not be told to anybody.
 _HIGHEST = 2**63 - 1
@@ -147,6 +147,13 @@ def _parse_signal(text: str, platform: Platform) -> int:
     return signum
 
 
+def _parse_size(text: str, _: Platform) -> int:
+    size = int(text) if text.strip().isdecimal() else to_size(text)
+    if not 0 <= size <= _HIGHEST:
+        raise ValueError(text)
+    return size
+
+
 def _parse_endpoint(text: str, _: Platform) -> str:
     scheme, found, rest = text.partition("://")
     if text != "auto" and not (found and scheme and rest):
@@ -188,6 +195,14 @@ def _is_user(value: object) -> bool:
 
 INTEGER = integer()
 COUNT = integer(0)
+SIZE = Kind(
+    word="size",
+    expected="a number of bytes such as 500000000, 512M or 2G",
+    complaint="isn't a number of bytes",
+    parse=_parse_size,
+    accepts=lambda value: _is_integer(value) and COUNT.accepts(value),
+    typed=_is_integer,
+)
 SECONDS = number(0)
 BOOLEAN = Kind(
     word="boolean",

@@ -27,6 +27,7 @@ HOOK_NAMES = (
 )
 
 KillScope = Literal["main", "group", "tree"]
+MemoryMeasure = Literal["rss", "uss", "tree"]
 Role = Literal["worker", "plugin", "exporter"]
 Origin = Literal["ini", "api"]
 
@@ -79,6 +80,9 @@ class WatcherSpec:
     backoff_max: float = 5.0
     backoff_jitter: float = 0.1
     stable_after: float = 10.0
+    memory_limit: int = 0
+    memory_limit_of: MemoryMeasure = "rss"
+    memory_limit_after: float = 10.0
     max_age: int = 0
     max_age_variance: int = 30
     use_sockets: bool = False

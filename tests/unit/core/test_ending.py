@@ -346,3 +346,31 @@ def test_what_not_even_sigkill_ends_is_given_up():
     assert stop not in w.answers
     w.run(2)
     assert stop in w.answers
+
+
+def exceeded(w: World, pid: int):
+    process = w.alive[pid]
+    w.tell(told.MemoryExceeded(process.wid, process.generation, "rss was 9 bytes, above its memory_limit of 8"))
+
+
+def test_a_process_above_its_memory_limit_is_replaced_and_says_so():
+    w = running(numprocesses=2)
+    exceeded(w, 100)
+    w.run(1)
+    assert sorted(w.alive) == [101, 102]
+    (exited,) = told_of(w, "process.exited")
+    assert (exited["reason"], exited["initiator"], exited["outcome"]) == ("memory_limit", "supervisor", "success")
+    assert exited["evidence"] == "rss was 9 bytes, above its memory_limit of 8"
+    assert told_of(w, "process.spawned")[-1]["cause"] == "memory_limit"
+    assert told_of(w, "process.signalled")[0]["by"] == "limit"
+
+
+def test_of_many_above_their_memory_limit_one_is_replaced_at_a_time():
+    w = running(numprocesses=3)
+    for pid in (100, 101, 102):
+        exceeded(w, pid)
+    w.run(1)
+    assert sorted(w.alive) == [101, 102, 103]
+    exceeded(w, 101)
+    w.run(1)
+    assert sorted(w.alive) == [102, 103, 104]

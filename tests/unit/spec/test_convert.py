@@ -45,6 +45,9 @@ NEW_KEYS = [
     "capture",
     "hook_timeout",
     "kill_scope",
+    "memory_limit",
+    "memory_limit_after",
+    "memory_limit_of",
     "metrics_memory",
     "stable_after",
 ]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import pathlib
 import subprocess
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Sequence
 from typing import Any, Self
 
 from tests.helpers import real
@@ -19,10 +21,18 @@ global:
   scrape_interval: 1s
   scrape_timeout: 900ms
 scrape_configs:
-  - job_name: circus
+"""
+JOB = """\
+  - job_name: {name}
     static_configs:
       - targets: [{targets}]
-"""
+{more}"""
+
+
+def job(name: str, *targets: str, more: str = "") -> str:
+    """One scrape job; `more` are further lines of YAML."""
+    lines = "".join(f"    {line}\n" for line in more.splitlines())
+    return JOB.format(name=name, targets=", ".join(f"'{each}'" for each in targets), more=lines)
 
 
 def get(url: str, timeout: float = DEADLINE, accept: str = "*/*") -> tuple[int, str, str]:
@@ -37,12 +47,12 @@ def get(url: str, timeout: float = DEADLINE, accept: str = "*/*") -> tuple[int, 
 
 
 class Prometheus:
-    """One server; `query` and `matrix` speak its HTTP API."""
+    """One server; the methods speak its HTTP API. It scrapes `targets` as job `circus`, or the `jobs` (see `job`)."""
 
-    def __init__(self, directory: pathlib.Path, *targets: str) -> None:
+    def __init__(self, directory: pathlib.Path, *targets: str, jobs: Sequence[str] = ()) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        (directory / "prometheus.yml").write_text(CONFIG.format(targets=", ".join(f"'{each}'" for each in targets)))
+        (directory / "prometheus.yml").write_text(CONFIG + "".join(jobs or [job("circus", *targets)]))
         self._process: subprocess.Popen[bytes] | None = None
         self._url = ""
 
@@ -56,6 +66,7 @@ class Prometheus:
                     f"--storage.tsdb.path={self._directory / 'data'}",
                     "--web.listen-address=127.0.0.1:0",
                     "--web.external-url=http://127.0.0.1/",
+                    "--enable-feature=exemplar-storage",
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -98,6 +109,12 @@ class Prometheus:
         found = self.query(expression, at)
         assert len(found) <= 1, found
         return found[0][1] if found else None
+
+    def exemplars(self, series: str) -> list[dict[str, Any]]:
+        """The exemplars of the last hour, each with `seriesLabels` of where it hung."""
+        now = time.time()
+        found = self._ask("query_exemplars", query=series, start=now - 3600, end=now + 60)
+        return [{**each, "seriesLabels": one["seriesLabels"]} for one in found for each in one["exemplars"]]
 
     def targets(self) -> list[dict[str, Any]]:
         active: list[dict[str, Any]] = self._ask("targets")["activeTargets"]

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-# What releases long before 0.19 replaced by the number of a process.
-OLD_WID = re.compile(r"\$WID\b")
-OLD_WID_WORD = "$WID is not replaced any more, write $(circus.wid)"
-
+_OLD_SPELLINGS = (
+    (r"\$WID\b|\$\(WID\)|\$\{WID\}", "$(circus.wid)"),
+    (r"\$\{circus\.([\w.\-]+)\}", r"$(circus.\1)"),
+    (r"\$\{socket:([\w.\-]+)\}", r"$(circus.sockets.\1)"),
+    (r"\$\(ENV\.(\w+)\)", r"$(circus.env.\1)"),
+)
 _VARIABLE = re.compile(r"\$\(circus\.([\w.\-]+)\)|\(\(circus\.([\w.\-]+)\)\)", re.IGNORECASE)
 
 
@@ -45,6 +47,15 @@ def expand(text: str, variables: Mapping[str, str]) -> str:
 def has_variables(text: str) -> bool:
     """Whether there can be anything to expand; cheap, and right when it says no."""
     return "$(" in text or "((" in text
+
+
+def old_spelling(text: str) -> str | None:
+    """What to say about a variable as releases long before 0.19, or its documentation, spelt it; None without one."""
+    for spelling, now in _OLD_SPELLINGS:
+        found = re.search(spelling, text)
+        if found is not None:
+            return f"{found[0]} is not replaced, write {found.expand(now)}"
+    return None
 
 
 def names_in(text: str) -> list[str]:

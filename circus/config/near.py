@@ -132,6 +132,8 @@ def stream_word(name: str, known: frozenset[str]) -> str | None:
 def section_word(title: str) -> str | None:
     """What to say about a section that nothing reads; None where it resembles none that is read."""
     kind, colon, name = title.partition(":")
+    if kind == "show" and colon:
+        return f"is not read; since circus 0.4 it is written [watcher:{name}]"
     if title.lower() == "circus":
         return "is not read; it is written [circus]"
     meant = _nearest(kind.split()[0] if kind.split() else kind, SECTION_KINDS)

@@ -5,12 +5,13 @@ Owns every reason to leave a section out. Invariant: all reasons are named, and 
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 
 from circus.config import near
 from circus.config.ini import Entry, Section
-from circus.config.interpolate import names_in
+from circus.config.interpolate import has_variables, names_in
 from circus.config.platform import group_exists, missing_virtualenv, this_platform, user_exists
 from circus.config.report import Report
 from circus.config.resolve import add_import_paths, resolve_name
@@ -74,6 +75,8 @@ def _check_machine(spec: WatcherSpec, judge: _Judge) -> None:
         judge.against("uid", "there is no such user on this machine")
     if spec.gid is not None and not group_exists(spec.gid):
         judge.against("gid", "there is no such group on this machine")
+    if spec.working_dir and _is_missing(spec.working_dir):
+        judge.warn("working_dir", "there is no such directory at the moment")
     if spec.env and "PYTHONPATH" in spec.env:
         add_import_paths(spec.env["PYTHONPATH"])
     for name, hook in spec.hooks.items():
@@ -117,8 +120,19 @@ def _check_stream(name: str, stream: StreamSpec | None, judge: _Judge, *, look_a
                 judge.warn(f"{name}.{key}", expected)
             else:
                 judge.against(f"{name}.{key}", expected)
+    if "filename" in STREAM_CLASSES[cls]:
+        file = str(stream.options.get("filename") or "")
+        if not file:
+            judge.warn(f"{name}.class", f"without {name}.filename nothing is written")
+        elif look_around and _is_missing(os.path.dirname(file) or "."):
+            judge.warn(f"{name}.filename", "there is no such directory at the moment")
     if cls == "TimedRotatingFileStream" and "rotate_when" not in stream.options:
         judge.against(f"{name}.class", f"a {cls} needs {name}.rotate_when")
+
+
+def _is_missing(directory: str) -> bool:
+    """Whether there is no such directory, as far as that can be known before the variables in it are."""
+    return not has_variables(directory) and "{" not in directory and not os.path.isdir(directory)
 
 
 def _warn_about_sockets(spec: WatcherSpec, sockets: frozenset[str], judge: _Judge) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from circus.config import near, possible
 from circus.config.environ import Environment
 from circus.config.ini import Document, Entry, Section
-from circus.config.interpolate import OLD_WID, OLD_WID_WORD
+from circus.config.interpolate import old_spelling
 from circus.config.platform import this_platform
 from circus.config.report import Report
 from circus.config.values import expander, fitting, read_one
@@ -94,8 +94,8 @@ class _Builder:
         values: dict[str, Any] = {name: option.ini for name, option in WATCHER.items()} | self._values
         command = [self._entries[name] for name in ("cmd", "args") if name in self._entries and not values["shell"]]
         for entry in command:
-            if OLD_WID.search(entry.value):
-                self._report.warn(self._section, entry, OLD_WID_WORD)
+            if (word := old_spelling(entry.value)) is not None:
+                self._report.warn(self._section, entry, word)
         return WatcherSpec(
             name=self._name,
             rlimits=self._rlimits,

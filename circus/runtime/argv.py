@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from circus import logger
-from circus.config.interpolate import OLD_WID, OLD_WID_WORD, Variables, expand, names_in
+from circus.config.interpolate import Variables, expand, names_in, old_spelling
 from circus.exc import CircusError, SpawnError
 from circus.runtime.virtualenv import activate
 from circus.spec.fields import WATCHER, stream_conf
@@ -59,8 +59,8 @@ class CommandBuilder:
             if spec.shell_args:
                 logger.warning("watcher %r: shell_args is ignored without shell", spec.name)
             # Of a file it was said with its line.
-            if spec.origin != "ini" and any(map(OLD_WID.search, texts)):
-                logger.warning("watcher %r: %s", spec.name, OLD_WID_WORD)
+            for word in filter(None, map(old_spelling, texts if spec.origin != "ini" else ())):
+                logger.warning("watcher %r: %s", spec.name, word)
 
     @property
     def sockets(self) -> frozenset[str]:

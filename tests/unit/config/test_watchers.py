@@ -240,11 +240,46 @@ def test_a_section_that_looks_misspelt_is_warned_about(ini: Ini, title: str, mea
     assert meant in warning.expected
 
 
+@pytest.mark.parametrize("cls", ["FileStream", "WatchedFileStream"])
+def test_a_file_stream_without_a_file_is_said(ini: Ini, cls: str) -> None:
+    (warning,) = ini.load(f"[watcher:web]\ncmd = x\nstderr_stream.class = {cls}").warnings
+    assert (warning.option, warning.expected) == (
+        "stderr_stream.class", "without stderr_stream.filename nothing is written"
+    )  # fmt: skip
+
+
+def test_a_directory_that_is_not_there_is_said(ini: Ini) -> None:
+    warnings = ini.load(
+        "[watcher:web]\ncmd = x\nworking_dir = /nowhere/a\nstdout_stream.filename = /nowhere/b/out.log\n"
+        "stderr_stream.filename = /nowhere/$(circus.wid)/err.log"
+    ).warnings
+    assert [(warning.option, warning.expected) for warning in warnings] == [
+        ("working_dir", "there is no such directory at the moment"),
+        ("stdout_stream.filename", "there is no such directory at the moment"),
+    ]
+    assert ini.load(f"[watcher:web]\ncmd = x\nworking_dir = {ini.directory}\nstdout_stream.filename = o").warnings == ()
+
+
 @pytest.mark.parametrize("line", ["args = --id $WID", "args = '$WID'"])
 def test_wid_as_it_was_written_long_ago_is_said(ini: Ini, line: str) -> None:
     (warning,) = ini.load(f"[watcher:web]\ncmd = x\n{line}").warnings
     assert (warning.option, warning.line) == ("args", 3)
-    assert warning.expected == "$WID is not replaced any more, write $(circus.wid)"
+    assert warning.expected == "$WID is not replaced, write $(circus.wid)"
+
+
+@pytest.mark.parametrize(
+    ("old", "now"),
+    [
+        ("$(WID)", "$(circus.wid)"),
+        ("${WID}", "$(circus.wid)"),
+        ("${socket:web}", "$(circus.sockets.web)"),
+        ("${circus.sockets.web}", "$(circus.sockets.web)"),
+        ("$(ENV.HOME)", "$(circus.env.HOME)"),
+    ],
+)
+def test_old_spellings_of_variables_are_said(ini: Ini, old: str, now: str) -> None:
+    (warning,) = ini.load(f"[watcher:web]\ncmd = x --y {old}").warnings
+    assert warning.expected == f"{old} is not replaced, write {now}"
 
 
 @pytest.mark.parametrize("text", ["args = $WIDTH", "args = $WID\nshell = True"])

@@ -160,7 +160,7 @@ def test_shell_args_without_shell_and_dollar_wid_are_warned_about(caplog: pytest
         builder(cmd="run $WID", shell_args="x")
     assert [record.getMessage() for record in caplog.records] == [
         "watcher 'web': shell_args is ignored without shell",
-        "watcher 'web': $WID is not replaced any more, write $(circus.wid)",
+        "watcher 'web': $WID is not replaced, write $(circus.wid)",
     ]
 
 

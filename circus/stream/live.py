@@ -24,7 +24,9 @@ class LiveLog:
     """Publishes what the processes of one watcher write, as `log.<watcher>.<wid>.<stream>`."""
 
     def __init__(self, watcher: str, life: str, bus: Bus) -> None:
-        self._watcher, self._life, self._bus = watcher, life, bus
+        # A name from a file that is not UTF-8 can be sent only escaped.
+        self._watcher = watcher.encode("utf-8", "backslashreplace").decode()
+        self._life, self._bus = life, bus
         self._allowance = Allowance(RATE, BURST)
 
     def __call__(self, pipe: Pipe, data: bytes, seq: int) -> None:

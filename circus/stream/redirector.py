@@ -197,8 +197,7 @@ class Redirector:
     def change_stream(self, stream_name: str, redirect_writer: Writer, *, close: bool = False) -> None:
         """Put another stream in the place of one, between two lines of each process.
 
-        What the old one has taken and could not write yet is still written. It is closed then if `close`; otherwise
-        that is the caller's.
+        With `close` the old one writes what it still has and is closed then; without, it has one try and stays open.
         """
         self._writers[stream_name] = redirect_writer
         old = {key: target for key, target in self._targets.items() if key[0] == stream_name}
@@ -322,8 +321,7 @@ class Redirector:
             self._deliver(pipe, rest, 1, partial=partial)
 
     def _deliver(self, pipe: Pipe, data: bytes, lines: int, *, partial: bool) -> None:
-        if self._on_lines is not None:
-            self._on_lines(pipe, data, pipe.ring.following)
+        seq = pipe.ring.following
         pipe.ring.add(data, lines, pipe.pid)
         chunk = {"data": data, "pid": pipe.pid, "name": pipe.name, "wid": pipe.wid}
         if partial:
@@ -334,6 +332,8 @@ class Redirector:
             for each in self._all():
                 if each.target is target:
                     self._unwatch(each)
+        if self._on_lines is not None:
+            self._on_lines(pipe, data, seq)
 
     def _on_target_free(self, target: Target) -> None:
         if target in self._retired:

@@ -40,7 +40,6 @@ class Target:
         self.waiting = False
         self.users = 0
         self.dropped_bytes = 0
-        self.dropped_lines = 0
         self.writer = writer
         self._label = label
         self._name = label.partition(" ")[0]
@@ -152,7 +151,6 @@ class Target:
 
     def _drop(self, size: int, lines: int, error: BaseException) -> None:
         self.dropped_bytes += size
-        self.dropped_lines += lines
         if self._on_drop is not None and size:
             self._on_drop(self._name, size, lines, _reason(error))
         if self._failing:

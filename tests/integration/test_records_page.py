@@ -58,6 +58,9 @@ def test_the_page_of_records_tells_exactly_the_keys_that_circusd_sends(circusd, 
         daemon.wait_status("stubborn", "active")
         daemon.ok("reload", name="web", waiting=True)
         daemon.ok("stop", name="stubborn", waiting=True)
+        daemon.ok("add", name="more", cmd="sleep 1000", waiting=True)
+        daemon.ok("set", name="more", options={"priority": 3}, waiting=True)
+        daemon.ok("rm", name="more", waiting=True)
         written = daemon.ini.read_text()
         daemon.ini.write_text("nonsense")
         assert daemon.call("restart", waiting=True)["status"] == "error"

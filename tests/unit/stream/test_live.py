@@ -53,6 +53,14 @@ def test_a_chunk_is_one_message_with_the_name_as_configured() -> None:
     assert (second["seq"], second["lines"]) == (10, ["b"])
 
 
+def test_a_name_that_is_no_text_is_escaped() -> None:
+    sink, bus = Collected(b"log."), Bus(SystemClock())
+    bus.sink = sink
+    LiveLog("caf\udce9", "5eed", bus)(Source(), b"a\n", 0)  # type: ignore[arg-type]  # as above
+    ((topic, body),) = sink.sent
+    assert (topic, body["watcher"]) == (b"log.caf\\udce9.3.stdout", "caf\\udce9")
+
+
 def test_nothing_happens_without_a_sink_or_a_subscription_that_fits() -> None:
     told(None, b"a\n")
     for sink in (Collected(), Collected(b"log.other."), Collected(b"log.web_one.3.stderr")):

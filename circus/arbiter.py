@@ -233,7 +233,7 @@ class Arbiter(Supervisor):
     @property
     def context(self) -> zmq.Context[zmq.Socket[bytes]]:
         """The zmq context in use."""
-        return self._channels.context if self.running else self._context or zmq.Context.instance()
+        return self._channels.context if self.running else self._zmq or zmq.Context.instance()
 
     @property
     def fqdn(self) -> str:

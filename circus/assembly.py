@@ -88,7 +88,7 @@ class Assembly:
         self.started = self.applied = self.clock.time()
         self.fleet = Fleet(spec.warmup_delay)
         self._main = main
-        self._context = context
+        self._zmq = context
         self._given_sockets = frozenset(self.sockets)
         self._made = {watcher.name.lower(): watcher for watcher in watchers}
         for watcher in self._made.values():
@@ -103,7 +103,7 @@ class Assembly:
         """Bind everything, make the watchers and begin to start them; in the running loop."""
         loop = asyncio.get_running_loop()
         self._loop = loop
-        self._channels = Channels(self.spec, self.environ, self._context)
+        self._channels = Channels(self.spec, self.environ, self._zmq)
         self._channels.bind()
         self.endpoint, self.pubsub_endpoint, self.stats_endpoint = (
             self._channels[option].endpoint for option in ("endpoint", "pubsub_endpoint", "stats_endpoint")

@@ -45,6 +45,11 @@ class Fleet:
     def __iter__(self) -> Iterator[Watcher]:
         return iter(self._watchers.values())
 
+    def begin(self) -> None:
+        """Be ready for a life in the running loop; an arbiter may have another one before, in another loop."""
+        self.quitting = False
+        self._wave, self._dissolving = asyncio.Lock(), asyncio.Lock()
+
     def add(self, watcher: Watcher) -> None:
         """Take a watcher in."""
         self._watchers[watcher.name.lower()] = watcher

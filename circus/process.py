@@ -107,10 +107,10 @@ class Process:
     ) -> None:
         self.name, self.wid, self.cmd, self.args = name, wid, cmd, args
         self.working_dir, self.shell, self.uid, self.gid = working_dir, shell, uid, gid
-        self.env, self.rlimits, self.executable, self.use_fds = env or {}, rlimits or {}, executable, use_fds
+        self.env, self.rlimits = {} if env is None else env, {} if rlimits is None else rlimits
+        self.executable, self.use_fds = executable, use_fds
         self.watcher = watcher
-        self.pipe_stdout, self.pipe_stderr = pipe_stdout, pipe_stderr
-        self.close_child_stdin = close_child_stdin
+        self.pipe_stdout, self.pipe_stderr, self.close_child_stdin = pipe_stdout, pipe_stderr, close_child_stdin
         self.close_child_stdout, self.close_child_stderr = close_child_stdout, close_child_stderr
         self.pid, self.generation, self.started = 0, 1, 0.0
         self.stopping = self.redirected = False

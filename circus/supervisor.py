@@ -51,7 +51,8 @@ class Supervisor(Reconfiguration):
     def initialize(self) -> None:
         """Bind everything and begin to start the watchers; in the running loop."""
         self._finished, self._closed = asyncio.Event(), asyncio.Event()
-        self._quitting, self.fleet.quitting = None, False
+        self._quitting = None
+        self.fleet.begin()
         if self.spec.umask is not None:
             os.umask(self.spec.umask)
         self.open()

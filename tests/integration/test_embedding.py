@@ -10,12 +10,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from circus.arbiter import ThreadedArbiter
-from circus.client import CircusClient
+from circus.arbiter import Arbiter, ThreadedArbiter
+from circus.client import AsyncCircusClient, CircusClient
 from circus.exc import AlreadyExist, EndpointError
 from circus.process import RUNNING, Process, devnull
 from circus.stream.redirector import Redirector
@@ -33,6 +34,11 @@ def directory() -> Iterator[str]:
     """A directory whose name is short enough for unix sockets."""
     with tempfile.TemporaryDirectory(prefix="circus-") as directory:
         yield directory
+
+
+def append(ini: Path, text: str) -> None:
+    with ini.open("a") as file:
+        file.write(text)
 
 
 def ask(directory: str, command: str, **properties: Any) -> dict[str, Any]:
@@ -118,6 +124,48 @@ async def test_watchers_are_added_and_removed(directory: str) -> None:
     assert not any(map(proc.alive, pids))
     assert [watcher.name for watcher in arbiter.watchers] == ["web", "early"]
     await arbiter.stop()
+
+
+async def test_a_configuration_file_is_followed(directory: str) -> None:
+    ini = Path(directory, "circus.ini")
+    where = "\n".join(f"{key} = ipc://{directory}/{key}" for key in ("endpoint", "pubsub_endpoint", "stats_endpoint"))
+    append(ini, f"[circus]\n{where}\n[watcher:web]\ncmd = sleep 1000\ngraceful_timeout = 5\n")
+    arbiter = Arbiter.load_from_config(str(ini))
+    assert arbiter.config_file == str(ini)
+    await asyncio.wait_for(arbiter.start(), DEADLINE)
+    try:
+        assert arbiter.statuses() == {"web": "active"}
+        append(ini, "[watcher:more]\ncmd = sleep 1000\ngraceful_timeout = 5\n")
+        await asyncio.wait_for(arbiter.reload_from_config(), DEADLINE)
+        await until(lambda: arbiter.statuses() == {"web": "active", "more": "active"})
+        before = arbiter.get_watcher("web").pids
+        await asyncio.wait_for(arbiter.restart(inside_circusd=True), DEADLINE)
+        await until(lambda: arbiter.numprocesses() == 2)
+        assert arbiter.get_watcher("web").pids != before
+    finally:
+        await asyncio.wait_for(arbiter.stop(), DEADLINE)
+
+
+async def test_without_a_file_a_restart_of_everything_stops_and_starts(directory: str) -> None:
+    arbiter = constructed(directory, Watcher("web", "sleep 1000"), Watcher("other", "sleep 1000"))
+    await asyncio.wait_for(arbiter.start(), DEADLINE)
+    try:
+        web, other = arbiter.watchers
+        before = web.pids + other.pids
+        await asyncio.wait_for(arbiter.restart(watcher_iter_func=lambda **_: [web]), DEADLINE)
+        assert before[0] not in web.pids
+        assert other.pids == before[1:]
+        client = AsyncCircusClient(endpoint=arbiter.endpoint, timeout=DEADLINE)
+        assert (await client.send_message("restart", waiting=True))["status"] == "ok"
+        client.stop()
+        assert arbiter.watchers == [web, other]
+        assert other.pids != before[1:]
+        told: list[object] = []
+        arbiter.prereload_fn = told.append
+        await asyncio.wait_for(arbiter.reload(), DEADLINE)
+        assert told == [arbiter]
+    finally:
+        await asyncio.wait_for(arbiter.stop(), DEADLINE)
 
 
 # -- with classes of one's own

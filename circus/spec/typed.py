@@ -70,7 +70,7 @@ def updated(spec: WatcherSpec, options: Mapping[str, object], *, free_form: bool
     for name, value in options.items():
         family = family_of(name)
         if name in WATCHER:
-            values[name] = tuple(value) if name == "args" and isinstance(value, list) else value
+            values[name] = _value(name, value)
         elif name == "rlimits":
             limits = value if isinstance(value, Mapping) else {}
             values[name] = {key.lower().removeprefix("rlimit_"): _limit(each) for key, each in limits.items()}
@@ -86,6 +86,15 @@ def updated(spec: WatcherSpec, options: Mapping[str, object], *, free_form: bool
         else:
             raise MessageError(f"unknown key {name!r}")
     return replace(spec, **values)
+
+
+def _value(name: str, value: object) -> object:
+    """A list of arguments as a tuple; a whole number of seconds as the float that it is from a file."""
+    if name == "args" and isinstance(value, list):
+        return tuple(value)
+    if isinstance(WATCHER[name].ini, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value
 
 
 def _require(fine: bool, otherwise: str) -> None:

@@ -101,3 +101,8 @@ def test_an_unknown_option_is_refused_unless_free_form_is_allowed() -> None:
     with pytest.raises(MessageError, match="unknown key 'zz'"):
         updated(WEB, {"zz": 1})
     assert updated(WEB, {"zz": 1}, free_form=True).options == {"zz": 1}
+
+
+def test_a_whole_number_of_seconds_is_shown_as_from_a_file():
+    spec = updated(WEB, {"graceful_timeout": 5, "numprocesses": 3})
+    assert (repr(spec.graceful_timeout), repr(spec.numprocesses)) == ("5.0", "3")

@@ -11,7 +11,7 @@ import inspect
 import logging
 import os
 import resource
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 logger = logging.getLogger("circus")
@@ -90,40 +90,6 @@ def check_future_exception_and_log(future: Any) -> BaseException | None:
     if error is not None:
         logger.error("exception %s caught", error, exc_info=error)
     return error
-
-
-class AsyncPeriodicCallback:
-    """Calls a function again and again, and waits for what it gives; `callback_time` are milliseconds between."""
-
-    def __init__(self, callback: Callable[[], Awaitable[Any] | Any], callback_time: float, jitter: float = 0) -> None:
-        del jitter
-        self.callback, self.callback_time = callback, callback_time
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin; the first call is a whole time away. In the running loop."""
-        self.stop()
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    def stop(self) -> None:
-        """Call no more."""
-        if self._task is not None:
-            self._task.cancel()
-            self._task = None
-
-    def is_running(self) -> bool:
-        """Between `start` and `stop`."""
-        return self._task is not None
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self.callback_time / 1000)
-            try:
-                found = self.callback()
-                if inspect.isawaitable(found):
-                    await found
-            except Exception:
-                logger.exception("%r failed", self.callback)
 
 
 def debuglog(func: F) -> F:

@@ -26,9 +26,9 @@ from circus.logs import LOG_DATE_FORMAT as LOG_DATE_FMT
 from circus.logs import LOG_FORMAT as LOG_FMT
 from circus.logs import LOG_LEVELS, configure_logger
 from circus.logs import SYSLOG_DATE_FORMAT as LOG_DATE_SYSLOG_FMT
+from circus.runtime.periodic import PeriodicCallback as AsyncPeriodicCallback
 from circus.runtime.virtualenv import activate
 from circus.shims import (
-    AsyncPeriodicCallback,
     TransformableFuture,
     check_future_exception_and_log,
     debuglog,

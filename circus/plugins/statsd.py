@@ -109,10 +109,8 @@ class StatsdEmitter(CircusPlugin):
     name = "statsd"
     default_app_name = "app"
 
-    def __init__(
-        self, endpoint: str, pubsub_endpoint: str, check_delay: float, ssh_server: str | None = None, **config: Any
-    ) -> None:
-        super().__init__(endpoint, pubsub_endpoint, check_delay, ssh_server=ssh_server, **config)
+    def __init__(self, *args: Any, **config: Any) -> None:
+        super().__init__(*args, **config)
         options = Options(config)
         rate = options.number("sample_rate", 1.0, above=0)
         if rate > 1:

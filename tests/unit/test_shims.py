@@ -58,26 +58,6 @@ async def test_a_failure_comes_through_and_is_logged(caplog: pytest.LogCaptureFi
     assert "on purpose" in caplog.text
 
 
-async def test_a_callback_is_called_again_and_again_whatever_it_does(caplog: pytest.LogCaptureFixture) -> None:
-    calls: asyncio.Queue[int] = asyncio.Queue()
-    numbers = iter(range(10))
-
-    async def call() -> None:
-        number = next(numbers)
-        calls.put_nowait(number)
-        if number == 1:
-            raise ValueError("on purpose")
-
-    periodic = shims.AsyncPeriodicCallback(call, 1)
-    periodic.start()
-    assert periodic.is_running()
-    assert [await asyncio.wait_for(calls.get(), DEADLINE) for _ in range(3)] == [0, 1, 2]
-    periodic.stop()
-    periodic.stop()
-    assert not periodic.is_running()
-    assert "on purpose" in caplog.text
-
-
 def test_calls_are_logged_where_the_environment_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

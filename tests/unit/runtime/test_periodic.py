@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from circus.exc import CircusError
-from circus.plugins.periodic import PeriodicCallback
+from circus.runtime.periodic import PeriodicCallback
 
 
 async def rounds(count: int, done: Callable[[int], Any]) -> int:

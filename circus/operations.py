@@ -34,6 +34,9 @@ logger = logging.getLogger("circus")
 
 _operation_ids = itertools.count(1)
 
+MOST_WAITING = 1000
+"""So many operations may wait for one watcher: each costs some 4 KB, and who floods it reads no refusals either."""
+
 
 class Operations(Changing):
     """Reads, and operations that queue.
@@ -122,6 +125,10 @@ class Operations(Changing):
         """Queue an operation; the future holds its info, or Overtaken when a stop or quit overtook it."""
         if not self.attached:
             raise CircusError(f"watcher {self.name!r} is in no arbiter that runs, so nobody could {kind} it")
+        # A stop overtakes what waits, so it must get through; a flood of stops must not either take all memory.
+        limit = 2 * MOST_WAITING if kind == "stop" else MOST_WAITING
+        if len(self._operations) >= limit and not self._services.quitting():
+            raise CircusError(f"{len(self._operations)} operations wait for '{self.name}' already; ask again later")
         future: asyncio.Future[Any] = self._services.loop.create_future()
         future.add_done_callback(_retrieved)
         if kind == "stop":
@@ -260,6 +267,8 @@ class Operations(Changing):
     ) -> None:
         """End processes (all, or one) with a signal, then SIGKILL; they are replaced. Returns when they are gone."""
         doomed = [process.pid for process in self._by_pid.values() if pid in (None, process.pid)]
+        if any(len(self._waiters.get(each, ())) >= MOST_WAITING for each in doomed):
+            raise CircusError(f"{MOST_WAITING} wait for the end of processes of '{self.name}' already; ask again later")
         self.tell(told.KillAsked(current_origin(), pid, signum, graceful_timeout))
         gone = [self._services.loop.create_future() for _ in doomed]
         for each, future in zip(doomed, gone, strict=True):

@@ -107,7 +107,9 @@ def wait_well(daemon: Daemon) -> None:
     second = daemon.wait_pids("web", 2, without=web[:1])
     daemon.ok("restart", name="web", waiting=True)
     daemon.wait_pids("web", 2, without=second)
-    assert "Traceback" not in "".join(line for line in daemon.log_text().splitlines() if f"circus[{daemon.pid}]" in line)
+    assert "Traceback" not in "".join(
+        line for line in daemon.log_text().splitlines() if f"circus[{daemon.pid}]" in line
+    )
 
 
 def resident_bytes(pid: int) -> int:

@@ -82,16 +82,20 @@ class Fleet:
         """Forget a watcher that works for nobody."""
         del self._watchers[watcher.name.lower()]
 
-    async def remove(self, watcher: Watcher, *, stop: bool) -> bool:
+    def remove(self, watcher: Watcher, by: str, *, stop: bool) -> Awaitable[bool]:
         """Forget a watcher, when it is stopped if it shall be; otherwise its processes are left to themselves.
 
-        Its name is taken until then. False when somebody else has forgotten it meanwhile.
+        That begins at once; its name is taken until it is done. False when somebody else has forgotten it meanwhile.
         """
-        watcher.retired = "rm"
+        watcher.retired = by
         if stop:
-            await watcher.stop()
-        else:
-            watcher.abandon()
+            return self._forget(watcher, watcher.stop())
+        watcher.abandon()
+        return self._forget(watcher, None)
+
+    async def _forget(self, watcher: Watcher, stopped: Awaitable[None] | None) -> bool:
+        if stopped is not None:
+            await stopped
         watcher.close()
         found = self.find(watcher.name) is watcher
         if found:

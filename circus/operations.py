@@ -24,6 +24,7 @@ from circus.ports import ProcessLike
 from circus.process import Process
 from circus.spec.diff import watcher_changes
 from circus.spec.fields import Effect
+from circus.spec.kinds import MOST_PROCESSES
 from circus.spec.typed import updated
 from circus.spec.watcher import WatcherSpec
 from circus.wire.changes import told_changes
@@ -170,11 +171,16 @@ class Operations(Changing):
 
     def incr(self, nb: int = 1) -> Awaitable[int]:
         """More processes; answers with the new target. A singleton stays as it is."""
-        return self.submit("resize", name="incr", delta=0 if self.singleton else nb)
+        return self._resize("incr", 0 if self.singleton else nb)
 
     def decr(self, nb: int = 1) -> Awaitable[int]:
         """Fewer processes; answers with the new target."""
-        return self.submit("resize", name="decr", delta=0 if self.singleton else -nb)
+        return self._resize("decr", 0 if self.singleton else -nb)
+
+    def _resize(self, name: str, delta: int) -> Awaitable[int]:
+        if self.numprocesses + delta > MOST_PROCESSES:
+            raise CircusError(f"'{self.name}' can have at most {MOST_PROCESSES} processes")
+        return self.submit("resize", name=name, delta=delta)
 
     def set_numprocesses(self, np: int) -> Awaitable[int]:
         """This many processes; answers with the new target."""

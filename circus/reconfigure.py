@@ -84,11 +84,10 @@ class Reconfiguration(Assembly):
         """Forget a watcher: when it is stopped, or at once with its processes left to themselves."""
         found = self.fleet.get(watcher.name)
         found.notify_event("remove", {})
-        found.retired = "rm"
-        return self._remove(found, stop=stop)
+        return self._removed(found, self.fleet.remove(found, "rm", stop=stop), stop=stop)
 
-    async def _remove(self, watcher: Watcher, *, stop: bool) -> None:
-        if not await self.fleet.remove(watcher, stop=stop):
+    async def _removed(self, watcher: Watcher, work: Awaitable[bool], *, stop: bool) -> None:
+        if not await work:
             return
         nothing = WatcherSpec(name=watcher.name)
         options = told_changes(watcher_changes(watcher.spec, nothing))
@@ -252,10 +251,9 @@ class Reconfiguration(Assembly):
         gone = [watcher for watcher in removed if watcher is not None]
         for watcher in fresh:
             self._admit(watcher)
-        for watcher in gone:
-            watcher.retired = "reloadconfig"
+        leaving = [self._removed(each, self.fleet.remove(each, "reloadconfig", stop=True), stop=True) for each in gone]
         begun = [asyncio.create_task(self._change(step)) for step in changed if step.effect < Effect.SIGNAL]
-        await asyncio.gather(*(self._remove(watcher, stop=True) for watcher in gone))
+        await asyncio.gather(*leaving)
         for work in begun:
             await _outcome(work, errors)
         for step in changed:

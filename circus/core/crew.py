@@ -114,7 +114,7 @@ class Crew(Ending):
     def spawn_failed(self, slot: Slot, stage: str, errno: int | None, message: str) -> None:
         """No process came; wait and try again, or stay (the lifecycle asks `spent`)."""
         self._step(slot, ProcessEvent.SPAWN_FAILED)
-        slot.spawn_failures += 1
+        slot.spawn_failures, slot.trouble = slot.spawn_failures + 1, message
         slot.failures += 1
         origin = slot.origin
         assert origin is not None

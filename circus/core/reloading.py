@@ -85,7 +85,7 @@ class Reloading:
         failed = [slot for slot in crew.slots.values() if slot.state is None]
         if failed:
             self._queue.clear()
-            self.ok, self.failure = False, "a new process did not start"
+            self._failed(failed)
             return True
         if crew.ending or crew.parting or (self._queue and crew.warming):
             return False
@@ -98,9 +98,13 @@ class Reloading:
         return True
 
     def _fail(self, failed: list[Slot]) -> None:
-        self.ok, self.failure = False, "a new process did not start"
+        self._failed(failed)
         for slot in failed:
             self.crew.drop(slot)
+
+    def _failed(self, slots: list[Slot]) -> None:
+        trouble = next((f": {slot.trouble}" for slot in slots if slot.spawn_failures), "")
+        self.ok, self.failure = False, f"a new process did not start{trouble}"
 
     def finish(self) -> None:
         """Tell how it went."""

@@ -39,6 +39,8 @@ class Slot:
     commanded: set[int] = field(default_factory=set)
     failures: int = 0
     spawn_failures: int = 0
+    trouble: str = ""
+    """Why the last of them failed."""
     backoff_seconds: float = 0.0
     backoff_until: float = 0.0
     old: bool = False

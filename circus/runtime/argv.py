@@ -22,6 +22,8 @@ from circus.spec.watcher import WatcherSpec
 
 DEFAULT_SHELL = "/bin/sh"
 _SOCKETS = "sockets."
+# One word can have no more on Linux, and splitting takes time that grows with the square of the longest.
+_LONGEST = 131_072
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,8 @@ class CommandBuilder:
         return [expand(word, known) for word in args]
 
     def _split(self, text: str) -> list[str]:
+        if len(text) > _LONGEST:
+            raise SpawnError("exec", f"watcher {self._spec.name!r}: a command of {len(text)} characters is too long")
         try:
             return shlex.split(text)
         except ValueError as error:

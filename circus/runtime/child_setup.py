@@ -135,6 +135,10 @@ def set_on_child(pid: int, limits: Limits) -> None:
             raise SpawnError("rlimit", f"no permission to set {name} to {value}: {error}") from error
 
 
+# The id that means none, and the first that nobody can have.
+_NOBODY: Final = 2**32 - 1
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The user and group a process runs as, with its supplementary groups."""
@@ -152,6 +156,9 @@ def resolve_identity(uid: int | str | None, gid: int | str | None) -> Identity |
     """
     if uid is None and gid is None:
         return None
+    for word, given in (("user", uid), ("group", gid)):
+        if given is not None and str(given).lstrip("-").isdigit() and not 0 <= int(given) < _NOBODY:
+            raise SpawnError("user", f"no such {word}: {given!r}")
     user = None
     if uid is not None:
         try:

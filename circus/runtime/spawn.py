@@ -86,7 +86,7 @@ def spawn(
                 start_new_session=True,
                 **switch,
             )
-    except (OSError, ValueError, subprocess.SubprocessError) as error:
+    except (OSError, ValueError, OverflowError, subprocess.SubprocessError) as error:
         raise _explain(error, command, identity) from error
     finally:
         for fd in flipped:

@@ -127,7 +127,7 @@ WATCHER: Mapping[str, Option] = _table(
     *_shown(
         _row("cmd", kinds.TEXT, "", "Program to run, split into words as a shell does.", _RELOAD),
         _row("args", kinds.ARGS, "", "Arguments, split and appended to `cmd`; a list is taken word by word.", _RELOAD, api=None),
-        _row("numprocesses", kinds.COUNT, 1, "Number of processes.", _RESIZE),
+        _row("numprocesses", kinds.PROCESSES, 1, "Number of processes.", _RESIZE),
         _row("warmup_delay", kinds.SECONDS, 0.0, "Seconds between two spawns of this watcher."),
         _row("respawn", kinds.BOOLEAN, True, "Replace processes that end; without it the watcher stops when the last one is gone.", _RESIZE),
         _row("singleton", kinds.BOOLEAN, False, "At most one process."),

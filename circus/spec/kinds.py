@@ -14,6 +14,9 @@ from circus.spec.scalars import Platform, to_bool, to_mask, to_signum, to_size, 
 # Integers travel as JSON; one beyond 64 bits could not be told to anybody.
 _HIGHEST = 2**63 - 1
 
+MOST_PROCESSES = 100_000
+"""Of one watcher; a number beyond it is a slip of the hand, and would only fill the memory."""
+
 
 def _never(_: object) -> bool:
     return False
@@ -203,6 +206,7 @@ SIZE = Kind(
     accepts=lambda value: _is_integer(value) and COUNT.accepts(value),
     typed=_is_integer,
 )
+PROCESSES = integer(0, MOST_PROCESSES)
 SECONDS = number(0)
 BOOLEAN = Kind(
     word="boolean",

@@ -63,6 +63,7 @@ def test_environment_limits_and_directory_are_those_of_the_next_processes(
     options = {"env": {"COLOUR": "blue"}, "rlimit_nofile": 77, "working_dir": str(tmp_path), "numprocesses": 1}
     assert set_(daemon, **options) == "reload"
     (pid,) = daemon.pids("web")
+    wait_until(lambda: words_of(pid)[0] == "sleep")  # not the shell any more that sets its limits
     assert environ_of(pid) == {"COLOUR": "blue", "PWD": str(tmp_path)}
     assert "77" in pathlib.Path(f"/proc/{pid}/limits").read_text()
     assert os.readlink(f"/proc/{pid}/cwd") == str(tmp_path)
@@ -81,6 +82,9 @@ def test_either_all_of_a_request_is_in_force_or_nothing(circusd: Start) -> None:
         ({"hooks.before_start": "tests.nowhere.hook"}, 5, "hook before_start: cannot find 'tests.nowhere.hook'"),
         ({"stdout_stream": {"class": "NoStream"}}, 5, "stream configuration invalid: NoStream: "),
         ({"cmd": "sleep 'open"}, 5, "watcher 'web': cannot split into words"),
+        ({"cmd": "x" * 200_000}, 5, "watcher 'web': a command of 200000 characters is too long"),
+        ({"uid": 2**70}, 5, "no such user: 1180591620717411303424"),
+        ({"numprocesses": 10**9}, 3, "'numprocesses' must be a whole number from 0 to 100000"),
         ({"cmd": " "}, 5, "watcher 'web' has nothing to run: cmd is empty"),
         ({"singleton": True}, 5, "Singleton watcher has a single process"),
         ({"copy_path": True}, 5, "watcher 'web': copy_path needs copy_env"),
@@ -88,6 +92,7 @@ def test_either_all_of_a_request_is_in_force_or_nothing(circusd: Start) -> None:
         reply = daemon.call("set", name="web", options={"graceful_timeout": 7.0, "args": "-1"} | wrong)
         assert (reply["status"], reply["errno"]) == ("error", errno), reply
         assert reply["reason"].startswith(reason), reply
+    assert daemon.call("incr", name="web", nb=10**9)["reason"] == "'web' can have at most 100000 processes"
     assert daemon.ok("get", name="web", keys=["graceful_timeout", "args"])["options"]["graceful_timeout"] == 30.0
     assert daemon.pids("web") == before
     assert events.topics() == []
@@ -290,7 +295,10 @@ def test_circusctl_sets_adds_and_removes(circusd: Start) -> None:
     unknown = daemon.circusctl("set", "web", "foo", "1")
     assert (unknown.returncode, unknown.stderr) == (1, "unknown key 'foo'\n")
     wrong = daemon.circusctl("set", "web", "numprocesses", "many")
-    assert (wrong.returncode, wrong.stderr) == (1, "numprocesses: expected a whole number, 0 or more, not 'many'\n")
+    assert (wrong.returncode, wrong.stderr) == (
+        1,
+        "numprocesses: expected a whole number from 0 to 100000, not 'many'\n",
+    )
     assert daemon.circusctl("add", "--start", "more", "sleep", "500").stdout == "ok\n"
     (pid,) = daemon.wait_pids("more", 1)
     assert daemon.circusctl("rm", "more", "--nostop", "--waiting").stdout == "ok\n"

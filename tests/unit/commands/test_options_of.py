@@ -51,7 +51,7 @@ def test_a_text_becomes_a_value(name, text, value):
         ("custom_opt", "x", "unknown key 'custom_opt'"),
         ("hooks.before_lunch", "a.b", "unknown key 'hooks.before_lunch'"),
         ("stdout_stream", "x", "unknown key 'stdout_stream'"),
-        ("numprocesses", "many", "numprocesses: expected a whole number, 0 or more, not 'many'"),
+        ("numprocesses", "many", "numprocesses: expected a whole number from 0 to 100000, not 'many'"),
         ("graceful_timeout", "-1", "graceful_timeout: expected a number of seconds, 0 or more, not '-1'"),
         ("retry_in", "x", "retry_in: expected a number, not 'x'"),
         ("rlimit_nofile", "x", "rlimit_nofile: expected a whole number, or -1 for no limit, not 'x'"),

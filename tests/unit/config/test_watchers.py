@@ -179,8 +179,8 @@ def test_empty_texts_are_none_where_none_is_the_default(ini: Ini) -> None:
 @pytest.mark.parametrize(
     ("line", "text"),
     [
-        ("numprocesses = 1.5", "expected a whole number, 0 or more"),
-        ("numprocesses =", "expected a whole number, 0 or more"),
+        ("numprocesses = 1.5", "expected a whole number from 0 to 100000"),
+        ("numprocesses =", "expected a whole number from 0 to 100000"),
         ("graceful_timeout = soon", "expected a number of seconds, 0 or more"),
         ("respawn = perhaps", "expected yes, true, on, 1, no, false, off or 0"),
         ("kill_scope = all", "expected main, group or tree"),

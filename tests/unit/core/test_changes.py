@@ -205,7 +205,7 @@ def test_a_change_whose_new_processes_do_not_come_keeps_the_old_ones_and_says_so
     w.failing_spawns = 10**6
     op = w.change(cmd="nonexistent")
     w.run(60)
-    assert w.refusals[op] == "reload of 'web' failed: a new process did not start"
+    assert w.refusals[op] == "reload of 'web' failed: a new process did not start: program not found"
     assert sorted(w.alive) == [100, 101]
 
 

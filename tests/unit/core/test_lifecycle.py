@@ -242,7 +242,7 @@ def test_a_reload_whose_new_processes_fail_keeps_the_old_ones():
     w.failing_spawns = 10**6
     op = w.submit("reload")
     w.run(60)
-    assert w.refusals[op] == "reload of 'web' failed: a new process did not start"
+    assert w.refusals[op] == "reload of 'web' failed: a new process did not start: program not found"
     assert sorted(w.alive) == [100, 101]
     finished = next(r for r in w.records if r.record == "reload.finished")
     assert not finished.data["ok"]

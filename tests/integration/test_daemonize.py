@@ -125,3 +125,14 @@ def test_gevent_is_refused() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert "circusd cannot go into the background with gevent loaded" in done.stderr
+
+
+def test_a_program_of_circus_0_19_becomes_a_daemon_by_itself(tmp_path: Path) -> None:
+    text = (
+        "import os\nfrom circus.circusd import daemonize\ndaemonize()\n"
+        f"open({str(tmp_path / 'told')!r}, 'w').write(f'{{os.getsid(0) != {os.getsid(0)}}}\\n')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", text], timeout=60, check=False)
+    assert done.returncode == 0
+    told = wait_until(lambda: (tmp_path / "told").exists() and (tmp_path / "told").read_text()) or ""
+    assert told == "True\n"

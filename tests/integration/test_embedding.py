@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -92,10 +93,12 @@ async def test_an_endpoint_that_cannot_be_had_is_told_by_start(directory: str) -
     assert not arbiter.running
 
 
-def test_a_loop_that_was_given_is_used_before_it_runs(directory: str) -> None:
+@pytest.mark.parametrize("kind", ["asyncio", "tornado"])
+def test_a_loop_that_was_given_is_used_before_it_runs(directory: str, kind: str) -> None:
     loop = asyncio.new_event_loop()
     try:
-        arbiter = made(directory, SLEEPER, loop=loop)
+        # What of tornado's loop matters here is the asyncio loop that it is around.
+        arbiter = made(directory, SLEEPER, loop=loop if kind == "asyncio" else SimpleNamespace(asyncio_loop=loop))
         loop.run_until_complete(asyncio.wait_for(arbiter.start(), DEADLINE))
         assert arbiter.loop is loop
         assert arbiter.statuses() == {"web": "active"}

@@ -58,6 +58,12 @@ async def test_a_failure_comes_through_and_is_logged(caplog: pytest.LogCaptureFi
     assert "on purpose" in caplog.text
 
 
+def test_the_number_of_descriptors_has_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shims.get_maxfd() > 0
+    monkeypatch.setattr(shims.resource, "getrlimit", lambda _: (1, shims.resource.RLIM_INFINITY))
+    assert shims.get_maxfd() == shims.MAXFD
+
+
 def test_calls_are_logged_where_the_environment_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

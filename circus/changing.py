@@ -6,12 +6,14 @@ put it in force cannot fail any more.
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 from circus.config.resolve import add_import_paths
 from circus.core import effects as do
-from circus.driver import Driver, Services
+from circus.driver import Driver, Services, cause_of
+from circus.events.cause import CURRENT
 from circus.exc import CircusError
 from circus.hooks import resolve_hooks
 from circus.launcher import Recipe
@@ -29,7 +31,7 @@ class Changing(Driver):
         super().__init__(spec)
         self._left: set[int] = set()
         """Processes that run on without us, whose output is still ours to carry."""
-        self._perform |= {do.Abandon: self._do_abandon, do.Respecify: self._do_respecify}
+        self._perform |= {do.Abandon: self._do_abandon, do.Respecify: self._do_respecify, do.Failed: self._do_failed}
 
     def attach(self, services: Services) -> None:
         """Work for an arbiter from now on."""
@@ -57,6 +59,14 @@ class Changing(Driver):
         self._hooks.change(spec.hooks, hooks, spec.hook_timeout)
         self._services.sampler.add_watcher(self.name, memory=spec.metrics_memory)
         self._services.wake_guard()
+
+    def _do_failed(self, effect: do.Failed) -> None:
+        # A context of its own: what follows is caused by the failure, and not by what is going on here.
+        contextvars.copy_context().run(self._fail, effect)
+
+    def _fail(self, effect: do.Failed) -> None:
+        CURRENT.set(cause_of(effect.origin))
+        self._services.arbiter.fail(self.name, effect.status)
 
     def _do_abandon(self, effect: do.Abandon) -> None:
         process = self._let_go(effect.wid, effect.pid)

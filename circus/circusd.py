@@ -201,15 +201,14 @@ def _serve(spec: ArbiterSpec, args: argparse.Namespace, handle: DaemonHandle | N
         for warning in spec.warnings:
             logger.warning("%s", warning)
         _set_title(spec.proc_name)
-        asyncio.run(_run(spec, handle))
+        return asyncio.run(_run(spec, handle))
     finally:
         if pidfile is not None:
             with contextlib.suppress(OSError):
                 pidfile.unlink()
-    return 0
 
 
-async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
+async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> int:
     import asyncio
     import gc
 
@@ -225,7 +224,7 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
     try:
         if _early:
             logger.info("Got signal %s before anything was started", signal.Signals(_early[0]).name)
-            return
+            return 0
         # What was imported lives as long as the daemon; a full collection need not look at it again and again.
         gc.collect()
         gc.freeze()
@@ -240,6 +239,7 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> None:
         for signum in signals.SIGNALS:
             signal.signal(signum, signal.SIG_IGN)
     logger.info("Arbiter exiting")
+    return arbiter.exit_status
 
 
 def _without_burden() -> None:

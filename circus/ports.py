@@ -179,6 +179,10 @@ class ArbiterLike(Protocol):
         """Stop all watchers, overtaking what they do, then end the daemon; done when all is stopped."""
         ...
 
+    def fail(self, name: str, status: int) -> None:
+        """A watcher whose failure is that of everything has failed: quit, with this exit status."""
+        ...
+
     def telemetry(self, watchers: str | None = None, detail: bool = True) -> Any:
         """A `wire.snapshot.Telemetry`, of the watchers that match the glob."""
         ...

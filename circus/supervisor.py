@@ -38,10 +38,12 @@ class Supervisor(Reconfiguration):
 
     Attributes:
         prereload_fn: called with the arbiter before each reload of everything.
+        exit_status: of the program, once everything has ended.
     """
 
     prereload_fn: Callable[[Any], object] | None = None
     loop: asyncio.AbstractEventLoop | None = None
+    exit_status = 0
     _finished: asyncio.Event
     _closed: asyncio.Event
     _quitting: asyncio.Future[None] | None = None
@@ -205,6 +207,13 @@ class Supervisor(Reconfiguration):
             self.fleet.quitting = True
             self._quitting = self._spawn_task(self._quit())
         return asyncio.shield(self._quitting)
+
+    def fail(self, name: str, status: int) -> None:
+        """A watcher with `on_failure = exit` has failed: everything ends, and the program with that exit status."""
+        if not self.quitting:
+            self.exit_status = status
+            logger.error("'%s' has failed; all watchers are stopped, and the exit status is %s", name, status)
+            self.quit()
 
     def hasten(self, origin: Origin) -> None:
         """No more grace for whatever is being stopped."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from circus.core import effects as do
 from circus.core import retry
 from circus.core.ending import Ending
+from circus.core.exit_status import start_failure
 from circus.core.origin import Origin
 from circus.core.process_fsm import ProcessEvent, ProcessState
 from circus.core.slots import Slot
@@ -115,6 +116,7 @@ class Crew(Ending):
         """No process came; wait and try again, or stay (the lifecycle asks `spent`)."""
         self._step(slot, ProcessEvent.SPAWN_FAILED)
         slot.spawn_failures, slot.trouble = slot.spawn_failures + 1, message
+        self.start_failure = start_failure(errno)
         slot.failures += 1
         origin = slot.origin
         assert origin is not None

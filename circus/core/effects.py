@@ -112,6 +112,13 @@ class Fail(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
+class Failed(msgspec.Struct, frozen=True, gc=False):
+    """The watcher has failed, and everything shall end with that exit status."""
+
+    status: int
+    origin: Origin
+
+
 class Forget(msgspec.Struct, frozen=True, gc=False):
     """The process of the slot is gone: close its pipes and drop it."""
 
@@ -167,6 +174,7 @@ Effect = (
     | Answer
     | Refuse
     | Fail
+    | Failed
     | Forget
     | Abandon
     | Respecify

@@ -249,6 +249,8 @@ class Ending(Roster, ABC):
         self._forget_orders(slot)
         verdict = classify(status, asked=slot.asked, escalated=slot.escalated, commanded=slot.commanded,
                            evidence=extra["evidence"])  # fmt: skip
+        if not verdict.expected and self.failure is None:
+            self.failure = status.as_shell
         slot.lived = self.now - slot.spawned_at
         if slot.asked is not None:
             assert slot.origin is not None

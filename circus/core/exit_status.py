@@ -6,6 +6,7 @@ only through the names handed in, because they differ between systems.
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +29,13 @@ class ExitStatus:
     max_resident_bytes: int | None = None
 
     @property
+    def as_shell(self) -> int:
+        """The exit status that a shell gives to such an end; 1 where nobody can know it."""
+        if self.exit_code is not None:
+            return self.exit_code
+        return 1 if self.signum is None else 128 + self.signum
+
+    @property
     def code(self) -> int | None:
         """The one number of circus 0.19: the exit code, or minus the signal."""
         if self.exit_code is not None:
@@ -40,6 +48,13 @@ class Leftover(msgspec.Struct, frozen=True, gc=False):
 
     pid: int
     name: str
+
+
+def start_failure(number: int | None) -> int:
+    """The exit status that a shell gives to a program that it cannot start."""
+    if number == errno.ENOENT:
+        return 127
+    return 126 if number in (errno.EACCES, errno.ENOEXEC, errno.EISDIR, errno.ENOTDIR) else 1
 
 
 LOST: Final = ExitStatus(exit_code=None)

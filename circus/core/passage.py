@@ -139,6 +139,7 @@ class Passage(ABC):
 
     def _come_up(self, event: WatcherEvent) -> None:
         self.want, self.fatal, self.been_active = Want.UP, False, False
+        self.crew.failure = None
         if event is _E.SOCKET_READY:
             self.crew.effects.append(do.WatchSockets(False))
         self._to(event)
@@ -182,6 +183,9 @@ class Passage(ABC):
         self.want, self._origin, self.fatal = want, origin, fatal
         self._to(event)
         self._phase = None
+        failure = self.crew.start_failure if fatal else self.crew.failure if event is _E.EMPTIED else None
+        if failure is not None and self.spec.on_failure == "exit":
+            self.crew.effects.append(do.Failed(failure, origin))
         crew = self.crew
         for slot in list(crew.slots.values()):
             if not (slot.alive or slot.parting):

@@ -42,6 +42,10 @@ class Roster:
         self.respawning = False
         """Whether unexpected ends are followed by a new process; the lifecycle sets it."""
         self.target = spec.numprocesses
+        self.failure: int | None = None
+        """The exit status of the first process since the start of the watcher that failed, as a shell would tell it."""
+        self.start_failure = 1
+        """The same of the last attempt to start one that failed."""
         self.hook_tokens: dict[int, Asked] = {}
         self.random = random
         self.signal_names = signal_names

@@ -145,6 +145,7 @@ WATCHER: Mapping[str, Option] = _table(
         _row("graceful_timeout", kinds.SECONDS, 30.0, "Seconds between the stop signal and SIGKILL."),
         _row("send_hup", kinds.BOOLEAN, False, "A graceful reload sends SIGHUP instead of replacing processes."),
         _row("max_retry", kinds.integer(-1), 5, "Failures to spawn in a row before the watcher is given up; -1 never gives up."),
+        _row("on_failure", kinds.choice("ignore", "exit"), "ignore", "What circusd does when the watcher is given up, or (without `respawn`) its last process is gone and one has failed: exit ends everything with the status of that process.", new=True),
         _row("max_age", kinds.COUNT, 0, "Seconds after which a process is replaced; 0 never.", _RELOAD),
         _row("max_age_variance", kinds.COUNT, 30, "Up to this many seconds are added to `max_age`, drawn once for each process.", _RELOAD),
         _row("memory_limit", kinds.SIZE, 0, "Bytes (512M, 2G) above which a process is replaced, one of the watcher at a time; 0 never.", new=True),

@@ -27,6 +27,7 @@ HOOK_NAMES = (
 )
 
 KillScope = Literal["main", "group", "tree"]
+OnFailure = Literal["ignore", "exit"]
 MemoryMeasure = Literal["rss", "uss", "tree"]
 Role = Literal["worker", "plugin", "exporter"]
 Origin = Literal["ini", "api"]
@@ -76,6 +77,7 @@ class WatcherSpec:
     graceful_timeout: float = 30.0
     send_hup: bool = False
     max_retry: int = 5
+    on_failure: OnFailure = "ignore"
     backoff: float = 0.5
     backoff_max: float = 5.0
     backoff_jitter: float = 0.1

@@ -53,6 +53,7 @@ class World:
         self.failing: set[str] = set()
         self.silent: set[str] = set()
         self.watching = False
+        self.failed: list[int] = []
         self.failing_spawns = 0
         self.ignore_term = False
         self.stop_seconds = 0.1
@@ -176,6 +177,9 @@ class World:
 
     def _WatchSockets(self, effect):
         self.watching = effect.on
+
+    def _Failed(self, effect):
+        self.failed.append(effect.status)
 
     def _CallHook(self, effect):
         self.hooks.append(effect.hook)

@@ -374,3 +374,61 @@ def test_of_many_above_their_memory_limit_one_is_replaced_at_a_time():
     exceeded(w, 101)
     w.run(1)
     assert sorted(w.alive) == [102, 103, 104]
+
+
+def failing(**options) -> World:
+    w = world(on_failure="exit", **options)
+    w.submit("start")
+    w.run(1)
+    return w
+
+
+@pytest.mark.parametrize(("code", "signum", "status"), [(3, None, 3), (None, 11, 139)])
+def test_a_watcher_whose_last_process_failed_fails_with_its_status(code, signum, status):
+    w = failing(respawn=False, numprocesses=2)
+    w.die(100, code, signum)
+    w.run(1)
+    assert w.failed == []
+    w.die(101, 0)
+    w.run(1)
+    assert w.failed == [status]
+
+
+def test_a_watcher_whose_processes_did_well_has_not_failed():
+    w = failing(respawn=False)
+    w.die(100, 0)
+    w.run(1)
+    assert (w.life.status, w.failed) == ("stopped", [])
+
+
+def test_a_watcher_that_is_given_up_fails_as_a_shell_would():
+    w = world(on_failure="exit", max_retry=1)
+    w.failing_spawns = 1
+    w.submit("start")
+    w.run(1)
+    assert w.failed == [127]
+
+
+def test_what_an_operator_stops_has_not_failed():
+    w = failing(respawn=False)
+    w.submit("stop")
+    w.run(1)
+    assert w.failed == []
+
+
+def test_a_failure_before_the_last_start_is_forgotten():
+    w = failing(respawn=False, numprocesses=2)
+    w.die(100, 3)
+    w.submit("restart")
+    w.run(1)
+    for pid in list(w.alive):
+        w.die(pid, 0)
+    w.run(1)
+    assert w.failed == []
+
+
+def test_a_failure_is_ignored_unless_it_shall_end_everything():
+    w = running(respawn=False)
+    w.die(100, 3)
+    w.run(1)
+    assert w.failed == []

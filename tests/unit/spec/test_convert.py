@@ -49,6 +49,7 @@ NEW_KEYS = [
     "memory_limit_after",
     "memory_limit_of",
     "metrics_memory",
+    "on_failure",
     "stable_after",
 ]
 

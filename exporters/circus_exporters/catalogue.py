@@ -31,6 +31,7 @@ COLLECTORS: Final = ("arbiter", "process")
 DETAILS: Final = ("full", "cpu_mem", "off")
 LEFT_OUT: Final = ("process_detail", "processes", "watcher_histograms", "sockets", "watchers")
 CHANNELS: Final = ("stats", "events")
+EVENT_KINDS: Final = ("lifecycle", "watcher", "log", "other")
 
 
 def _process(
@@ -258,8 +259,9 @@ SAMPLE_ERRORS = counter(
     "reason", reason=SAMPLE_ERROR_REASONS,
 )  # fmt: skip
 EVENTS_PUBLISHED = counter(
-    "internals", "A", "circus_events_published_total", "Messages published by the daemon.", "kind"
-)
+    "internals", "A", "circus_events_published_total",
+    "Messages published by the daemon, by the beginning of their topic.", "kind", kind=EVENT_KINDS,
+)  # fmt: skip
 EVENTS_DROPPED = counter(
     "internals", "A", "circus_events_dropped_total", "Messages that the daemon had to drop.", "sink", "reason"
 )

@@ -19,6 +19,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
+from circus.wire.samples import Exemplar
+from circus.wire.snapshot import WatcherSnapshot
 from circus_exporters.prometheus.http import GZIP_LEVEL, PrometheusSite
 from circus_exporters.prometheus.options import PrometheusOptions
 from circus_exporters.state import FleetState
@@ -61,11 +63,23 @@ def site(watchers: int, detail: str) -> PrometheusSite:
     """The web site over a made-up fleet, all of it fresh."""
     state, now = FleetState(), time.monotonic()
     each = PROCESSES // watchers
-    state.attach(fleet.telemetry(*(fleet.watcher(f"watcher-{number}", each) for number in range(watchers))), now)
+    state.attach(
+        fleet.telemetry(*(traced(fleet.watcher(f"watcher-{number}", each)) for number in range(watchers))), now
+    )
     for number in range(watchers):
         state.fold_sample(fleet.sample(f"watcher-{number}", each), now)
     state.fold_daemon(fleet.daemon_sample(processes=PROCESSES), now)
     return PrometheusSite(state, PrometheusOptions(processes=detail), _nothing)  # type: ignore[arg-type] # one of its words
+
+
+def traced(watcher: WatcherSnapshot) -> WatcherSnapshot:
+    """With what a watcher has after a while: a few buckets of each of its durations lead to a trace."""
+    histograms = watcher.histograms
+    for histogram in (
+        histograms.start_seconds, histograms.stop_seconds, histograms.lifetime_seconds, histograms.reload_seconds,
+    ):  # fmt: skip
+        histogram.exemplars = [Exemplar(bucket, 0.123456789, fleet.STARTED, "ab" * 16) for bucket in (2, 3, 4)]
+    return watcher
 
 
 def library() -> CollectorRegistry:

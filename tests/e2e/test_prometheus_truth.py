@@ -272,6 +272,11 @@ def test_durations_are_those_of_the_records(story: Story, metric: str, record: s
     assert without_zeros(below) == {(watcher,): count for watcher, count in counts.items()}
 
 
+def test_every_hook_that_is_set_has_its_failures_at_0(story: Story) -> None:
+    found = stored(story, "circus_watcher_hook_failures_total{}", "watcher", "hook")
+    assert found == {("web", "before_spawn"): 0, ("web", "after_stop"): 0}
+
+
 def test_cpu_time_is_what_wait4_said_of_each_process(story: Story) -> None:
     found = stored(story, "circus_watcher_cpu_seconds_total{}", "watcher", "mode")
     for mode in ("user", "system"):

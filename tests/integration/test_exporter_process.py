@@ -191,6 +191,25 @@ def test_the_daemon_stops_its_exporter_quickly(circusd: CircusD) -> None:
     assert (told["initiator"], told["outcome"], told["exit_code"]) == ("supervisor", "success", 0)
 
 
+def test_a_section_with_a_mistake_is_left_out_with_one_line_and_the_rest_runs(circusd: CircusD) -> None:
+    daemon = circusd(f"{SLEEPER}[exporter:prometheus]\nprot = 1\n[exporter:promtheus]\n")
+    daemon.wait_pids("sleeper", 1)
+    assert daemon.ok("list")["watchers"] == ["sleeper"]
+    assert daemon.log_text().count("[exporter:prometheus] prot = '1': no such option; did you mean port?") == 1
+    assert daemon.log_text().count("[exporter:promtheus]: no such exporter; there is prometheus") == 1
+
+
+def test_errors_of_commands_are_told_apart(circusd: CircusD) -> None:
+    daemon = circusd(f"{SLEEPER}[exporter:prometheus]\nport = 0\n")
+    port = wait_listening(child(daemon))
+    assert daemon.call("incr", name="nobody")["status"] == "error"
+    assert daemon.call("nonsense")["status"] == "error"
+    page = wait_until(lambda: scrape(port), what=daemon.log_text)
+    assert page.value("circus_command_errors_total", command="incr", error="message") == 1
+    assert page.value("circus_command_errors_total", command="incr", error="command") == 0
+    assert page.value("circus_command_errors_total", command="unknown", error="unknown") == 1
+
+
 def test_nothing_of_the_section_shows_on_the_command_line(circusd: CircusD) -> None:
     daemon = circusd(f"{SLEEPER}[exporter:prometheus]\nport = 0\nprocesses = cpu_mem\n")
     assert "cpu_mem" not in proc.describe(child(daemon))

@@ -160,10 +160,9 @@ class FleetCollector:
         families.add(catalogue.SEND_HWM, arbiter.send_hwm, "events")
         families.add(catalogue.ILLEGAL_TRANSITIONS, arbiter.illegal_transitions)
         families.add(catalogue.STRANGERS, arbiter.strangers_reaped)
-        families.add_all(catalogue.EVENTS_PUBLISHED, arbiter.events_published)
-        for key, count in arbiter.events_dropped.items():
-            sink, _, reason = key.partition(":")
-            families.add(catalogue.EVENTS_DROPPED, count, sink, reason or _DROP_REASONS.get(sink, _DROP_REASON))
+        families.add_all(catalogue.EVENTS_PUBLISHED, _by_known_kind(arbiter.events_published))
+        for sink, count in _by_known_kind(arbiter.events_dropped).items():
+            families.add(catalogue.EVENTS_DROPPED, count, sink, _DROP_REASONS.get(sink, _DROP_REASON))
 
     def _sockets(self, sockets: Iterable[SocketSnapshot]) -> None:
         add = self._families.add
@@ -189,6 +188,15 @@ class FleetCollector:
         add(catalogue.DAEMON_RESIDENT, sample.resident_bytes)
         add(catalogue.DAEMON_OPEN_FDS, sample.open_fds)
         add(catalogue.DAEMON_MAX_FDS, sample.max_fds)
+
+
+def _by_known_kind(counts: Mapping[str, int]) -> dict[str, int]:
+    """Programs inside the daemon may publish under any topic; those must not become labels."""
+    known: dict[str, int] = {}
+    for kind, count in counts.items():
+        name = kind if kind in catalogue.EVENT_KINDS else catalogue.EVENT_KINDS[-1]
+        known[name] = known.get(name, 0) + count
+    return known
 
 
 def configured_labels(labels: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -1,8 +1,8 @@
 """`/metrics`, `/-/healthy`, `/-/ready` and the landing page over HTTP.
 
 Owns the server, the choice of format and the composition of a scrape. It refuses to know zmq: before each scrape it
-asks whoever feeds the state to bring it up to date. Invariant: a scrape by somebody who may is always answered, with `circus_up 0` when
-there is nothing else to tell.
+asks whoever feeds the state to bring it up to date. Invariant: a scrape by somebody who may is always answered, with
+`circus_up 0` when there is nothing else to tell.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ logger = logging.getLogger("circus_exporters.prometheus")
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 RETRY_SECONDS = 1.0
+TOLD_EVERY = 300  # attempts
 RENEW_SECONDS = 5.0
 SHUTDOWN_SECONDS = 1.0
 GZIP_LEVEL = 1  # higher levels cost more CPU than they save on a loopback or a local network
@@ -127,7 +128,7 @@ class PrometheusSite:
     async def _listen(self, runner: web.AppRunner, port: int) -> None:
         host = self._options.host
         shown = f"[{host}]" if ":" in host else host
-        waiting = False
+        attempts = 0
         while True:
             site = web.TCPSite(runner, host, port, ssl_context=self._guard.context)
             try:
@@ -137,9 +138,9 @@ class PrometheusSite:
                 if error.errno != errno.EADDRINUSE:
                     reason = error.strerror or error
                     raise EndpointError(f"[exporter:prometheus]: cannot listen on {shown}:{port}: {reason}") from error
-                if not waiting:
+                if attempts % TOLD_EVERY == 0:
                     logger.warning("%s:%d is in use; trying again every second until it is free", shown, port)
-                waiting = True
+                attempts += 1
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 break

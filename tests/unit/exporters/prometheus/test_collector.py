@@ -187,9 +187,18 @@ def test_cpu_of_a_watcher_is_absent_while_unknown() -> None:
 
 
 def test_drops_are_told_by_sink_and_reason() -> None:
-    text = page(attached(arbiter={"events_dropped": {"pubsub": 4, "journal:closed": 1}}))
-    assert value(text, "circus_events_dropped_total", sink="pubsub", reason="hwm") == 4
-    assert value(text, "circus_events_dropped_total", sink="journal", reason="closed") == 1
+    text = page(attached(arbiter={"events_dropped": {"lifecycle": 4, "log": 1}}))
+    assert value(text, "circus_events_dropped_total", sink="lifecycle", reason="hwm") == 4
+    assert value(text, "circus_events_dropped_total", sink="log", reason="limit") == 1
+
+
+def test_topics_of_somebody_else_do_not_become_labels() -> None:
+    counts = {"lifecycle": 3, "mine": 1, "yours": 2}
+    text = page(attached(arbiter={"events_published": counts, "events_dropped": counts}))
+    assert value(text, "circus_events_published_total", kind="other") == 3
+    assert value(text, "circus_events_published_total", kind="lifecycle") == 3
+    assert value(text, "circus_events_dropped_total", sink="other", reason="hwm") == 3
+    assert "mine" not in text
 
 
 def test_subscriptions_are_counted_and_never_become_labels() -> None:

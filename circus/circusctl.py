@@ -227,7 +227,7 @@ def _shell(app: ControllerApp) -> int:
 
     say(f"circusctl {__version__}")
     app.run(["status"])
-    CircusCtl(app.run, app.ask).cmdloop()
+    CircusCtl(app).cmdloop()
     return OK
 
 

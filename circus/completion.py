@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from circus.commands import MODULES, get_command, get_commands
+from circus.commands import command_names, get_command, get_commands
 from circus.commands.base import Command
 from circus.console import GLOBAL_OPTIONS, usage
 from circus.wire.topics import res_name
@@ -91,8 +91,8 @@ def candidates(words: Sequence[str], ask: Ask, *, told: bool = True) -> list[Can
     if not rest and current.startswith("-"):
         return _fitting(((flag, help_) for flag, _, help_ in GLOBAL_OPTIONS), current)
     if not rest:
-        commands = ((name, each.short) for name, each in get_commands().items()) if told else ((n, "") for n in MODULES)
-        return _fitting(sorted(commands), current)
+        known = sorted(get_commands().items()) if told else []
+        return _fitting([(name, each.short) for name, each in known] or [(n, "") for n in command_names()], current)
     command = get_command(rest[0])
     return [] if command is None else _of_command(command, rest[1:], current, ask)
 

@@ -9,22 +9,30 @@ from __future__ import annotations
 import cmd
 import contextlib
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
-from circus.commands import MODULES, get_command
-from circus.completion import Ask, candidates, escaped, split
-from circus.console import complain
+from circus.commands import command_names, get_command
+from circus.completion import candidates, escaped, split
+from circus.console import Caller, complain
+
+
+class Runner(Caller, Protocol):
+    """What the prompt needs of circusctl."""
+
+    def run(self, words: Sequence[str]) -> int:
+        """Run one command and return the exit status."""
+        ...
 
 
 class CircusCtl(cmd.Cmd):
-    """`run_words` runs the words of a line; `ask` asks the daemon, for completion."""
+    """The prompt over one run of circusctl."""
 
     prompt = "(circusctl) "
 
-    def __init__(self, run_words: Callable[[Sequence[str]], int], ask: Ask) -> None:
+    def __init__(self, app: Runner) -> None:
         super().__init__()
-        self.run_words = run_words
-        self.ask = ask
+        self.app = app
         with contextlib.suppress(ImportError):
             import readline
 
@@ -34,7 +42,7 @@ class CircusCtl(cmd.Cmd):
     def onecmd(self, line: str) -> bool:
         """One line: a command of circusctl, `help`, or nothing that is known."""
         word = self.parseline(line)[0]
-        if word in MODULES:
+        if word in command_names():
             self.lastcmd = line
             self._run(line)
             return False
@@ -43,7 +51,7 @@ class CircusCtl(cmd.Cmd):
     def do_help(self, arg: str) -> None:
         """Show the commands, or what one does."""
         if not arg:
-            self.print_topics("Commands", sorted(MODULES), 15, 80)
+            self.print_topics("Commands", command_names(), 15, 80)
             return
         found = get_command(arg)
         self.stdout.write(f"{found.desc}\n" if found is not None else f"*** No help on {arg}\n")
@@ -54,7 +62,7 @@ class CircusCtl(cmd.Cmd):
         return True
 
     def completenames(self, text: str, *_: object) -> list[str]:
-        return sorted(name for name in [*MODULES, "help"] if name.startswith(text))
+        return sorted(name for name in [*command_names(), "help"] if name.startswith(text))
 
     def complete_help(self, text: str, *_: object) -> list[str]:
         return [name for name in self.completenames(text) if name != "help"]
@@ -65,15 +73,15 @@ class CircusCtl(cmd.Cmd):
         command = get_command(words[0])
         own = getattr(command, "autocomplete", None)
         if own is not None:
-            return list(own(self.ask, text, line, begidx, endidx))
+            return list(own(self.app.client, text, line, begidx, endidx))
         # readline replaces `text`, which begins at a blank even where that is part of a name.
         current = words[-1]
         done = len(current) - len(text.replace("\\", "")) if current.endswith(text) else 0
-        return [escaped(name[done:]) for name, _ in candidates(words, self.ask, told=False)]
+        return [escaped(name[done:]) for name, _ in candidates(words, self.app.ask, told=False)]
 
     def _run(self, line: str) -> None:
         try:
-            self.run_words(shlex.split(line))
+            self.app.run(shlex.split(line))
         except ValueError as error:  # an open quote
             complain(f"error: {error}")
         except (SystemExit, KeyboardInterrupt):

@@ -46,7 +46,14 @@ MODULES = {
     "why": "why",
 }
 
-__all__ = ["KNOWN_COMMANDS", "MODULES", "Command", "get_command", "get_commands"]
+__all__ = ["KNOWN_COMMANDS", "MODULES", "Command", "command_names", "get_command", "get_commands"]
+
+
+def command_names() -> list[str]:
+    """The names of all commands, also of those of third parties that are imported by now; imports no command."""
+    from circus.commands.base import KNOWN_COMMANDS
+
+    return sorted({*MODULES, *(known.name for known in KNOWN_COMMANDS)})
 
 
 def get_command(name: str) -> Command | None:

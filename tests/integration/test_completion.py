@@ -6,6 +6,7 @@ import contextlib
 import os
 import pathlib
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pexpect
@@ -99,6 +100,43 @@ def test_the_script_is_one_that_the_shell_can_read(shell: str, tmp_path: pathlib
 def test_another_shell_is_told_which_there_are(daemon: Daemon) -> None:
     told = daemon.circusctl("completion", "tcsh")
     assert (told.returncode, told.stderr) == (1, "there is no completion for 'tcsh', but for bash, zsh, fish\n")
+
+
+OWN_COMMAND = """
+from circus.circusctl import main
+from circus.commands import Command
+
+
+class Tell(Command):
+    'Tell how many watchers there are.'
+
+    name = "tell"
+
+    def message(self, *words, **options):
+        return self.make_message(command="numwatchers")
+
+    def console_msg(self, reply):
+        return f"{reply['numwatchers']} in all"
+
+    def autocomplete(self, client, text, line, begidx, endidx):
+        return [f"{word}-{client.send_message('numwatchers')['numwatchers']}" for word in ("one", "two")]
+
+
+main()
+"""
+
+
+def test_a_command_of_a_third_party_is_at_home_at_the_prompt(daemon: Daemon, tmp_path: pathlib.Path) -> None:
+    with typing(sys.executable, ["-c", OWN_COMMAND], environment(daemon, tmp_path), tmp_path) as typed:
+        typed.expect_exact("(circusctl) ")
+        typed.send("tel\t\t")  # telemetry is another
+        typed.expect("telemetry  *tell|tell  *telemetry")
+        typed.send("l \t\t")
+        typed.expect("one-2  *two-2")
+        typed.send("\r")
+        typed.expect(r"\n2 in all\r\n")
+        typed.send("help tell\r")
+        typed.expect("Tell how many watchers there are")
 
 
 def test_the_prompt_completes_too(daemon: Daemon, tmp_path: pathlib.Path) -> None:

@@ -136,7 +136,7 @@ class Assembly:
             sockets=self.sockets.values,
             queue_depth=self._queue_depth,
             extend=self.fleet.extend_stats,
-            drops=lambda: {"events": sum(self._publisher.dropped.values()), "control": self._controller.drops},
+            drops=lambda: {"events": self._publisher.drops, "control": self._controller.drops},
         )
         self._services = Services(
             loop=loop,

@@ -21,6 +21,7 @@ _LAST_EVENTS_MS = 100
 # not read is noticed by its missing heartbeats only after a while, and until then libzmq keeps for it what is sent.
 _LOG_RATE = 2 << 20
 _LOG_BURST = 4 << 20
+_LIMIT = "log:limit"
 
 
 class EventPublisher:
@@ -30,7 +31,7 @@ class EventPublisher:
         subscriptions: who listens to what.
         log_prefixes: those of the subscriptions that name `log`; the rest does not switch lines of output on.
         published: messages sent, by the first part of their topic (`watcher`, `lifecycle`, `log`).
-        dropped: those that libzmq did not take, and lines of output beyond their limits.
+        dropped: those that libzmq did not take, and as `log:limit` lines of output beyond their limits.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class EventPublisher:
         self.subscriptions = Subscriptions(self._subscribed)
         self.log_prefixes: tuple[bytes, ...] = ()
         self.published = {"watcher": 0, "lifecycle": 0, "log": 0}
-        self.dropped = {"watcher": 0, "lifecycle": 0, "log": 0}
+        self.dropped = {"watcher": 0, "lifecycle": 0, "log": 0, _LIMIT: 0}
         self._log_allowance = Allowance(_LOG_RATE, _LOG_BURST)
         socket = publishing_socket(context)
         try:
@@ -61,18 +62,26 @@ class EventPublisher:
         """Publish, if anybody wants it."""
         if not self.subscriptions.wants(topic):
             return
-        granted = not topic.startswith(b"log.") or self._log_allowance.take(len(body))
-        sent = granted and self._socket.send((topic, body))
-        _count(self.published if sent else self.dropped, topic)
+        if topic.startswith(b"log.") and not self._log_allowance.take(len(body)):
+            self.skip(topic)
+            return
+        counts = self.published if self._socket.send((topic, body)) else self.dropped
+        kind = topic.partition(b".")[0].decode(errors="replace")
+        counts[kind] = counts.get(kind, 0) + 1
 
-    def skip(self, topic: bytes) -> None:
-        """Count a message that was not made, because there were too many."""
-        _count(self.dropped, topic)
+    def skip(self, _: bytes) -> None:
+        """Count lines of output that are not published, because there are too many."""
+        self.dropped[_LIMIT] += 1
 
     def send_multipart(self, frames: Sequence[bytes | str]) -> None:
         """Publish (topic, message), as programs of circus 0.19 do that publish something of their own."""
         topic, body = (frame.encode() if isinstance(frame, str) else frame for frame in frames)
         self.send(topic, body)
+
+    @property
+    def drops(self) -> int:
+        """Messages that were made and are lost."""
+        return sum(self.dropped.values()) - self.dropped[_LIMIT]
 
     @property
     def send_hwm(self) -> int:
@@ -86,8 +95,3 @@ class EventPublisher:
     def _subscribed(self, prefix: bytes, begun: bool) -> None:
         del prefix, begun
         self.log_prefixes = tuple(each for each in self.subscriptions if each.startswith(b"log"))
-
-
-def _count(counts: dict[str, int], topic: bytes) -> None:
-    kind = topic.partition(b".")[0].decode(errors="replace")
-    counts[kind] = counts.get(kind, 0) + 1

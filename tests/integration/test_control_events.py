@@ -46,7 +46,7 @@ async def test_a_subscriber_gets_its_topics_and_no_others(channel):
             sink.send(topic, b"{}")
         assert await asyncio.to_thread(received, consumer) == (b"watcher.web.spawn", b"{}")
     assert publisher.published == {"watcher": 1, "lifecycle": 0, "log": 0}
-    assert publisher.dropped == {"watcher": 0, "lifecycle": 0, "log": 0}
+    assert publisher.dropped == {"watcher": 0, "lifecycle": 0, "log": 0, "log:limit": 0}
 
 
 async def test_nothing_is_sent_when_nobody_listens(channel):
@@ -73,9 +73,10 @@ async def test_lines_of_output_beyond_the_limit_are_counted_and_hold_up_nothing_
             publisher.send(b"log.web.1.stdout", b"x" * 100_000)
         publisher.send(b"watcher.web.spawn", b"{}")
         publisher.skip(b"log.web.1.stdout")
-        sent, dropped = publisher.published["log"], publisher.dropped["log"]
+        sent, dropped = publisher.published["log"], publisher.dropped["log:limit"]
         assert 40 <= sent < 100
         assert sent + dropped == 101
+        assert publisher.drops == 0
         topics = [(await asyncio.to_thread(received, consumer))[0] for _ in range(sent + 1)]
         assert topics == [b"log.web.1.stdout"] * sent + [b"watcher.web.spawn"]
 

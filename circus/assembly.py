@@ -86,6 +86,7 @@ class Assembly:
         self.pid = os.getpid()
         self.state = "starting"
         self.started = self.applied = self.clock.time()
+        self.refused: float | None = None  # when a configuration was, after the one in force
         self.fleet = Fleet(spec.warmup_delay)
         self._main = main
         self._zmq = context

@@ -157,6 +157,7 @@ class Reconfiguration(Assembly):
             raise CircusError("\n".join(found.refusals))
 
     def _refuse(self, config_hash: str | None, began: float, errors: Sequence[str]) -> None:
+        self.refused = self.clock.time()
         self._tell("config.refused", current_origin(), hash=config_hash, errors=list(errors),
                    seconds=self.clock.monotonic() - began)  # fmt: skip
 
@@ -228,7 +229,7 @@ class Reconfiguration(Assembly):
             self._watch_sockets(watcher, True)
 
     def _put_in_force(self, spec: ArbiterSpec) -> None:
-        before, self.spec, self.applied = self.spec, spec, self.clock.time()
+        before, self.spec, self.applied, self.refused = self.spec, spec, self.clock.time(), None
         self.fleet.warmup_delay = spec.warmup_delay
         self._sampler.slow_interval = spec.slow_interval
         self.bus.journal.resize(spec.journal_size)

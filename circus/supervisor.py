@@ -135,6 +135,7 @@ class Supervisor(Reconfiguration):
             bus=self.bus,
             spec=self.spec,
             applied=self.applied,
+            refused=self.refused,
             arbiter=arbiter_snapshot(self, self._controller, self._publisher, self._services, self._reaper),
             sockets=self.sockets,
             watchers=self.fleet,

@@ -108,6 +108,8 @@ class WatcherSnapshot(msgspec.Struct, kw_only=True):
     counters: WatcherCounters
     histograms: WatcherHistograms
     slots: list[SlotSnapshot]
+    memory_limit_bytes: int | None = None
+    memory_limit_of: str = "rss"
 
 
 class SocketSnapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +131,7 @@ class ConfigSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
     omitted: list[str]
     warnings: list[str]
+    refused_time: float | None = None
 
 
 class ArbiterSnapshot(msgspec.Struct, kw_only=True):

@@ -62,7 +62,7 @@ COLLECTOR_DURATION = gauge(
 CONFIG_INFO = info("target", "A", "circus_config_info", "Hash of the configuration in force; always 1.", "hash")
 CONFIG_OK = gauge(
     "target", "A", "circus_config_last_reload_successful",
-    "1 if the last attempt to apply a configuration went through.",
+    "1 if the last attempt to apply a configuration went through, with nothing left out.",
 )  # fmt: skip
 CONFIG_TIME = gauge(
     "target", "A", "circus_config_last_reload_success_timestamp_seconds",
@@ -160,6 +160,11 @@ WATCHER_CPU = counter(
     "watcher", "P+R", "circus_watcher_cpu_seconds_total",
     "CPU time of all processes that the watcher ever had, the ended ones included.",
     "watcher", "mode", mode=CPU_MODES,
+)  # fmt: skip
+MEMORY_LIMIT = gauge(
+    "watcher", "A", "circus_watcher_memory_limit_bytes",
+    "Memory above which a process is replaced, and which measure of it that is; absent without a limit.",
+    "watcher", "measure",
 )  # fmt: skip
 HOOK_DURATION = histogram(
     "watcher", "E", "circus_watcher_hook_duration_seconds", "Time that hooks took.", "watcher", "hook"

@@ -19,7 +19,7 @@ import msgspec
 from circus import __version__
 from circus.client import find_endpoint
 from circus.config.build import load
-from circus.exc import CircusError
+from circus.exc import CircusError, ConfigError
 from circus.spec.exporters import ExporterDocument
 from circus.wire import endpoints
 from circus_exporters.app import LINGER_SECONDS, App, read_sections
@@ -92,6 +92,9 @@ def document_of(arguments: argparse.Namespace) -> ExporterDocument:
 
 def _from_config(path: str) -> ExporterDocument:
     spec = load(path, look_around=False)
+    wrong = [mistake for mistake in spec.omitted if (mistake.section or "").startswith("exporter:")]
+    if wrong:  # circusd runs without such an exporter; here it is all there is to do
+        raise ConfigError(wrong)
     addresses = {name: getattr(spec, name) for name in endpoints.AUTO_NAMES}
     if endpoints.AUTO in addresses.values():
         assert spec.config_file is not None

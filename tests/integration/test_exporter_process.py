@@ -199,6 +199,27 @@ def test_a_section_with_a_mistake_is_left_out_with_one_line_and_the_rest_runs(ci
     assert daemon.log_text().count("[exporter:promtheus]: no such exporter; there is prometheus") == 1
 
 
+def test_a_reload_that_would_break_the_exporter_is_refused_and_metrics_tell_it(circusd: CircusD) -> None:
+    daemon = circusd(f"{SLEEPER}memory_limit = 1G\n[exporter:prometheus]\nport = 0\nprocesses = full\n")
+    exporter, text = child(daemon), daemon.ini.read_text()
+    page = wait_until(lambda: scrape(wait_listening(exporter)), what=daemon.log_text)
+    assert page.value("circus_config_last_reload_successful") == 1
+    assert page.value("circus_watcher_memory_limit_bytes", watcher="sleeper", measure="rss") == 2**30
+    daemon.ini.write_text(text.replace("processes = full", "processes = everything"))
+    reply = daemon.call("reloadconfig", waiting=True)
+    assert reply["status"] == "error"
+    assert "expected auto, full, cpu_mem or off" in reply["reason"]
+    assert child(daemon) == exporter
+    page = wait_until(lambda: scrape(wait_listening(exporter)))
+    assert page.value("circus_config_last_reload_successful") == 0
+    daemon.ini.write_text(text.replace("processes = full", "processes = off"))
+    daemon.ok("reloadconfig", waiting=True)
+    (after,) = daemon.wait_pids("circus-exporter", 1, without=[exporter])
+    page = wait_until(lambda: scrape(wait_listening(after)), what=daemon.log_text)
+    assert page.value("circus_config_last_reload_successful") == 1
+    assert page.value("circus_exporter_process_detail", level="off") == 1
+
+
 def test_errors_of_commands_are_told_apart(circusd: CircusD) -> None:
     daemon = circusd(f"{SLEEPER}[exporter:prometheus]\nport = 0\n")
     port = wait_listening(child(daemon))

@@ -93,7 +93,7 @@ class FleetCollector:
         add(catalogue.BUILD_INFO, 1, telemetry.version, arbiter.python_version, arbiter.zmq_version, revision)
         add(catalogue.START_TIME, arbiter.started)
         add(catalogue.CONFIG_INFO, 1, config.hash)
-        add(catalogue.CONFIG_OK, int(config.ok))
+        add(catalogue.CONFIG_OK, int(config.ok and config.refused_time is None))
         add(catalogue.CONFIG_TIME, config.applied_time)
 
     def _watcher(self, watcher: WatcherSnapshot) -> None:
@@ -112,6 +112,7 @@ class FleetCollector:
         add(catalogue.CONSECUTIVE_FAILURES, watcher.consecutive_failures, name)
         add(catalogue.BACKOFF, watcher.backoff_seconds, name)
         add(catalogue.RELOAD_START, watcher.reload_started, name)
+        add(catalogue.MEMORY_LIMIT, watcher.memory_limit_bytes, name, watcher.memory_limit_of)
         add_all(catalogue.STARTS, counters.starts, name)
         add_all(catalogue.RESTARTS, counters.restarts, name)
         exits = {(entry.initiator, entry.outcome): entry.n for entry in counters.exits}

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import pathlib
 import sys
 from types import SimpleNamespace
 
 import pytest
 
-from circus.exc import CircusError
+from circus.exc import CircusError, ConfigError
 from circus.spec.exporters import ExporterSpec, exporter_watcher
 from circus_exporters.cli import document_of, parser, read_document
 
@@ -69,3 +70,16 @@ def test_automatic_endpoints_are_resolved_as_the_daemon_does(tmp_path: object, m
 def test_a_malformed_endpoint_is_refused() -> None:
     with pytest.raises(CircusError, match="expected tcp://HOST:PORT"):
         document_of(arguments("--endpoint", "localhost:5555"))  # type: ignore[arg-type]
+
+
+def test_a_section_that_circusd_leaves_out_is_no_reason_to_serve_something_else(tmp_path: pathlib.Path) -> None:
+    ini = tmp_path / "circus.ini"
+    ini.write_text("[exporter:prometheus]\nweb_conifg = web.yml\n[watcher:a]\nuid = nobody-of-that-name\ncmd = x\n")
+    with pytest.raises(ConfigError) as caught:
+        document_of(arguments("--config", str(ini)))  # type: ignore[arg-type]
+    assert [mistake.option for mistake in caught.value.mistakes] == ["web_conifg"]
+
+
+def test_a_web_configuration_may_be_given_by_hand() -> None:
+    document = document_of(arguments("--endpoint", "ipc:///c", "--web-config", "web.yml"))  # type: ignore[arg-type]
+    assert document.exporters == {"prometheus": {"web_config": "web.yml"}}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
@@ -61,6 +62,7 @@ def rich() -> FleetState:
     killed = fleet.last_exit(exit_code=None, signal="SIGKILL", outcome="signal")
     web = fleet.watcher("web", 2, counters=counters, last_exit=fleet.last_exit(), reload_started=fleet.STARTED)
     web.labels = {"team": "payments"}
+    web.memory_limit_bytes, web.memory_limit_of = 512_000_000, "tree"
     web.histograms.hook_seconds = {"before_start": fleet.histogram(0.5)}
     return attached(
         web,
@@ -116,6 +118,19 @@ def test_a_daemon_that_ended_is_down_and_its_numbers_are_gone() -> None:
     assert value(text, "circus_up") == 0
     assert values(text, "circus_watcher_restarts_total") == {}
     assert values(text, "circus_build_info") == {}
+
+
+def test_a_limit_of_memory_is_told_where_there_is_one() -> None:
+    name = "circus_watcher_memory_limit_bytes"
+    assert values(page(rich()), name) == {frozenset({("watcher", "web"), ("measure", "tree")}): 512_000_000}
+
+
+@pytest.mark.parametrize(("ok", "refused", "expected"), [(True, None, 1), (True, fleet.STARTED, 0), (False, None, 0)])
+def test_a_configuration_that_was_refused_or_in_part_left_out_is_no_success(
+    ok: bool, refused: float | None, expected: int
+) -> None:
+    config = msgspec.structs.replace(fleet.telemetry().config, ok=ok, refused_time=refused)
+    assert value(page(attached(config=config)), "circus_config_last_reload_successful") == expected
 
 
 def test_a_watcher_is_in_one_state() -> None:

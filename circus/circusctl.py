@@ -26,6 +26,7 @@ from circus.console import (
     complain,
     prettify,
     say,
+    seen,
     usage,
 )  # fmt: skip
 from circus.exc import ArgumentError, CallError, CircusError
@@ -178,6 +179,8 @@ class ControllerApp:
         others = [other for other in running_daemons() if other != endpoint]
         if others:
             text += " * You meant another one of those that run:\n" + "".join(f"     {other}\n" for other in others)
+        if self.options.ssh is None:
+            text += f"\nSeen from here: {seen(endpoint)}."
         return text.rstrip()
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import zmq
 
-from circus.exc import CallError
+from circus.exc import CallError, EndpointError
 from circus.wire import endpoints
 from circus.wire.endpoints import DEFAULT_CONTROL
 
@@ -186,7 +186,15 @@ def connect(socket: Any, endpoint: str, ssh_server: str | None = None, ssh_keyfi
     try:
         socket.connect(near)
     except zmq.ZMQError as error:
-        raise CallError(f"cannot connect to {endpoint!r}: {error}") from error
+        raise CallError(f"cannot connect to {endpoint!r}: {_complaint(endpoint) or error}") from error
+
+
+def _complaint(endpoint: str) -> str | None:
+    try:
+        endpoints.parse(endpoint)
+    except EndpointError as error:
+        return str(error)
+    return None
 
 
 def tunnel(endpoint: str, ssh_server: str, ssh_keyfile: str | None = None) -> str:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from circus.client import CircusClient, find_endpoint
-from circus.exc import CallError, MessageError
-from circus.wire.endpoints import DEFAULT_EVENTS, ENV_ENDPOINT, EVENTS_SOCKET, reachable, sibling
+from circus.exc import CallError, EndpointError, MessageError
+from circus.wire.endpoints import DEFAULT_EVENTS, ENV_ENDPOINT, EVENTS_SOCKET, parse, reachable, sibling
 
 if TYPE_CHECKING:
     import argparse
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 OK, NO_ANSWER, NOT_UNDERSTOOD, REFUSED = 0, 1, 2, 3
 _RECORDS_BEFORE_FOLLOWING = 10
+_PROBE_SECONDS = 0.5
 
 # (long flag, whether a value follows, help): what may stand before the command.
 GLOBAL_OPTIONS: Sequence[tuple[str, bool, str]] = (
@@ -82,6 +83,30 @@ def usage(command: Command) -> str:
     begin = f"circusctl {command.name}"
     lines = (line.strip() for line in command.desc.splitlines())
     return next((line for line in lines if line == begin or line.startswith(f"{begin} ")), begin)
+
+
+def seen(endpoint: str) -> str:
+    """What somebody who connects to an endpoint meets, in words."""
+    import socket
+
+    try:
+        place = parse(endpoint)
+        address: Any = (place.host, place.port) if place.scheme == "tcp" else place.path
+        if place.path.startswith("@"):
+            address = f"\0{place.path[1:]}"
+        family = socket.AF_UNIX if place.scheme == "ipc" else socket.AF_INET6 if ":" in place.host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.settimeout(_PROBE_SECONDS)
+            probe.connect(address)
+    except FileNotFoundError:
+        return f"there is no socket {address}"
+    except PermissionError:
+        return f"you may not connect to {address}"
+    except ConnectionRefusedError:
+        return f"nobody listens at {endpoint}"
+    except (OSError, EndpointError) as error:
+        return f"{endpoint}: {error}"
+    return f"somebody listens at {endpoint}, and does not answer"
 
 
 def listen(app: Caller, command: Command, args: Sequence[str], _: dict[str, Any]) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import sys
 
 import pytest
@@ -153,10 +154,29 @@ async def test_no_answer_ends_with_one_and_says_what_may_be_wrong():
     assert other.endpoint in told[2]
 
 
+async def test_what_is_seen_of_the_endpoint_is_told():
+    with short_directory() as directory:
+        silent = listen(f"ipc://{directory}/silent")
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(f"{directory}/dead")
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))
+            nobody = f"tcp://127.0.0.1:{closed.getsockname()[1]}"
+            for endpoint, told in {
+                silent.endpoint: f"somebody listens at {silent.endpoint}, and does not answer",
+                f"ipc://{directory}/none": f"there is no socket {directory}/none",
+                f"ipc://{directory}/dead": f"nobody listens at ipc://{directory}/dead",
+                nobody: f"nobody listens at {nobody}",
+            }.items():
+                status, _, err = await ctl("--timeout", "0.1", "--endpoint", endpoint, "list")
+                assert (status, err.splitlines()[-1]) == (1, f"Seen from here: {told}.")
+        silent.close()
+
+
 async def test_a_bad_endpoint_is_told():
-    assert (await ctl("--endpoint", "nonsense", "list"))[::2] == (
+    assert (await ctl("--endpoint", "localhost:5555", "list"))[::2] == (
         1,
-        "cannot connect to 'nonsense': Invalid argument (addr='nonsense')\n",
+        "cannot connect to 'localhost:5555': expected tcp://HOST:PORT or ipc:///PATH, not 'localhost:5555'\n",
     )
 
 

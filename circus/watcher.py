@@ -22,7 +22,7 @@ from circus.process import Process
 from circus.sockets import CircusSocket
 from circus.spec.convert import options_dict
 from circus.spec.diff import flat, watcher_changes
-from circus.spec.fields import Effect
+from circus.spec.fields import WATCHER, Effect
 from circus.spec.watcher import WatcherSpec
 from circus.stream.redirector import Redirector
 
@@ -177,8 +177,9 @@ class Watcher(Operations):
             self.notify_event("updated", {})
             return 0
         self.assign(spec, (key,))
-        effect = max((option.effect for option in watcher_changes(before, spec)), default=Effect.NOTHING)
-        if effect >= Effect.SIGNAL:
+        # What it would take to change it, whether or not it has changed.
+        usual = [WATCHER[key].effect] if key in WATCHER else []
+        if max([*usual, *(option.effect for option in watcher_changes(before, spec))], default=0) >= Effect.SIGNAL:
             return 1
         return -1 if key == "graceful_timeout" or key in spec.options else 0
 

@@ -113,6 +113,8 @@ def _plugin(spec: PluginSpec) -> dict[str, Any]:
 def _socket(spec: SocketSpec) -> dict[str, Any]:
     always = ("so_reuseport", "replace")
     values = {name: getattr(spec, name) for name in SOCKET}
+    if spec.umask is not None:
+        values["umask"] = f"{spec.umask:03o}"  # the text of the file, which is what says that it is octal
     return {
         "name": spec.name,
         **{name: value for name, value in values.items() if name in always or value != SOCKET[name].ini},

@@ -28,6 +28,10 @@ _UNIT: Final = {"as": 1024, "data": 1024, "stack": 1024, "memlock": 1024, "core"
 """Bytes in what the shell counts."""
 
 
+_OF_A_SHELL = ("PWD", "OLDPWD", "SHLVL")
+"""Variables that a shell sets and hands on without having been given them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Resource limits of a watcher, resolved on this system."""
@@ -43,6 +47,12 @@ class Limits:
     def prefix(self) -> tuple[str, ...]:
         """Words before the program: the `sh` that sets the biting limits."""
         return ("/bin/sh", "-c", f'{" && ".join(self.script)} && exec "$@"', "circus") if self.script else ()
+
+    def words(self, env: Mapping[str, str]) -> tuple[str, ...]:
+        """These words for a program with that environment: what a shell adds to it of its own is taken away again."""
+        shell, option, text, name = self.prefix
+        added = " ".join(each for each in _OF_A_SHELL if each not in env)
+        return shell, option, f"unset {added}; {text}" if added else text, name
 
     def fitting(self) -> Limits:
         """The same, in the way that works now: a limit of descriptors below those that we need goes through `sh` too."""

@@ -64,7 +64,7 @@ def spawn(
     if limits.prefix:
         _must_exist(command)
         # A shell cannot give a program another name than its path.
-        argv = (*limits.prefix, command.executable or argv[0], *argv[1:])
+        argv = (*limits.words(command.env), command.executable or argv[0], *argv[1:])
     switch: dict[str, Any] = {}
     if identity is not None:
         switch = {"user": identity.uid, "group": identity.gid, "extra_groups": identity.groups}

@@ -29,6 +29,8 @@ def test_biting_limits_are_set_by_a_shell_that_becomes_the_program(name: str, va
     limits = resolve_limits({name: value})
     assert limits.around == ()
     assert limits.prefix == ("/bin/sh", "-c", f'{command} && exec "$@"', "circus")
+    assert limits.words({"PWD": "/", "SHLVL": "1"})[2] == f'unset OLDPWD; {command} && exec "$@"'
+    assert limits.words({"PWD": "/", "OLDPWD": "/", "SHLVL": "1"}) == limits.prefix
 
 
 def test_what_the_shell_sets_and_what_is_set_on_the_child_agree() -> None:

@@ -69,6 +69,7 @@ class Plan:
     pending: tuple[str, ...] = ()
     sockets: tuple[Change, ...] = ()
     steps: tuple[Step, ...] = ()
+    exporters: tuple[Change, ...] = ()
     refusals: tuple[str, ...] = ()
 
     def sections(self) -> list[Change]:
@@ -78,9 +79,11 @@ class Plan:
         told += [
             Change(subject=step.subject, name=step.name, action=step.action, options=step.options, effect=step.effect)
             for step in self.steps
-            if step.action != "changed" or step.options or step.replacing
+            # All exporters share one watcher, whose options are not theirs.
+            if (step.action != "changed" or step.effect or step.options)
+            and not (step.subject == "exporter" and self.exporters)
         ]
-        return told
+        return [*told, *self.exporters]
 
 
 def plan(
@@ -101,7 +104,7 @@ def plan(
     circus = next((change.options for change in found if change.subject == "circus"), ())
     spec, pending = standing(old, new)
     sockets = tuple(change for change in found if change.subject == "socket")
-    sections = {change.name: change.options for change in found if change.subject in _SUBJECTS}
+    sections = {change.name: change.options for change in found if change.subject == "plugin"}
     runs = {each.name.lower(): each for each in running}
     moved = {change.name for change in sockets if change.effect is not Effect.NOTHING}
     steps = _steps(runs, population(old), population(spec), moved, sections)
@@ -113,6 +116,7 @@ def plan(
         pending=pending,
         sockets=sockets,
         steps=tuple(steps),
+        exporters=tuple(change for change in found if change.subject == "exporter"),
         refusals=(*_left_out(old, new), *_missed(sockets, after), *_stuck(sockets)),
     )
 

@@ -69,11 +69,11 @@ class Reconfiguration(Assembly):
         try:
             watcher.attach(self._services)
             watcher.prepare(watcher.spec)
-        except (CircusError, ValueError, OSError) as error:
+        except Exception as error:  # streams and hooks are other people's code; whatever it was, the answer says so
             watcher.close()
             if self.fleet.find(watcher.name) is None:
                 self.bus.forget(watcher.name)
-            raise error if isinstance(error, CircusError) else CircusError(str(error)) from error
+            raise error if isinstance(error, CircusError) else CircusError(f"{watcher.name}: {error}") from error
 
     def _admit(self, watcher: Watcher) -> None:
         self.fleet.add(watcher)
@@ -158,10 +158,13 @@ class Reconfiguration(Assembly):
 
     def _refuse(self, config_hash: str | None, began: float, errors: Sequence[str]) -> None:
         self.refused = self.clock.time()
+        for error in errors:
+            logger.error("the configuration is refused: %s", error)
         self._tell("config.refused", current_origin(), hash=config_hash, errors=list(errors),
                    seconds=self.clock.monotonic() - began)  # fmt: skip
 
     def _accept(self, began: float, changes: Sequence[Change], errors: Sequence[str] = ()) -> None:
+        logger.info("the configuration was read again, sections that changed: %d", len(changes))
         self._tell("config.applied", current_origin(), hash=self.spec.config_hash,
                    changes=told_sections(changes, options=False), errors=list(errors),
                    seconds=self.clock.monotonic() - began)  # fmt: skip
@@ -170,19 +173,22 @@ class Reconfiguration(Assembly):
         async with self.fleet.turn(self.fleet.exclusive):
             if self.fleet.quitting:
                 raise Overtaken("cancelled: quit overtook reloadconfig")
-            found = self._planned(spec)
+            before, found = self.spec, self._planned(spec)
             self._check(found, began)
-            rebinding = Rebinding(self.sockets, self.spec.sockets, spec.sockets)
+            rebinding = Rebinding(self.sockets, before.sockets, spec.sockets)
             try:
                 rebinding.begin(found.sockets)
                 fresh, found = self._made_ready(found)
-            except CircusError as error:
+            except Exception as error:  # whatever it was, everything goes on as it did
                 rebinding.undo()
                 self._refuse(spec.config_hash, began, str(error).split("\n"))
                 raise
             self._exchange(rebinding)
             self._put_in_force(found.spec)
             self._make_room(self._population(found.spec))
+            for mistake in spec.warnings:
+                if mistake not in before.warnings:
+                    logger.warning("%s", mistake)
             errors = await self._carry_out(found.steps, fresh)
             self._accept(began, found.sections(), errors)
             if self.fleet.quitting:
@@ -260,7 +266,8 @@ class Reconfiguration(Assembly):
         for step in changed:
             if step.effect >= Effect.SIGNAL:
                 await _outcome(self._change(step), errors)
-        late = [await self._late(step, errors) for step in steps if step.action == "added"]
+        made = {watcher.name for watcher in fresh}
+        late = [await self._late(step, errors) for step in steps if step.action == "added" and step.name not in made]
         came = [watcher for watcher in (*fresh, *late) if watcher is not None and watcher.autostart]
         await _outcome(self.fleet.start(came), errors)
         return errors

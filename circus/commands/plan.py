@@ -5,14 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from circus.commands.base import Command, Result
-from circus.commands.values import words
+from circus.commands.values import change_text, section_text, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from circus.ports import ArbiterLike
-
-_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 class ShowPlan(Command):
@@ -52,22 +50,10 @@ class ShowPlan(Command):
             return self.console_error(msg)
         lines: list[str] = []
         for change in msg["changes"]:
-            lines.append(_heading(change))
+            lines.append(section_text(change))
             if change["action"] == "changed":
-                lines += [f"    {o['name']}: {_shown(o['old'])} -> {_shown(o['new'])}" for o in change["options"]]
+                lines += [f"    {change_text(option)}" for option in change["options"]]
         if msg["restart"]:
             lines.append(f"in force after a restart of circusd: {', '.join(msg['restart'])}")
         lines += [f"refused: {reason}" for reason in msg["refused"]]
         return "\n".join(lines) or "nothing would change"
-
-
-def _heading(change: Mapping[str, Any]) -> str:
-    name = change["name"] if change["subject"] in ("circus", "plugin") else f"{change['subject']}:{change['name']}"
-    effect = f" ({change['effect']})" if change["action"] == "changed" and change["effect"] != "nothing" else ""
-    return f"{_SIGNS[change['action']]} {name}{effect}"
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "(not set)"
-    return repr(value) if value == "" else str(value)

@@ -92,6 +92,10 @@ def _detail(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, str) and value and not set(value) & set(" =()\n\t\"'"):
         return value
+    if isinstance(value, list) and all(isinstance(each, dict) and "effect" in each for each in value):
+        from circus.commands.values import change_text, section_text
+
+        return "[" + ", ".join(section_text(each) if "subject" in each else change_text(each) for each in value) + "]"
     import json
 
     return json.dumps(value)

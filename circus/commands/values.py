@@ -71,3 +71,24 @@ def option_text(key: str, value: Any) -> str:
     if key == "env" and isinstance(value, Mapping):
         return ",".join(f"{name}={value[name]}" for name in sorted(value))
     return str(value)
+
+
+def section_text(change: Mapping[str, Any]) -> str:
+    """What becomes of a section of the configuration: `+ watcher:web`, `~ watcher:web (reload)`."""
+    name = change["name"] if change["subject"] in ("circus", "plugin") else f"{change['subject']}:{change['name']}"
+    effect = f" ({change['effect']})" if change["action"] == "changed" and change["effect"] != "nothing" else ""
+    return f"{_SIGNS[change['action']]} {name}{effect}"
+
+
+def change_text(option: Mapping[str, Any]) -> str:
+    """What becomes of an option: `cmd: sleep 1 -> sleep 2`."""
+    return f"{option['name']}: {_shown(option['old'])} -> {_shown(option['new'])}"
+
+
+_SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "(not set)"
+    return repr(value) if value == "" else str(value)

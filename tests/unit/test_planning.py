@@ -12,6 +12,7 @@ from circus.exc import Mistake
 from circus.planning import Plan, merged, named, plan, rebound, used
 from circus.spec.arbiter import ArbiterSpec
 from circus.spec.diff import changes
+from circus.spec.exporters import ExporterSpec, exporter_watcher
 from circus.spec.fields import Effect
 from circus.spec.plugins import PluginSpec, plugin_watcher
 from circus.spec.sockets import SocketSpec
@@ -131,6 +132,24 @@ def test_a_plugin_is_replaced_for_its_options_and_for_those_of_circus_that_it_ge
     for options in ({"check_delay": 9.0}, {"loglevel": "debug"}, {"debug": True}):
         (step,) = planned(file(plugins=(one,)), file(plugins=(one,), **options)).steps
         assert (step.name, step.effect) == ("plugin:p", Effect.RELOAD)
+
+
+def test_exporters_share_a_watcher_and_are_told_by_themselves() -> None:
+    def spec(**options: str) -> ArbiterSpec:
+        return file(exporters=tuple(ExporterSpec(name=name, options={"port": port}) for name, port in options.items()))
+
+    def people(spec: ArbiterSpec) -> Sequence[WatcherSpec]:
+        return [exporter_watcher(spec.exporters, "e", "p", "s", python="python")] if spec.exporters else []
+
+    one, two = spec(prometheus="1"), spec(prometheus="2", other="3")
+    found = plan(people(one), one, two, people)
+    assert acts(found) == [("circus-exporter", "changed", Effect.RELOAD)]
+    assert [(each.subject, each.name, each.action) for each in found.sections()] == [
+        ("exporter", "other", "added"),
+        ("exporter", "prometheus", "changed"),
+    ]
+    assert acts(plan([], file(), one, people)) == [("circus-exporter", "added", Effect.RELOAD)]
+    assert [each.name for each in plan([], one, one, people).sections()] == ["circus-exporter"]
 
 
 def test_a_socket_that_moves_takes_those_along_that_use_it() -> None:

@@ -69,9 +69,17 @@ class Parser(argparse.ArgumentParser):
 
     def describe(self) -> str:
         """The help text with all commands."""
+        import shutil
+        import textwrap
+
         commands = get_commands()
         width = max(map(len, commands))
-        lines = [f"    {name:{width}}  {commands[name].short}" for name in sorted(commands)]
+        columns = max(shutil.get_terminal_size().columns, width + 20)
+        lines = [
+            textwrap.fill(commands[name].short, columns, initial_indent=f"    {name:{width}}  ",
+                          subsequent_indent=" " * (width + 6))
+            for name in sorted(commands)
+        ]  # fmt: skip
         text = self.format_help()
         before, heading, after = text.partition("options:")
         return f"{before}Commands:\n" + "\n".join(lines) + f"\n\n{heading}{after}"
@@ -158,8 +166,7 @@ class ControllerApp:
         sub.add_argument("args", nargs="*", help=argparse.SUPPRESS)
         found, unknown = sub.parse_known_intermixed_args(list(words))
         if unknown:
-            hint = " (a program with options is one word in quotes, or stands after --)" if "PROGRAM" in called else ""
-            self.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+            self.parser.error(f"unrecognized arguments: {' '.join(unknown)}{_hint(unknown[0], called)}")
         options = vars(found)
         return options.pop("args"), options
 
@@ -182,6 +189,13 @@ class ControllerApp:
         if self.options.ssh is None:
             text += f"\nSeen from here: {seen(endpoint)}."
         return text.rstrip()
+
+
+def _hint(word: str, called: str) -> str:
+    """What may have been meant by an option that a command does not have."""
+    if any(word.partition("=")[0] == flag for flag, _, _ in GLOBAL_OPTIONS):
+        return f" ({word} stands before the command)"
+    return " (a program with options is one word in quotes, or stands after --)" if "PROGRAM" in called else ""
 
 
 def run(argv: Sequence[str]) -> int:

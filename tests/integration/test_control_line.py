@@ -83,6 +83,14 @@ async def test_what_is_not_understood_ends_with_two(words):
     assert "circusctl: error: unrecognized arguments: " in err or "circusctl: error:" in err
 
 
+async def test_an_option_at_the_wrong_place_is_told_where_it_belongs():
+    status, _, err = await ctl("list", "--timeout", "3")
+    assert (status, err.splitlines()[-1]) == (
+        2,
+        "circusctl: error: unrecognized arguments: --timeout (--timeout stands before the command)",
+    )
+
+
 async def test_a_program_with_options_stands_after_two_dashes():
     status, out, err = await ctl("add", "new", "sleep", "-x")
     assert (status, out) == (2, "")

@@ -95,6 +95,18 @@ def test_what_cannot_be_told_is_said(circusd: Start) -> None:
         assert (done.returncode, done.stdout, done.stderr) == (3, "", told)
 
 
+def test_capture_can_be_switched_on_and_off(circusd: Start) -> None:
+    daemon = circusd("[watcher:web]\ncmd = sh -c 'echo hello; exec sleep 1000'\n")
+    wait_until(lambda: "hello\n" in daemon.log_text())
+    assert daemon.circusctl("tail", "web").returncode == 3
+    daemon.ok("set", name="web", options={"capture": True}, waiting=True)
+    wait_until(lambda: tail(daemon, "web") == ["hello"])
+    daemon.ok("set", name="web", options={"capture": False}, waiting=True)
+    daemon.ok("restart", name="web", waiting=True)
+    wait_until(lambda: daemon.log_text().count("hello\n") == 4, what=daemon.log_text)
+    assert tail(daemon, "web") == ["hello"]
+
+
 def test_following_goes_on_over_a_restart_of_the_worker_without_gap_or_duplicate(
     circusd: Start, tmp_path: pathlib.Path
 ) -> None:

@@ -54,8 +54,8 @@ def make_streams(spec: WatcherSpec, env: Mapping[str, str], before: Streams | No
         before: the streams that these would come after.
 
     Raises:
-        ValueError: a stream cannot be made.
-        OSError: a stream that takes the place of another cannot be opened.
+        ValueError: a stream cannot be made, or one that takes the place of another cannot be opened.
+        OSError: the latter, by the system.
     """
     made: dict[str, Writer] = {}
     for name in NAMES:
@@ -64,10 +64,7 @@ def make_streams(spec: WatcherSpec, env: Mapping[str, str], before: Streams | No
             continue
         made[name] = _make(spec, name, env, reload=before is not None)
         if before is not None:
-            try:
-                getattr(made[name], "open", _nothing)()
-            finally:
-                close_stream(made[name])
+            _try_to_open(made[name])
     return Streams(spec=spec, **made)
 
 
@@ -245,6 +242,17 @@ def _make(spec: WatcherSpec, name: str, env: Mapping[str, str], *, reload: bool)
 def _wish(spec: WatcherSpec, name: str) -> tuple[object, bool]:
     wanted = getattr(spec, f"{name}_stream")
     return wanted, wanted is None and spec.capture
+
+
+def _try_to_open(stream: Writer) -> None:
+    try:
+        getattr(stream, "open", _nothing)()
+    except OSError:
+        raise
+    except (Exception, SystemExit) as error:  # a class of somebody else, which may do anything
+        raise ValueError(f"the stream cannot be opened: {type(error).__name__}: {error}") from error
+    finally:
+        close_stream(stream)
 
 
 def _nothing() -> None:

@@ -29,10 +29,13 @@ class PerWorker:
         self.stream(data["wid"])(data)
 
     def stream(self, wid: int) -> OutputStream:
-        """The stream of a slot."""
+        """The stream of a slot. Where it cannot be made, one that raises why at each chunk; the next time is a new try."""
         found = self._streams.get(wid)
         if found is None:
-            found = self._streams[wid] = self._make(wid)
+            try:
+                found = self._streams[wid] = self._make(wid)
+            except ValueError as error:
+                return _Broken(error)
         return found
 
     def close(self) -> None:
@@ -44,6 +47,17 @@ class PerWorker:
         """Make the streams ready that are there; OSError when that is impossible now."""
         for stream in self._streams.values():
             getattr(stream, "open", _nothing)()
+
+
+class _Broken:
+    """In the place of a stream that could not be made."""
+
+    def __init__(self, error: ValueError) -> None:
+        self._error = error
+
+    def __call__(self, data: Mapping[str, Any]) -> None:
+        del data
+        raise self._error
 
 
 def _nothing() -> None:

@@ -175,7 +175,7 @@ def close_stream(writer: object) -> None:
     """Close a stream. To have `close` is optional, and custom ones may raise anything: the watcher goes on."""
     try:
         getattr(writer, "close", _nothing)()
-    except Exception:
+    except (Exception, SystemExit):
         logger.exception("cannot close the stream %r", writer)
 
 

@@ -314,6 +314,34 @@ class Classic:
         self.calls.append((data["data"], data["pid"], data["name"]))
 
 
+class Choosy(Classic):
+    """One that can be made for the first worker only."""
+
+    def __init__(self, wid: str) -> None:
+        super().__init__()
+        if wid != "1":
+            raise PermissionError(13, "Permission denied", f"/log/{wid}")
+
+    def open(self) -> None:
+        raise SystemExit("not with me")
+
+
+async def test_a_stream_that_cannot_be_made_for_one_worker_loses_its_lines_and_nothing_else(side: Any) -> None:
+    sys.modules["classic_streams"] = sys.modules[__name__]
+    choosy = StreamSpec(cls="classic_streams.Choosy", options={"wid": "{wid}"})
+    subject = side(stdout_stream=choosy)
+    for pid, wid in ((100, 1), (200, 2)):
+        worker = subject.worker(pid, wid)
+        worker.say(b"hello\n")
+        subject.ended(worker)
+    assert subject.bus.tally("web").stream_drops == {"stdout": 1, "stderr": 0}
+    assert subject.outputs.tail(2, "stdout", 5) == ["hello"]
+    other = side(stdout_stream=to_file("/dev/null"))
+    with pytest.raises(ValueError, match="the stream cannot be opened: SystemExit: not with me"):
+        other.change(stdout_stream=choosy)
+    del sys.modules["classic_streams"]
+
+
 async def test_a_class_of_a_third_party_is_opened_fed_and_closed(side: Any) -> None:
     Classic.made.clear()
     sys.modules["classic_streams"] = sys.modules[__name__]

@@ -148,10 +148,13 @@ def test_closing_gives_up_what_is_pending_and_closes_the_stream() -> None:
     assert classic.calls == ["close"]
 
 
-def test_a_stream_that_fails_to_close_is_told_and_goes_no_further(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [KeyError("no"), SystemExit(1)])
+def test_a_stream_that_fails_to_close_is_told_and_goes_no_further(
+    caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
     class Stubborn(Classic):
         def close(self) -> None:
-            raise KeyError("no")
+            raise error
 
     target(Stubborn()).close()
     assert "cannot close the stream" in caplog.text

@@ -109,6 +109,39 @@ def test_it_follows_the_next_daemon_at_the_same_address(circusd: CircusD, export
     assert by_hand.page().value("circus_start_time_seconds") != first
 
 
+def test_counts_of_two_daemons_are_never_mixed(circusd: CircusD, exporter: Callable[..., Exporter]) -> None:
+    """Before the end of one its counts, then nothing, then those of the next from 0: a reset, and never a fall."""
+    daemon = circusd(SLEEPER)
+    by_hand = exporter("--endpoint", daemon.endpoint, "--port", "0")
+    by_hand.wait_up(1)
+    for _ in range(3):
+        (victim,) = daemon.wait_pids("sleeper", 1)
+        os.kill(victim, signal.SIGKILL)
+        daemon.wait_pids("sleeper", 1, without=[victim])
+    seen: list[tuple[float | None, ...]] = []
+
+    def told() -> tuple[float | None, ...]:
+        page = by_hand.page()
+        one = (
+            page.value("circus_watcher_restarts_total", watcher="sleeper", cause="crash"),
+            page.value("circus_watcher_process_starts_total", watcher="sleeper", cause="boot"),
+            page.value("circus_watcher_process_lifetime_seconds_count", watcher="sleeper"),
+        )
+        if not seen or seen[-1] != one:
+            seen.append(one)
+        return one
+
+    wait_until(lambda: told() == (3, 1, 3), what=lambda: str(seen))
+    survivors = daemon.kill()
+    wait_until(lambda: told() == (None, None, None), what=lambda: str(seen))
+    for pid in survivors:
+        proc.end(pid)
+    daemon.spawn()
+    wait_until(lambda: told() == (0, 1, 0), what=lambda: str(seen))
+    daemon.wait_answering()
+    assert seen in ([(3, 1, 3), (None, None, None), (0, 1, 0)], [(3, 1, 3), (None, None, None), (0, 0, 0), (0, 1, 0)])
+
+
 def test_it_serves_for_a_while_without_a_daemon_and_leaves(
     exporter: Callable[..., Exporter], tmp_path: pathlib.Path
 ) -> None:

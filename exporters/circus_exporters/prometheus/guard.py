@@ -67,6 +67,7 @@ class Guard:
         """
         if self._path is None or not await asyncio.to_thread(self._changed, self._path):
             return False
+        before = self.context
         try:
             await asyncio.to_thread(self._load, self._path)
         except ConfigError as error:
@@ -74,7 +75,7 @@ class Guard:
             logger.error("the web configuration has changed and is not taken: %s", error)  # noqa: TRY400 -- a sentence
             return False
         logger.info("the web configuration has changed and is in force")
-        return True
+        return self.context is not before
 
     async def allows(self, request: web.BaseRequest) -> bool:
         """True when the request has a password that is right, or needs none."""

@@ -14,6 +14,7 @@ from circus.wire import events
 from circus.wire.snapshot import Exits, SocketSnapshot, WatcherSnapshot
 from circus_exporters.catalogue import METRICS
 from circus_exporters.prometheus.collector import FleetCollector, configured_labels, signal_number
+from circus_exporters.prometheus.http import OF_EXPORTER
 from circus_exporters.prometheus.render import FamilyWriter, Heads
 from circus_exporters.state import FleetState
 from tests.fakes import fleet
@@ -312,6 +313,11 @@ def test_the_daemon_is_told_of_in_any_case_and_nothing_exceeds_the_room_beside_i
     FleetCollector(attached(), alone).collect()
     count, _, _ = collected(room)
     assert count <= max(room, alone.count())
+
+
+def test_what_the_exporter_says_of_itself_fits_into_what_is_kept_free_for_it() -> None:
+    lines = [line for line in page(FleetState()).splitlines() if not line.startswith("#")]
+    assert len(lines) <= OF_EXPORTER
 
 
 def test_the_page_counts_itself() -> None:

@@ -277,7 +277,10 @@ class Reconfiguration(Assembly):
         watcher = self.fleet.find(step.name)
         if watcher is not None and step.before is not None and step.after is not None:
             spec = merged(watcher.lifecycle.coming_spec, step.before, step.after)
+            given_up = watcher.lifecycle.public_state == "fatal"
             await watcher.change(spec, name="reloadconfig", target=step.target, replacing=step.replacing)
+            if given_up and step.effect >= Effect.SIGNAL and watcher.autostart:
+                await watcher.start()  # with what was wrong perhaps put right
 
     async def _late(self, step: Step, errors: list[str]) -> Watcher | None:
         """A watcher whose name was taken when the others were made, by one that was on its way out."""

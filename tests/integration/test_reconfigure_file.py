@@ -356,6 +356,15 @@ def test_a_reload_that_fails_is_told_and_everything_else_is_done(circusd: Start)
     assert daemon.pids("other") != other
 
 
+def test_a_watcher_that_was_given_up_is_tried_again_and_one_that_was_stopped_stays_so(circusd: Start) -> None:
+    other = "[watcher:other]\ncmd = sleep 1000\n"
+    daemon = circusd(f"{WEB.replace('sleep', '/no/such/program')}max_retry = 1\n{other}")
+    daemon.wait_state("web", "fatal")
+    daemon.ok("stop", name="other", waiting=True)
+    reloaded(daemon, f"{WEB}max_retry = 1\n{other.replace('1000', '1001')}")
+    assert daemon.ok("status")["statuses"] == {"other": "stopped", "web": "active"}
+
+
 def test_quit_overtakes_it(circusd: Start) -> None:
     daemon = circusd(f"[watcher:web]\ncmd = {workers.python('ignore_term')}\ngraceful_timeout = 60\n")
     wait_until(lambda: "ready" in daemon.log_text())

@@ -120,3 +120,36 @@ def test_after_each_of_many_random_configurations_what_runs_is_what_the_file_say
     told = daemon.ok("telemetry")["arbiter"]
     assert told["illegal_transitions"] == 0
     assert proc.children(daemon.pid) == alive
+
+
+def test_many_changes_leave_nothing_behind(circusd: Start, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "some_hooks.py").write_text("def hook(**_):\n    return True\n")
+    web = "[watcher:web]\ncmd = sleep 1000\n"
+    daemon = circusd(web, env={"PYTHONPATH": str(tmp_path)})
+    daemon.wait_pids("web", 1)
+
+    def once(turn: int) -> None:
+        stream = {"class": "FileStream", "filename": str(tmp_path / f"out-{turn % 2}")}
+        daemon.ok("set", name="web", options={"stdout_stream": stream}, waiting=True)
+        daemon.ok("set", name="web", options={"hooks.before_spawn": "some_hooks.hook"}, waiting=True)
+        daemon.ok("set", name="web", options={"cmd": f"sleep {1000 + turn}"}, waiting=True)
+        daemon.ok("add", name="more", cmd="sleep 500", options={"stdout_stream": stream}, start=True, waiting=True)
+        daemon.ok("rm", name="more", waiting=True)
+        socket = f"[socket:s{turn}]\nhost = 127.0.0.1\nport = 0\n" if turn % 2 else ""
+        rewrite(daemon, f"{socket}{web}priority = {turn}\n[watcher:w{turn % 3}]\ncmd = sleep 400\n")
+        daemon.ok("reloadconfig", waiting=True)
+        refused = daemon.call("set", name="web", options={"stdout_stream": {"class": "no.such.Stream"}})
+        assert refused["status"] == "error"
+
+    def threads() -> int:
+        return len(list(pathlib.Path(f"/proc/{daemon.pid}/task").iterdir()))
+
+    for turn in range(6):
+        once(turn)
+    before = len(proc.open_fds(daemon.pid)), threads()
+    for turn in range(6, 36):
+        once(turn)
+    assert (len(proc.open_fds(daemon.pid)), threads()) == before
+    names = {found["name"] for found in daemon.ok("telemetry")["watchers"]}
+    assert names == set(daemon.ok("list")["watchers"]) == {"web", "w2"}
+    assert daemon.ok("telemetry")["arbiter"]["illegal_transitions"] == 0

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+import psutil
 import pytest
 import zmq
 
@@ -24,6 +25,7 @@ from circus.stats.streamer import StatsStreamer
 from tests.conftest import CircusD
 from tests.helpers.daemon import Daemon, script
 from tests.helpers.waiting import DEADLINE, wait_until
+from tests.workers import python
 
 INI = "[watcher:Web One]\ncmd = sleep 1000\nnumprocesses = 2\n"
 
@@ -63,6 +65,28 @@ def test_it_publishes_until_it_is_told_to_end(circusd: CircusD, place: str, sign
     _, err = program.communicate(timeout=DEADLINE)
     assert (program.returncode, "Traceback" in err) == (0, False)
     assert not pathlib.Path(place, "stats").exists()
+
+
+def seconds(text: str) -> float:
+    minutes, _, rest = text.partition(":")
+    return int(minutes) * 60 + float(rest)
+
+
+def test_its_cpu_times_lie_between_what_psutil_reads_before_and_after(circusd: CircusD, place: str) -> None:
+    daemon = circusd(f"[watcher:burn]\ncmd = {python('burn', 1000, 0)}\n")
+    (pid,) = daemon.wait_pids("burn", 1)
+    program = started(daemon, place)
+    judge = psutil.Process(pid)
+    with StatsClient(f"ipc://{place}/stats") as client:
+        stats = (stat for name, subtopic, stat in client if (name, subtopic) == ("burn", str(pid)))
+        before = sum(judge.cpu_times()[:2])
+        next(stats)  # it may have been read before we looked
+        told = next(stat for stat in stats if stat["cpu"] > 0)
+        after = sum(judge.cpu_times()[:2])
+    tick = 0.02
+    assert before - tick <= seconds(told["ctime"]) <= after + tick
+    program.terminate()
+    program.communicate(timeout=DEADLINE)
 
 
 def test_it_waits_for_a_circusd_that_is_not_there_yet(circusd: CircusD, place: str) -> None:

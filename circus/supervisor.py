@@ -65,7 +65,10 @@ class Supervisor(Reconfiguration):
         Raises:
             EndpointError: a channel cannot be bound.
             OSError: a socket cannot be bound.
+            CircusError: it runs already.
         """
+        if self.running:
+            raise CircusError("this arbiter runs already")
         try:
             self.initialize()
             self.loop = asyncio.get_running_loop()

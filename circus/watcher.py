@@ -159,6 +159,8 @@ class Watcher(Operations):
         if name not in _ASSIGNED:
             super().__setattr__(name, value)
             return
+        if "spec" not in vars(self):
+            return  # a subclass before the constructor, which would set it anew
         from circus.config.options import changed_spec
 
         self.assign(changed_spec(self.spec, name, value))

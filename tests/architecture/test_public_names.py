@@ -14,46 +14,6 @@ import pytest
 import circus
 from tests.helpers.daemon import REPOSITORY
 
-# Dotted paths of circus 0.19 that the first issue brings; programs out there import them.
-PATHS_OF_0_19 = (
-    "circus.__version__",
-    "circus.logger",
-    "circus.get_arbiter",
-    "circus.arbiter.Arbiter",
-    "circus.circusctl.main",
-    "circus.circusctl.CircusCtl",
-    "circus.circusctl.ControllerApp",
-    "circus.circusctl.parse_arguments",
-    "circus.circusctl.prettify",
-    "circus.circusd.daemonize",
-    "circus.circusd.get_maxfd",
-    "circus.circusd.main",
-    "circus.client.CircusClient",
-    "circus.client.make_message",
-    "circus.consumer.CircusConsumer",
-    "circus.controller.Controller",
-    "circus.exc.AlreadyExist",
-    "circus.exc.ArgumentError",
-    "circus.exc.CallError",
-    "circus.exc.ConflictError",
-    "circus.exc.MessageError",
-    "circus.pidfile.Pidfile",
-    "circus.process.Process",
-    "circus.sighandler.SysHandler",
-    "circus.sockets.CircusSocket",
-    "circus.sockets.CircusSockets",
-    "circus.stats.client.StatsClient",
-    "circus.stats.collector.BaseStatsCollector",
-    "circus.stats.collector.SocketStatsCollector",
-    "circus.stats.collector.WatcherStatsCollector",
-    "circus.stats.main",
-    "circus.stats.publisher.StatsPublisher",
-    "circus.stats.streamer.StatsStreamer",
-    "circus.stream.FileStream",
-    "circus.stream.StdoutStream",
-    "circus.watcher.Watcher",
-)
-
 
 def modules_with_all() -> list[str]:
     found = []
@@ -76,12 +36,6 @@ def test_every_name_in_all_exists_once_and_in_order(module: str) -> None:
     loaded = importlib.import_module(module)
     assert len(set(loaded.__all__)) == len(loaded.__all__)
     assert [listed for listed in loaded.__all__ if not hasattr(loaded, listed)] == []
-
-
-@pytest.mark.parametrize("dotted", PATHS_OF_0_19)
-def test_a_path_of_0_19_still_leads_somewhere(dotted: str) -> None:
-    module, _, attribute = dotted.rpartition(".")
-    assert hasattr(importlib.import_module(module), attribute)
 
 
 def test_the_version_is_said_once() -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from circus.arbiter import Arbiter, ThreadedArbiter
 from circus.client import AsyncCircusClient, CircusClient
-from circus.exc import AlreadyExist, EndpointError
+from circus.exc import AlreadyExist, CircusError, EndpointError
 from circus.process import RUNNING, Process, devnull
 from circus.stream.redirector import Redirector
 from circus.watcher import Watcher
@@ -60,6 +60,15 @@ async def test_start_is_awaited_until_all_watchers_are_up_and_stop_until_all_is_
     assert not arbiter.running
     assert not any(map(proc.alive, pids))
     assert os.listdir(directory) == []
+
+
+async def test_what_runs_cannot_be_started_again_and_goes_on(directory: str) -> None:
+    arbiter = made(directory, SLEEPER)
+    await arbiter.start()
+    with pytest.raises(CircusError, match="runs already"):
+        await arbiter.start()
+    assert (arbiter.running, arbiter.statuses()) == (True, {"web": "active"})
+    await asyncio.wait_for(arbiter.stop(), DEADLINE)
 
 
 async def test_a_callback_is_called_when_all_watchers_are_up(directory: str) -> None:

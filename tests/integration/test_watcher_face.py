@@ -91,6 +91,17 @@ def test_hooks_are_looked_for_when_it_is_made() -> None:
         Watcher("web", "x", hooks={"before_start": ("os.no_such", False)})
 
 
+def test_a_subclass_may_set_what_its_constructor_sets_again() -> None:
+    class Eager(Watcher):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            self.cmd = "nothing"
+            super().__init__(*args, **options)
+            self.graceful_timeout = 3
+
+    watcher = Eager("web", "sleep 1")
+    assert (watcher.cmd, watcher.graceful_timeout) == ("sleep 1", 3)
+
+
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(ConfigError, match="singleton"):
         Watcher("web", "x", singleton=True, numprocesses=2)

@@ -161,10 +161,13 @@ def ok_reply(result: object, request_id: msgspec.Raw, time: float) -> bytes:
 
 
 def error_reply(reason: str, errno: int, request_id: msgspec.Raw, time: float) -> bytes:
-    """The reply to a command that failed. There is no traceback in it: those belong into the daemon's log."""
-    return _with_id(
-        _encode({"status": "error", "reason": reason, "tb": None, "time": time, "errno": errno}), request_id
-    )
+    """The reply to a command that failed. There is no traceback in it: those belong into the daemon's log.
+
+    A reason quotes what was asked, which may have been megabytes; so it is cut where it is much longer than a list of
+    mistakes in a configuration.
+    """
+    told = shortened(reason, _REASON)
+    return _with_id(_encode({"status": "error", "reason": told, "tb": None, "time": time, "errno": errno}), request_id)
 
 
 def _with_id(body: bytes, request_id: msgspec.Raw) -> bytes:
@@ -192,12 +195,15 @@ def masked(properties: Mapping[str, Any]) -> dict[str, Any]:
     return _Masking().mapping(properties, _DEPTH)
 
 
-def shortened(text: str) -> str:
-    """A text for a record: its beginning, and how long it was."""
-    return text if len(text) <= _TEXT else f"{text[:_TEXT]}… ({len(text)} characters)"
-
-
 _TEXT: Final = 1_000
+_REASON: Final = 16_000
+
+
+def shortened(text: str, most: int = _TEXT) -> str:
+    """A text for a record: its beginning, and how long it was."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
+
+
 _DEPTH: Final = 20
 _MOST: Final = 4_000
 

@@ -204,3 +204,10 @@ def test_a_long_id_is_short_where_people_read_it():
     request = parse_request(b'{"command": "list", "id": "%b"}' % (b"x" * 1_000_000))
     assert len(request.id_text) < 1100
     assert len(bytes(request.id)) == 1_000_002
+
+
+def test_a_reason_that_quotes_megabytes_is_cut():
+    reason = json.loads(error_reply("program " + "x" * 1_000_000, 3, NULL, 1.0))["reason"]
+    assert reason.startswith("program xxx")
+    assert reason.endswith("(1000008 characters)")
+    assert len(reason) < 20_000

@@ -28,7 +28,6 @@ from circus.stream.redirector import Redirector
 
 logger = logging.getLogger("circus")
 
-
 _OURS = {"name", "numprocesses", "options", "role", "origin", "stdin_data"}
 _ASSIGNED = WatcherSpec.__dataclass_fields__.keys() - _OURS
 """Options that may be set as attributes; the number of processes is a property of its own."""
@@ -146,7 +145,9 @@ class Watcher(Operations):
     @property
     def env(self) -> dict[str, str]:
         """The environment of the processes to come; a hook may change it."""
-        return self._launcher.env if self.attached else dict(self.spec.env or {})
+        if self.attached:
+            return self._launcher.env
+        return {**(os.environ if self.spec.copy_env else {}), **(self.spec.env or {})}
 
     def __getattr__(self, name: str) -> Any:
         """Options are readable as attributes, as in circus 0.19 (`watcher.cmd`, `watcher.graceful_timeout`)."""
@@ -168,8 +169,7 @@ class Watcher(Operations):
     def set_opt(self, key: str, val: Any) -> int:
         """Set an option for what comes, and say what to do about what runs: see `do_action`. `set` does both.
 
-        Raises:
-            ConfigError: the value does not fit.
+        ConfigError when the value does not fit.
         """
         from circus.config.options import changed_spec
 

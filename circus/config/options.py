@@ -150,7 +150,7 @@ def option_value(name: str, value: Any) -> Any:
     """The value of one option as a spec holds it; MessageError, TypeError or ValueError where it does not fit."""
     row, family = WATCHER.get(name), family_of(name)
     if row is not None:
-        value = (value or None) if name == "env" else _converted(row, value)
+        value = _environment(value) if name == "env" else _converted(row, value)
         typed.validate(name, value, this_platform())
         return value
     if name == "hooks":
@@ -182,6 +182,11 @@ def _converted(row: Option, value: Any) -> Any:
     if isinstance(value, float) and value.is_integer() and not row.kind.accepts(value):
         return int(value)
     return value
+
+
+def _environment(value: Any) -> Any:
+    """Nothing for an empty one, and a copy of any other: what the program does to its own is its business."""
+    return dict(value) if value and isinstance(value, Mapping) else value or None
 
 
 def _mistake(watcher: object, option: str, value: object, expected: object) -> Mistake:

@@ -82,6 +82,12 @@ def test_it_is_made_of_a_mapping_that_stays_as_it_was(monkeypatch: pytest.Monkey
     assert dict(watcher.options())["flapping.attempts"] == 2
 
 
+def test_its_environment_is_what_a_process_would_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLACE", "/there")
+    assert Watcher("web", "x", env={"A": "1"}, copy_env=True).env.items() >= {"PLACE": "/there", "A": "1"}.items()
+    assert Watcher("web", "x", env={"A": "1"}).env == {"A": "1"}
+
+
 def test_hooks_are_looked_for_when_it_is_made() -> None:
     watcher = Watcher("web", "x", hooks={"before_start": (os.getcwd, True), "after_start": ("os.getpid", False)})
     assert watcher.hooks == {"before_start": os.getcwd, "after_start": os.getpid}

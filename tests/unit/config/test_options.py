@@ -65,6 +65,13 @@ def test_streams_are_mappings_with_any_values() -> None:
     )
 
 
+def test_an_environment_is_copied() -> None:
+    env = {"A": "1"}
+    spec = watcher_spec("web", "x", {"env": env})
+    env["A"] = "2"
+    assert spec.env == {"A": "1"}
+
+
 def test_all_mistakes_are_told_and_nothing_given_is_changed() -> None:
     given = {"numprocesses": "many", "stop_signal": "SIGNOT", "rlimits": {"nothing": 1}, "env": {"A": 1}}
     before = dict(given)

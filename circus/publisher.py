@@ -13,7 +13,8 @@ import zmq
 
 from circus.events.allowance import Allowance
 from circus.runtime.listener import Listener
-from circus.runtime.zmq_socket import LoopSocket, Subscriptions, publishing_socket
+from circus.runtime.subscriptions import Subscriptions
+from circus.runtime.zmq_socket import PublishingSocket, publishing_socket
 
 _LAST_EVENTS_MS = 100
 
@@ -31,7 +32,8 @@ class EventPublisher:
         subscriptions: who listens to what.
         log_prefixes: those of the subscriptions that name `log`; the rest does not switch lines of output on.
         published: messages sent, by the first part of their topic (`watcher`, `lifecycle`, `log`).
-        dropped: those that libzmq did not take, and as `log:limit` lines of output beyond their limits.
+        dropped: those that made some subscriber fall behind (see `PublishingSocket`), and as `log:limit` lines of output
+            beyond their limits.
     """
 
     def __init__(
@@ -52,7 +54,7 @@ class EventPublisher:
         except BaseException:
             socket.close(0)
             raise
-        self._socket = LoopSocket(socket, self.subscriptions, loop=loop)
+        self._socket = PublishingSocket(socket, self.subscriptions, loop=loop, channel="events")
 
     def wants(self, topic: bytes) -> bool:
         """True when somebody would get a message of this topic; ask before building one."""

@@ -162,7 +162,7 @@ def arbiter_snapshot(
         illegal_transitions=services.illegal_transitions,
         strangers_reaped=reaper.strangers,
         command_error_kinds=controller.command_error_kinds,
-        subscribers=sum(publisher.subscriptions.counts().values()),
+        subscribers=publisher.subscriptions.total,
         send_hwm=publisher.send_hwm,
     )
 

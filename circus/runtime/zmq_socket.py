@@ -1,4 +1,4 @@
-"""Raw zmq sockets in the asyncio loop, and who listens on a publishing one.
+"""Raw zmq sockets in the asyncio loop.
 
 Owns the reading and writing of a zmq socket by the loop's `add_reader`; refuses to know what the messages mean.
 Invariant: input that libzmq has for us is always read sooner or later. Two properties of its file descriptor make that
@@ -10,19 +10,23 @@ because the loop will not be told.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
 
 import zmq
+
+logger = logging.getLogger("circus")
 
 HANDSHAKE_MILLISECONDS = 1000
 HEARTBEAT_SECONDS = 5.0
 HEARTBEAT_TIMEOUT_SECONDS = 15.0
+TELL_SECONDS = 60.0  # between two warnings about slow subscribers
 
 _NOW = int(zmq.DONTWAIT)
 _NOW_AND_MORE = int(zmq.DONTWAIT | zmq.SNDMORE)
 
 MessageHandler = Callable[[list[zmq.Frame]], None]
-SubscriptionHandler = Callable[[bytes, bool], None]
 
 
 class LoopSocket:
@@ -71,18 +75,27 @@ class LoopSocket:
             return False
         if self._pending is None and not self._reading:
             self._read_soon()
-        socket, last = self._socket, len(frames) - 1
         try:
-            # Frame by frame with plain numbers for flags: what send_multipart adds to that takes longer than libzmq.
-            # Once libzmq has taken the first frame it takes the others too.
-            for index, frame in enumerate(frames):
-                socket.send(frame, _NOW if index == last else _NOW_AND_MORE)
-        except zmq.ZMQError:
+            self._hand_over(frames)
+        except zmq.ZMQError as error:
             # Full (EAGAIN), no such peer (EHOSTUNREACH) or a context being ended: to the sender all are a drop.
-            self.drops += 1
-            return False
+            if error.errno != zmq.EAGAIN or not self._made_room(frames):
+                self.drops += 1
+                return False
         self.sent += 1
         return True
+
+    def _hand_over(self, frames: Sequence[bytes | zmq.Frame]) -> None:
+        socket, last = self._socket, len(frames) - 1
+        # Frame by frame with plain numbers for flags: what send_multipart adds to that takes longer than libzmq.
+        # Once libzmq has taken the first frame it takes the others too.
+        for index, frame in enumerate(frames):
+            socket.send(frame, _NOW if index == last else _NOW_AND_MORE)
+
+    def _made_room(self, frames: Sequence[bytes | zmq.Frame]) -> bool:
+        """A message was not taken because somebody has no room for it; True when it was taken after all."""
+        del frames
+        return False
 
     def check(self) -> None:
         """Look for input in the next turn of the loop; needed after calls into the raw socket."""
@@ -140,56 +153,43 @@ class LoopSocket:
                 self._read_soon()
 
 
-class Subscriptions:
-    """The prefixes that subscribers of an XPUB asked for, with how many asked for each.
+class PublishingSocket(LoopSocket):
+    """An XPUB in the loop that notices when a subscriber does not keep up; `channel` is what to call it in the log.
 
-    Feed it the messages of the XPUB (it can be the `on_message` of a `LoopSocket`). `on_change` is told a prefix when
-    its first subscriber comes (True) and when its last one leaves (False). Counts are right with the sockets of
-    `publishing_socket`; an XPUB without VERBOSER reports each prefix once, which is enough for `wants`.
+    libzmq tells nobody what it drops. Asked not to drop anything it refuses the first message that some subscriber has
+    no room for: that one is counted in `drops`, and goes to the others all the same. Afterwards the slow one is passed
+    over until it has read, which nobody can count, so `drops` is how often a subscriber fell behind, and no more.
     """
 
-    def __init__(self, on_change: SubscriptionHandler | None = None) -> None:
-        self.on_change = on_change
-        self._counts: dict[bytes, int] = {}
-        self._prefixes: tuple[bytes, ...] = ()
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        on_message: MessageHandler | None,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        channel: str,
+    ) -> None:
+        super().__init__(socket, on_message, loop=loop)
+        self._channel = channel
+        self._told = float("-inf")
+        socket.setsockopt(zmq.XPUB_NODROP, 1)
 
-    def __call__(self, frames: list[zmq.Frame]) -> None:
-        """Take one message of the XPUB; anything but a subscription is ignored."""
-        body = frames[0].bytes
-        if len(frames) != 1 or not body or body[0] > 1:
-            return
-        prefix = body[1:]
-        before = self._counts.get(prefix, 0)
-        after = before + 1 if body[0] else max(before - 1, 0)
-        if after:
-            self._counts[prefix] = after
-        else:
-            self._counts.pop(prefix, None)
-        if bool(before) != bool(after):
-            self._prefixes = tuple(self._counts)
-            if self.on_change is not None:
-                self.on_change(prefix, bool(after))
-
-    def wants(self, topic: bytes) -> bool:
-        """True when a message of exactly this topic would reach a subscriber."""
-        return topic.startswith(self._prefixes)
-
-    def wants_below(self, stem: bytes) -> bool:
-        """True when some topic that begins with `stem` could reach a subscriber."""
-        return stem.startswith(self._prefixes) or any(prefix.startswith(stem) for prefix in self._prefixes)
-
-    def counts(self) -> dict[str, int]:
-        """Subscribers by prefix, for people (`{'': 1}` is somebody who takes everything)."""
-        return {prefix.decode(errors="replace"): count for prefix, count in self._counts.items()}
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._prefixes)
-
-    def __len__(self) -> int:
-        return len(self._prefixes)
-
-    def __contains__(self, prefix: object) -> bool:
-        return prefix in self._counts
+    def _made_room(self, frames: Sequence[bytes | zmq.Frame]) -> bool:
+        # Within a millisecond libzmq does not look what has been read meanwhile, unless it is asked for its events.
+        self._input_waiting()
+        with contextlib.suppress(zmq.Again):
+            self._hand_over(frames)
+            return True
+        self._socket.setsockopt(zmq.XPUB_NODROP, 0)
+        try:
+            self._hand_over(frames)
+        finally:
+            self._socket.setsockopt(zmq.XPUB_NODROP, 1)
+        now = self._loop.time()
+        if now - self._told >= TELL_SECONDS:
+            self._told = now
+            logger.warning("a subscriber of the %s channel reads too slowly and misses messages", self._channel)
+        return False
 
 
 def publishing_socket(context: zmq.Context[zmq.Socket[bytes]], *, queue: int = 10_000) -> zmq.Socket[bytes]:

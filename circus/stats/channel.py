@@ -20,7 +20,8 @@ import zmq
 from circus.events.counters import LAG_BOUNDS, new_histogram, observe
 from circus.ports import Clock, SocketLike
 from circus.runtime.listener import Listener
-from circus.runtime.zmq_socket import LoopSocket, Subscriptions, publishing_socket
+from circus.runtime.subscriptions import Subscriptions
+from circus.runtime.zmq_socket import PublishingSocket, publishing_socket
 from circus.stats import aggregate, backlog
 from circus.stats.sampler import Member, Sampler
 from circus.stats.service import Extend, Infos, StatsService
@@ -120,7 +121,7 @@ class StatsChannel:
         except BaseException:
             raw.close(0)
             raise
-        self._socket = LoopSocket(raw, self.subscriptions, loop=loop)
+        self._socket = PublishingSocket(raw, self.subscriptions, loop=loop, channel="stats")
 
     async def infos(self, watcher: str, extended: bool = False) -> Infos:
         """The info of each live process of a watcher by pid; reads anew what is older than one interval."""

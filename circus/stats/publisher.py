@@ -13,7 +13,8 @@ import msgspec
 import zmq
 
 from circus.runtime.listener import listen
-from circus.runtime.zmq_socket import Subscriptions, publishing_socket
+from circus.runtime.subscriptions import Subscriptions
+from circus.runtime.zmq_socket import publishing_socket
 from circus.wire.endpoints import DEFAULT_STATS
 from circus.wire.topics import stat_topic
 

@@ -11,7 +11,8 @@ import sys
 import pytest
 import zmq
 
-from circus.runtime.zmq_socket import LoopSocket, Subscriptions, answering_socket, publishing_socket
+from circus.runtime.subscriptions import Subscriptions
+from circus.runtime.zmq_socket import LoopSocket, PublishingSocket, answering_socket, publishing_socket
 from tests.helpers.control import short_directory, until
 from tests.helpers.waiting import DEADLINE
 
@@ -219,15 +220,25 @@ async def test_a_subscriber_that_is_killed_is_counted_out(place):
         await until(lambda: not subscriptions)
 
 
-async def test_a_slow_subscriber_costs_messages_and_nobody_time(place):
+async def test_a_slow_subscriber_costs_messages_is_noticed_and_takes_nothing_from_others(place, caplog):
     context, endpoint = place
     socket = publishing_socket(context, queue=10)
     socket.bind(endpoint)
     subscriptions = Subscriptions()
-    with contextlib.closing(LoopSocket(socket, subscriptions, loop=asyncio.get_running_loop())) as served:
-        client = connected(context, endpoint, zmq.SUB)
-        client.setsockopt(zmq.RCVHWM, 10)
-        client.subscribe(b"")
-        await until(lambda: subscriptions)
-        for _ in range(5000):
-            assert served.send([b"topic", b"x" * 1000]), "sending never fails for a subscriber that does not read"
+    loop = asyncio.get_running_loop()
+    with contextlib.closing(PublishingSocket(socket, subscriptions, loop=loop, channel="events")) as served:
+        slow = connected(context, endpoint, zmq.SUB)
+        slow.setsockopt(zmq.RCVHWM, 10)
+        slow.subscribe(b"")
+        fast = connected(context, endpoint, zmq.SUB)
+        fast.setsockopt(zmq.RCVHWM, 0)
+        fast.subscribe(b"to")
+        await until(lambda: len(subscriptions) == 2)
+        # More than the kernel takes for the slow one.
+        for number in range(2000):
+            body = b"%d %s" % (number, b"x" * 1000)
+            served.send([b"topic", body])
+            await until(lambda: fast.poll(0))
+            assert fast.recv_multipart() == [b"topic", body]
+    assert 1 <= served.drops < 2000
+    assert caplog.text.count("a subscriber of the events channel reads too slowly and misses messages") == 1

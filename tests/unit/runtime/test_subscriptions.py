@@ -3,7 +3,8 @@
 import pytest
 import zmq
 
-from circus.runtime.zmq_socket import Subscriptions
+from circus.runtime import subscriptions as subscriptions_module
+from circus.runtime.subscriptions import Subscriptions
 
 
 def told(*messages, on_change=None):
@@ -64,3 +65,23 @@ def test_leaving_what_was_never_joined_changes_nothing():
 @pytest.mark.parametrize("message", [b"", b"\x02a", b"hello"])
 def test_messages_that_are_no_subscription_are_ignored(message):
     assert len(told(message)) == 0
+
+
+def test_beyond_a_limit_everything_is_wanted_until_there_are_fewer_again():
+    most = subscriptions_module.MOST_PREFIXES
+    names = [b"stat.%d." % number for number in range(most + 1)]
+    subscriptions = told(*[b"\x01" + name for name in names])
+    assert subscriptions.wants(b"anything")
+    assert subscriptions.wants_below(b"sample.")
+    assert (len(subscriptions), subscriptions.total) == (most + 1, most + 1)
+    assert [each for each in subscriptions if each.startswith(b"log")] == [b"log."]
+    assert len(subscriptions.counts()) == most
+    subscriptions([zmq.Frame(b"\x00" + names[0])])
+    assert not subscriptions.wants(b"anything")
+    assert not subscriptions.wants(names[0])
+    assert subscriptions.wants(names[1] + b"7")
+
+
+def test_long_prefixes_are_shown_cut():
+    (shown,) = told(b"\x01" + b"x" * 60_000).counts()
+    assert shown == "x" * subscriptions_module.LONGEST_SHOWN

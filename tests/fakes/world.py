@@ -17,6 +17,7 @@ from circus.core.exit_status import ExitStatus, Leftover
 from circus.core.lifecycle import Lifecycle
 from circus.core.origin import Origin
 from circus.core.process_fsm import ProcessState
+from circus.core.watcher_fsm import WatcherState
 from circus.spec.diff import watcher_changes
 from circus.spec.fields import Effect
 from circus.spec.watcher import WatcherSpec
@@ -153,8 +154,9 @@ class World:
         self.tell(told.Signalled(effect.order, tuple(reached)))
 
     def _AwaitTree(self, effect):
-        self._awaited.add((effect.wid, effect.generation))
-        self._look((effect.wid, effect.generation))
+        key = (effect.wid, effect.generation)
+        self._awaited.add(key)
+        self._later(0, lambda: self._look(key))
 
     def _look(self, key):
         if key in self._awaited and not self.orphans[key]:
@@ -239,7 +241,8 @@ class World:
         assert len(living) == len(set(living))
         staying = sum(slot.staying for slot in crew.slots.values())
         surge = crew.target if self.life.reloading is not None else 0
-        assert staying <= crew.target + surge, (staying, crew.target)
+        # On the way down they stay until before_stop has answered, however few are wanted from now on.
+        assert staying <= crew.target + surge or self.life.state is WatcherState.STOPPING, (staying, crew.target)
         told_of = Counter(r.record for r in self.records)
         reaps = Counter(action for action, _ in self.events)["reap"]
         ended = told_of["process.exited"] + told_of["process.lost"] - len(self.left)

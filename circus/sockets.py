@@ -211,6 +211,8 @@ class CircusSocket(socket.socket):
     def _resolve(self, family: int, kind: int, proto: int) -> Any:
         """The first address of the host in the family."""
         host = self.host or None
+        if kind not in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            kind = proto = 0  # the others have no ports for a resolver, which would refuse them
         try:
             found = socket.getaddrinfo(host, self.port, family, kind, proto, socket.AI_PASSIVE)
         except (OSError, UnicodeError) as error:
@@ -225,9 +227,9 @@ class CircusSocket(socket.socket):
 
     def _set_options(self) -> None:
         self.setblocking(self.blocking)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self.is_unix:
             return
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if self.so_reuseport:
             if not hasattr(socket, "SO_REUSEPORT"):
                 raise SocketError(f"{self}: this system has no SO_REUSEPORT")

@@ -84,6 +84,7 @@ class Ending(Roster, ABC):
             return
         self._step(slot, ProcessEvent.STOP)
         slot.asked, slot.origin, slot.respawn_as, slot.stop_began = asked, origin, respawn_as, self.now
+        slot.grace_ends = None
         self.disarm("max_age", slot.wid)
         grace = self.spec.graceful_timeout if grace is None else grace
         if grace <= 0:
@@ -293,7 +294,7 @@ class Ending(Roster, ABC):
         return True
 
     def _end_rest(self, slot: Slot) -> bool:
-        """What belonged to the process gets what is left of the grace, or a whole one when nobody had asked for an end."""
+        """What belonged to the process keeps the rest of the grace; a whole one, and the signal, if there was none yet."""
         if not slot.left:
             return True
         assert slot.pid is not None
@@ -301,10 +302,10 @@ class Ending(Roster, ABC):
         self.effects.append(do.AwaitTree(slot.wid, slot.generation, slot.pid, slot.scope))
         grace = self.spec.graceful_timeout
         if slot.asked is None:
-            slot.stop_began = self.now
-        if slot.killing or (slot.asked is None and grace <= 0):
+            slot.stop_began, slot.grace_ends = self.now, None
+        if slot.killing or (slot.grace_ends is None and grace <= 0):
             self._kill_rest(slot, slot.origin, escalates=False)
-        elif slot.asked is None:
+        elif slot.grace_ends is None:
             self._signal(slot, self.spec.stop_signal, "stop", slot.origin, grace=grace)
         else:
             self.arm("grace", slot.wid, max(0.0, slot.grace_ends - self.now))

@@ -45,7 +45,7 @@ class Slot:
     backoff_until: float = 0.0
     old: bool = False
     """Marked for replacement by the reload that runs."""
-    grace_ends: float = 0.0
+    grace_ends: float | None = None
     lived: float = 0.0
     exit_code: int | None = None
     step: int = 0

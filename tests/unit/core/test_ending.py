@@ -432,3 +432,13 @@ def test_a_failure_is_ignored_unless_it_shall_end_everything():
     w.die(100, 3)
     w.run(1)
     assert w.failed == []
+
+
+def test_the_rest_of_a_tree_gets_the_signal_that_its_process_did_not_live_to_get():
+    w = with_kids(hooks={"before_signal": HookSpec(target="x")})
+    w.hook_seconds = 5.0
+    stop = w.submit("stop")
+    w.die(100, 0)
+    assert w.signals == [(100000, TERM), (100001, TERM)]
+    w.run(1)
+    assert stop in w.answers

@@ -19,7 +19,7 @@ from typing import Any
 
 import zmq
 
-from circus.commands import get_commands
+from circus.commands import Commands
 from circus.commands.base import Command
 from circus.events.cause import CURRENT, TRACEPARENT, WAITS
 from circus.events.counters import COMMAND_BOUNDS, new_histogram, observe, trace_of
@@ -100,8 +100,8 @@ class Controller:
         self.endpoint, self.multicast_endpoint, self.endpoint_owner = endpoint, multicast_endpoint, endpoint_owner
         self.context, self.loop, self.check_delay = context, loop, check_delay
         self.arbiter = arbiter
-        self.commands = get_commands()
-        self.command_counts = dict.fromkeys([*sorted(self.commands), UNKNOWN], 0)
+        self.commands: Mapping[str, Command] = Commands()
+        self.command_counts = dict.fromkeys([*self.commands, UNKNOWN], 0)
         self.command_errors = dict(self.command_counts)
         self.command_error_kinds = {name: dict.fromkeys(COMMAND_ERRORS.values(), 0) for name in self.commands}
         self.command_error_kinds[UNKNOWN] = dict.fromkeys(REQUEST_ERRORS.values(), 0)

@@ -18,7 +18,6 @@ from circus.core import stimuli as told
 from circus.core.origin import Origin
 from circus.driver import Services, current_origin
 from circus.events.cause import WAITS
-from circus.events.story import why
 from circus.exc import CircusError, HookError, Overtaken
 from circus.ports import ProcessLike
 from circus.process import Process
@@ -298,6 +297,8 @@ class Operations(Changing):
 
     def why(self, wid: int | None = None) -> WhyAnswer:
         """Why it is in its state, and how its last process ended (of one slot, or of all)."""
+        from circus.events.story import why  # asked for when something went wrong
+
         return why(self._services.bus, self.name, self.lifecycle.public_state, wid)
 
     def tail(

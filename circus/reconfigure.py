@@ -11,14 +11,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circus.assembly import Assembly
 from circus.core.origin import Origin
 from circus.driver import cause_of, current_origin
 from circus.exc import AlreadyExist, CircusError, ConfigError, Mistake, Overtaken
 from circus.logs import LOG_LEVELS
-from circus.planning import Plan, Step, merged, plan
 from circus.ports import WatcherLike
 from circus.rebinding import Rebinding
 from circus.spec.arbiter import ArbiterSpec
@@ -27,6 +26,9 @@ from circus.spec.fields import Effect
 from circus.spec.watcher import WatcherSpec
 from circus.watcher import Watcher
 from circus.wire.changes import told_changes, told_sections
+
+if TYPE_CHECKING:
+    from circus.planning import Plan, Step
 
 logger = logging.getLogger("circus")
 
@@ -144,6 +146,8 @@ class Reconfiguration(Assembly):
         return load(path)
 
     def _planned(self, spec: ArbiterSpec) -> Plan:
+        from circus.planning import plan  # most daemons live without a change
+
         running = [
             replace(watcher.lifecycle.coming_spec, numprocesses=watcher.numprocesses)
             for watcher in self.fleet
@@ -274,6 +278,8 @@ class Reconfiguration(Assembly):
 
     async def _change(self, step: Step) -> None:
         """What differs between the two, put upon what is in force now: somebody may have used `set` meanwhile."""
+        from circus.planning import merged
+
         watcher = self.fleet.find(step.name)
         if watcher is not None and step.before is not None and step.after is not None:
             spec = merged(watcher.lifecycle.coming_spec, step.before, step.after)

@@ -16,7 +16,6 @@ from circus.core.origin import Origin
 from circus.driver import current_origin
 from circus.events.journal import Journal
 from circus.exc import CircusError
-from circus.planning import standing
 from circus.ports import WatcherLike
 from circus.reconfigure import Reconfiguration
 from circus.sockets import CircusSocket
@@ -184,6 +183,8 @@ class Supervisor(Reconfiguration):
         return self._restart(self._read(began), began)
 
     async def _restart(self, spec: ArbiterSpec, began: float) -> None:
+        from circus.planning import standing
+
         await self.fleet.dissolve()
         before, refused = self.spec, None
         spec, _ = standing(before, spec)

@@ -6,7 +6,6 @@ and of the arbiter.
 
 from __future__ import annotations
 
-from circus.hooks.facade import Facade, Loop, OperationHandle
 from circus.hooks.runner import HookResult, HookRunner, resolve_hooks
 
-__all__ = ["Facade", "HookResult", "HookRunner", "Loop", "OperationHandle", "resolve_hooks"]
+__all__ = ["HookResult", "HookRunner", "resolve_hooks"]

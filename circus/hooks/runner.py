@@ -14,14 +14,16 @@ import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circus import logger
 from circus.config.resolve import import_anew, resolve_name
 from circus.exc import HookError
-from circus.hooks.facade import Facade, Loop
 from circus.ports import ArbiterLike, HookCallable, WatcherLike
 from circus.spec.watcher import HookSpec
+
+if TYPE_CHECKING:
+    from circus.hooks.facade import Facade, Loop
 
 MAX_STUCK_THREADS = 8
 
@@ -104,15 +106,24 @@ class HookRunner:
         self._watcher_name = watcher.name
         self._loop = loop
         self._timeout = timeout
-        self._crossing = Loop(loop, watcher, arbiter)
-        self._watcher = Facade(self._crossing, watcher)
-        self._arbiter = Facade(self._crossing, arbiter)
+        self._seen = (watcher, arbiter)
+        self._faces: tuple[Loop, Facade, Facade] | None = None
         self._waiting: deque[_Call] = deque()
         self._current: _Call | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._thread: _HookThread | None = None
         self._stuck: list[_HookThread] = []
         self._closed = False
+
+    def _meet(self) -> tuple[Loop, Facade, Facade]:
+        """The crossing to the loop and what hooks see, made with the first call: most watchers have no hooks."""
+        if self._faces is None:
+            from circus.hooks.facade import Facade, Loop
+
+            watcher, arbiter = self._seen
+            crossing = Loop(self._loop, watcher, arbiter)
+            self._faces = crossing, Facade(crossing, watcher), Facade(crossing, arbiter)
+        return self._faces
 
     def change(self, specs: Mapping[str, HookSpec], functions: Mapping[str, HookCallable], timeout: float) -> None:
         """Have these hooks from now on, which `resolve_hooks` has found; calls that were made before are as they were."""
@@ -134,7 +145,7 @@ class HookRunner:
         if self._closed:
             logger.debug("hook %s of %r: not called, the watcher is gone", name, self._watcher_name)
             return
-        self._crossing.enter_loop()
+        self._meet()[0].enter_loop()
         self._waiting.append(call)
         if self._current is None:
             self._next()
@@ -145,7 +156,8 @@ class HookRunner:
         self._waiting.clear()
         self._current = None
         self._stop_timer()
-        self._crossing.close()
+        if self._faces is not None:
+            self._faces[0].close()
         if self._thread is not None:
             self._thread.leave()
             self._thread = None
@@ -161,7 +173,7 @@ class HookRunner:
                 error = f"not called: {len(self._stuck)} earlier calls of hooks have not come back"
                 self._loop.call_soon(self._finish, call, False, error)
                 return
-            thread = _HookThread(f"hooks of {self._watcher_name}", self._crossing)
+            thread = _HookThread(f"hooks of {self._watcher_name}", self._meet()[0])
             try:
                 thread.start()
             except RuntimeError as error:  # no more threads to be had
@@ -174,12 +186,13 @@ class HookRunner:
 
     def _run(self, call: _Call) -> None:
         """Call the hook and carry the answer to the loop; in the hook's thread."""
+        _, watcher, arbiter = self._meet()
         try:
             if call.hook == "extended_stats":
                 # By position, because circus 0.19 called this one so and its hooks name the arguments as they like.
-                answer = call.function(self._watcher, self._arbiter, call.hook, **call.kwargs)
+                answer = call.function(watcher, arbiter, call.hook, **call.kwargs)
             else:
-                answer = call.function(watcher=self._watcher, arbiter=self._arbiter, hook_name=call.hook, **call.kwargs)
+                answer = call.function(watcher=watcher, arbiter=arbiter, hook_name=call.hook, **call.kwargs)
             ok, error = bool(answer), None
         except BaseException as raised:
             # SystemExit and KeyboardInterrupt too: a hook cannot end the daemon, nor the thread that serves the next.

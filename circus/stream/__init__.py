@@ -6,21 +6,27 @@ Invariant: `get_stream` returns a callable or raises ValueError with a sentence 
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Mapping
 from queue import Empty, Queue
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from circus.config.interpolate import expand, names_in
 from circus.config.resolve import import_anew, resolve_name
 from circus.ports import OutputStream
 from circus.spec.streams import StreamSpec
-from circus.stream.base import BaseStream
-from circus.stream.console import FancyStdoutStream, StdoutStream
-from circus.stream.file_stream import FileStream, TimedRotatingFileStream, WatchedFileStream
 from circus.stream.per_worker import PerWorker
-from circus.stream.queue_stream import QueueStream
-from circus.stream.redirector import Redirector
+
+if TYPE_CHECKING:
+    from circus.stream.base import BaseStream as BaseStream
+    from circus.stream.console import FancyStdoutStream as FancyStdoutStream
+    from circus.stream.console import StdoutStream as StdoutStream
+    from circus.stream.file_stream import FileStream as FileStream
+    from circus.stream.file_stream import TimedRotatingFileStream as TimedRotatingFileStream
+    from circus.stream.file_stream import WatchedFileStream as WatchedFileStream
+    from circus.stream.queue_stream import QueueStream as QueueStream
+    from circus.stream.redirector import Redirector as Redirector
 
 __all__ = [
     "BaseStream",
@@ -36,16 +42,25 @@ __all__ = [
     "get_stream",
 ]
 
-_BUILT_IN: dict[str, Callable[..., OutputStream]] = {
-    "FileStream": FileStream,
-    "WatchedFileStream": WatchedFileStream,
-    "TimedRotatingFileStream": TimedRotatingFileStream,
-    "StdoutStream": StdoutStream,
-    "FancyStdoutStream": FancyStdoutStream,
-    "QueueStream": QueueStream,
+# The module of each; a daemon loads those of the classes that its configuration names.
+_BUILT_IN: Final = {
+    "FileStream": "file_stream",
+    "WatchedFileStream": "file_stream",
+    "TimedRotatingFileStream": "file_stream",
+    "StdoutStream": "console",
+    "FancyStdoutStream": "console",
+    "QueueStream": "queue_stream",
 }
+_ELSEWHERE: Final = {**_BUILT_IN, "BaseStream": "base", "Redirector": "redirector"}
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _INVALID = "stream configuration invalid"
+
+
+def __getattr__(name: str) -> Any:
+    """The stream classes and the redirector, imported when they are asked for."""
+    if name not in _ELSEWHERE:
+        raise AttributeError(f"module 'circus.stream' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"circus.stream.{_ELSEWHERE[name]}"), name)
 
 
 def get_stream(
@@ -105,7 +120,7 @@ def _spec_of(conf: Mapping[str, Any]) -> StreamSpec:
 def _class_of(name: str, *, reload: bool = False) -> Callable[..., OutputStream]:
     """A built-in class by its name, any other by its dotted path."""
     if name in _BUILT_IN:
-        return _BUILT_IN[name]
+        return cast("Callable[..., OutputStream]", __getattr__(name))
     if "." not in name and ":" not in name:
         raise ValueError(f"there is no such class; the built-in ones are {', '.join(_BUILT_IN)}")
     try:

@@ -18,7 +18,6 @@ from circus.exc import MessageError
 from circus.spec.streams import StreamSpec
 from circus.spec.watcher import WatcherSpec
 from circus.stream import get_stream
-from circus.stream.console import PassedOn
 from circus.stream.live import LiveLog
 from circus.stream.losses import Losses
 from circus.stream.redirector import Redirector, Writer
@@ -107,7 +106,7 @@ class Outputs:
         if self._redirector is not None or not any(map(self._streams.captured, NAMES)):
             return
         self._redirector = self.redirector_class(
-            self._streams.stdout or PassedOn("stdout"), self._streams.stderr or PassedOn("stderr")
+            self._streams.stdout or _passed_on("stdout"), self._streams.stderr or _passed_on("stderr")
         )
         self._redirector.report(
             on_chunk=self._tally.chunk,
@@ -147,7 +146,7 @@ class Outputs:
             writer = getattr(streams, name)
             if writer is not getattr(before, name) and self._redirector is not None:
                 # Processes whose output is not to be captured any more go on writing to us until they are replaced.
-                self._redirector.change_stream(name, writer or PassedOn(name), close=True)
+                self._redirector.change_stream(name, writer or _passed_on(name), close=True)
         if self._opened:
             self._start()
 
@@ -233,7 +232,7 @@ class Outputs:
 def _make(spec: WatcherSpec, name: str, env: Mapping[str, str], *, reload: bool) -> Writer:
     wanted: StreamSpec | None = getattr(spec, f"{name}_stream")
     if wanted is None:
-        return PassedOn(name) if spec.capture else None
+        return _passed_on(name) if spec.capture else None
     variables = Variables(env, prefix="env.")
     variables["watcher"] = spec.name
     return get_stream(wanted, reload, variables=variables)
@@ -257,3 +256,9 @@ def _try_to_open(stream: Writer) -> None:
 
 def _nothing() -> None:
     """Stand-in for a stream that needs no opening."""
+
+
+def _passed_on(name: str) -> Writer:
+    from circus.stream.console import PassedOn  # only where something is captured
+
+    return PassedOn(name)

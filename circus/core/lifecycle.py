@@ -167,12 +167,16 @@ class Lifecycle(Queueing):
     def _outcome(self, op: Operation) -> dict[str, Any]:
         if op.change is not None:
             return {"effect": op.did.name.lower()}
-        info = {"started": op.started, "kept": op.kept}
+        # What was started and has gone meanwhile, because a hook would not have it for one, is not told.
+        alive = {slot.pid for slot in self.crew.slots.values() if slot.alive and not slot.ending}
+        info = {"started": [pid for pid in op.started if pid in alive], "kept": op.kept}
         return info if op.kind == "start" else {"stopped": op.stopped, **info}
 
     def _finish(self) -> None:
         op = self.current
         assert op is not None
+        if op.kind == "reload" and op.from_stopped and self.state is _S.ACTIVE:
+            self.crew.effects.append(do.Publish("reload"))
         if op.kind == "stop":
             self._answer()
         else:

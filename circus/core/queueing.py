@@ -127,6 +127,7 @@ class Queueing(Passage):
 
     def _begin_reload(self, op: Operation) -> None:
         if self.state is not _S.ACTIVE:
+            op.from_stopped = self.state is _S.STOPPED
             self._begin_start(op)
             return
         self._to(_E.RELOAD)

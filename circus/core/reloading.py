@@ -38,8 +38,9 @@ class Reloading:
         crew.effects.append(do.OpenStreams())
         if self.mode == "hup":
             for slot in crew.slots.values():
-                if slot.alive and not slot.ending:
+                if slot.alive and not slot.ending and slot.pid is not None:
                     crew.hang_up(slot, origin)
+                    self.operation.kept.append(slot.pid)
             return
         old = [slot for slot in crew.slots.values() if slot.alive and not slot.ending]
         for slot in [slot for slot in crew.slots.values() if not (slot.alive or slot.parting)]:

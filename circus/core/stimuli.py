@@ -58,6 +58,8 @@ class Operation:
     by_socket: bool = False
     change: Change | None = None
     did: Effect = Effect.NOTHING
+    from_stopped: bool = False
+    """A reload that found the watcher stopped, and so was a start."""
     submitted: float = 0.0
     waited: float | None = None
     """How long it stood in the queue, once it has left it."""

@@ -44,10 +44,9 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What is known to differ, and why. `where` are `script: step` patterns; `not_yet` is work that is under way."""
+    """What is known to differ, and why. `where` are `script: step` patterns."""
 
     reason: str
-    not_yet: bool
     where: tuple[str, ...]
     path: str
     old: str
@@ -71,7 +70,6 @@ def entries(path: pathlib.Path) -> list[Entry]:
         found.append(
             Entry(
                 reason=table["reason"],
-                not_yet=table.get("not_yet", False),
                 where=tuple([where] if isinstance(where, str) else where),
                 path=table["path"],
                 old=table.get("old", "*"),

@@ -1,8 +1,9 @@
 """Recorded scripts: an ini text and a list of steps, played against a circusd, old or new, and written down.
 
-A script is a TOML file of tests/compat/scripts. `ini` is the configuration, `files` are more files beside it,
-`module` is the name of one that both programs import before they begin, `options` are more of `[circus]`, `environment` is what circusd finds, `needs` are commands without which the script is
-not played yet, and `steps` is a list of tables with one of these keys, which is also the step's name unless it has a `name`:
+A script is a TOML file of tests/compat/scripts. `ini` is the configuration, `options` are more of its `[circus]`,
+`files` are more files beside it, `module` is one of them that both programs import before they begin, `environment` is
+what circusd finds there. `steps` is a list of tables, each with one of these keys; what stands there is also the name of
+the step unless it has a `name`:
 
     call = "stop"          a request, with the properties of `with`; the outcome is its reply
     send = '{"command":…'  raw bytes; the outcome is the first reply and how many there were
@@ -22,8 +23,9 @@ the step began, as `watcher.action`), `gone` (processes).
 `WATCHER.N` is the Nth process of a watcher: those that ran when the recording began, then as `spawn` told of them. In
 `with` a text `$WATCHER.N` stands for the pid. `@NAME.py@` in the ini is the command line of a program of tests/workers.
 
-After each step (but those with `mark = false`, whose events count to the next one) a marker goes through the events channel (a reload of a watcher that nobody else touches), so what was
-published by then belongs to the step. Invariant: a recording depends on what was published and answered, never on when.
+After each step a marker goes through the events channel (a reload of a watcher that nobody else touches), so what was
+published by then belongs to the step; with `mark = false` the events count to the next step. Invariant: a
+recording depends on what was published and answered, never on when.
 """
 
 from __future__ import annotations
@@ -60,7 +62,6 @@ class Script:
     files: dict[str, str]
     options: dict[str, Any]
     environment: dict[str, str]
-    needs: tuple[str, ...]
     module: str | None
     steps: tuple[dict[str, Any], ...]
 
@@ -103,7 +104,6 @@ def load(name: str) -> Script:
         files=data.get("files", {}),
         options=data.get("options", {}),
         environment=data.get("environment", {}),
-        needs=tuple(data.get("needs", ())),
         module=data.get("module"),
         steps=tuple(steps),
     )

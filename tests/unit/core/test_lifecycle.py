@@ -278,6 +278,23 @@ def test_a_singleton_is_never_there_twice():
     assert list(w.alive) == [101]
 
 
+def test_a_reload_of_what_is_stopped_starts_it_and_is_told_as_both():
+    w = started()
+    w.submit("stop")
+    w.run(1)
+    op = w.submit("reload")
+    w.run(1)
+    assert w.answers[op] == {"stopped": [], "started": [101], "kept": []}
+    assert actions(w)[-3:] == ["spawn", "start", "reload"]
+
+
+def test_the_answer_to_a_reload_by_hup_names_the_processes_it_kept():
+    w = started(numprocesses=2, send_hup=True)
+    op = w.submit("reload")
+    w.run(1)
+    assert w.answers[op] == {"stopped": [], "started": [], "kept": [100, 101]}
+
+
 def test_a_reload_by_hup_keeps_the_pids():
     w = started(numprocesses=2, send_hup=True)
     op = w.submit("reload")
@@ -381,10 +398,11 @@ def test_before_start_says_no_and_nothing_is_started():
 def test_a_veto_on_the_way_up_stops_the_watcher(hook):
     w = hooked(hook)
     w.veto = {hook}
-    w.submit("start")
+    op = w.submit("start")
     w.run(1)
     assert w.life.status == "stopped"
     assert not w.alive
+    assert w.answers[op] == {"started": [], "kept": []}
 
 
 @pytest.mark.parametrize("hook", ["before_start", "before_spawn", "after_spawn", "after_start"])

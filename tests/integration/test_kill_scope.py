@@ -251,3 +251,32 @@ async def test_an_embedded_arbiter_adopts_nobody_and_finds_them_all_the_same(
     assert living(pids) == set()
     await asyncio.wait_for(arbiter.quit(), DEADLINE)
     await asyncio.wait_for(task, DEADLINE)
+
+
+def running(word: str) -> set[int]:
+    """Who has that word in its command line."""
+    found = set()
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            if word.encode() in pathlib.Path(f"/proc/{entry}/cmdline").read_bytes() and proc.alive(int(entry)):
+                found.add(int(entry))
+    return found
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param("cgroup", marks=pytest.mark.skipif(not grouped(), reason="no cgroup v2 that we may change")),
+        "adoption,mark",
+        "",
+    ],
+)
+def test_nobody_runs_away(circusd: Start, tmp_path: pathlib.Path, way: str) -> None:
+    word = str(tmp_path / "ready")
+    command = workers.python("runaway", f"{word}-$(circus.wid)")
+    options = "numprocesses = 5\nkill_scope = tree\ngraceful_timeout = 0.3\n"
+    daemon = circusd(f"[watcher:web]\ncmd = {command}\n{options}", env=by(way))
+    wait_until(lambda: len(list(tmp_path.glob("ready-*"))) == 5)
+    assert len(running(word)) > 5
+    daemon.ok("stop", name="web", waiting=True)
+    assert running(word) - {daemon.pid} == set()

@@ -45,6 +45,7 @@ moves = st.one_of(
     st.tuples(st.just("hang"), st.sampled_from([*HOOKS, "none"])),
     st.tuples(st.just("slow"), st.sampled_from([0.0, 0.01, 0.4, 2.0])),
     st.tuples(st.just("signal"), st.integers(0, 7), st.sampled_from([1, 9, 15])),
+    st.tuples(st.just("grow"), st.integers(0, 7)),
     st.tuples(st.just("stubborn"), st.booleans()),
     st.tuples(st.just("kids"), st.integers(0, 2), st.booleans()),
     st.tuples(st.just("hasten")),
@@ -95,6 +96,9 @@ def play(w, move):
     elif kind == "signal" and w.alive:
         process = w.alive[sorted(w.alive)[rest[0] % len(w.alive)]]
         w.tell(told.SignalAsked(Origin(kind="command"), process.wid, rest[1]))
+    elif kind == "grow" and w.alive:
+        process = w.alive[sorted(w.alive)[rest[0] % len(w.alive)]]
+        w.tell(told.MemoryExceeded(process.wid, process.generation, "too much"))
     elif kind == "stubborn":
         w.ignore_term = rest[0]
     elif kind == "kids":

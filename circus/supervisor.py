@@ -244,10 +244,21 @@ class Supervisor(Reconfiguration):
         self.state = "stopping"
         origin = current_origin()
         self._tell("arbiter.stopping", origin, watchers=len(self.fleet))
-        await self.stop_watchers()
+        limit = self.spec.shutdown_timeout
+        overdue = self._loop.call_later(limit, self._overdue, limit) if limit else None
+        try:
+            await self.stop_watchers()
+        finally:
+            if overdue is not None:
+                overdue.cancel()
         self._tell("arbiter.stopped", origin)
         self.state = "stopped"
         self._finished.set()
+
+    def _overdue(self, limit: float) -> None:
+        left = ", ".join(f"'{watcher.name}' ({len(watcher)})" for watcher in self.fleet if not watcher.is_stopped())
+        logger.error("shutdown_timeout of %s s is over; no more grace for the processes of %s", limit, left)
+        self.hasten(Origin(kind="timer", name="shutdown_timeout"))
 
 
 def _these(chosen: Chosen) -> Sequence[WatcherLike] | None:

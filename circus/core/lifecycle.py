@@ -255,6 +255,7 @@ class Lifecycle(Queueing):
             crew.stop(slot, "memory_limit", "limit", origin, respawn_as="memory_limit")
 
     def _hastened(self, stimulus: told.Hastened) -> None:
+        self._hurried = self.state is _S.STOPPING
         if self._phase == "before_stop":
             self._phase = None
             self._end_all()

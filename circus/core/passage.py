@@ -51,6 +51,8 @@ class Passage(ABC):
         self._phase: str | None = None
         """The hook whose answer the watcher waits for."""
         self._awaited = 0
+        self._hurried = False
+        """Whether the stop that goes on waits for no hook any more."""
         self._opened = False
         """Whether there is something to close again: streams, and the hooks around a stop."""
 
@@ -180,7 +182,7 @@ class Passage(ABC):
             self.want = want
             return
         self._abandon_reload("the watcher was stopped")
-        self.want, self._origin, self.fatal = want, origin, fatal
+        self.want, self._origin, self.fatal, self._hurried = want, origin, fatal, False
         self._to(event)
         self._phase = None
         failure = self.crew.start_failure if fatal else self.crew.failure if event is _E.EMPTIED else None
@@ -208,7 +210,7 @@ class Passage(ABC):
         if self.want is Want.DOWN:
             self._to(_E.DRAINED_DOWN)
         effects.append(do.Log("info", f"{self.spec.name} stopped"))
-        if not self._ask("after_stop"):
+        if not self._ask("after_stop") or self._hurried:
             self._down()
 
     def _down(self) -> None:

@@ -32,6 +32,7 @@ class ArbiterSpec:
     multicast_endpoint: str = ""
     check_delay: float = 5.0
     warmup_delay: float = 0.0
+    shutdown_timeout: float = 0.0
     statsd: bool = False
     umask: int | None = None
     httpd: bool = False

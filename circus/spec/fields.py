@@ -106,6 +106,7 @@ CIRCUS: Mapping[str, Option] = _table(
     _row("multicast_endpoint", kinds.MULTICAST, "", "UDP group that answers discovery with the control endpoint; off unless given.", _RESTART),
     _row("umask", kinds.MASK, None, "File mode mask of circusd, in octal.", _RESTART),
     _row("warmup_delay", kinds.SECONDS, 0.0, "Seconds between the starts of two watchers."),
+    _row("shutdown_timeout", kinds.SECONDS, 0.0, "Seconds after which the end of circusd, however it was asked for, waits for nothing any more: whatever is left of the processes gets SIGKILL, and no hook is waited for; 0 leaves each watcher its `graceful_timeout`.", new=True),
     _row("journal_size", kinds.integer(1, 10_000_000), 10_000, "How many lifecycle records are kept for `events` and for exporters that missed some.", new=True),
     _row("sample_interval", kinds.number(above=0, high=86400), 1.0, "Seconds between two samples of CPU and memory.", new=True),
     _row("slow_interval", kinds.number(above=0, high=86400), 15.0, "Seconds between two samples of what costs more to read: file descriptors, I/O, children.", new=True),

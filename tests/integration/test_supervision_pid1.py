@@ -119,6 +119,38 @@ def test_the_ends_of_workers_are_told_as_they_were_among_strangers(pid1: Start) 
     assert daemon.ok("telemetry")["arbiter"]["strangers_reaped"] > 0
 
 
+def test_a_signal_reaches_the_workers_as_theirs(pid1: Start, tmp_path: pathlib.Path) -> None:
+    text = f"trap 'echo asked >{tmp_path}/asked; exit' INT; touch {tmp_path}/ready; while :; do sleep 0.01; done"
+    daemon = pid1(f"[watcher:web]\ncmd = {text}\nshell = true\nstop_signal = INT\n")
+    wait_until((tmp_path / "ready").exists)
+    os.kill(inner(daemon), signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert (tmp_path / "asked").read_text() == "asked\n"
+
+
+def test_the_whole_end_is_over_in_shutdown_timeout(pid1: Start) -> None:
+    """Before who runs the container loses patience, and kills without telling anybody."""
+    stubborn = f"cmd = {workers.python('ignore_term')}\ngraceful_timeout = 1000\n"
+    daemon = pid1(f"[watcher:a]\n{stubborn}[watcher:b]\n{stubborn}", options={"shutdown_timeout": 0.5})
+    wait_until(lambda: daemon.log_text().count("ready") == 2)
+    below = proc.descendants(daemon.pid)
+    os.kill(inner(daemon), signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert not any(map(proc.alive, below))
+    assert "shutdown_timeout of 0.5 s is over" in daemon.log_text()
+
+
+@pytest.mark.parametrize(("command", "status"), [("exit 3", 3), ("kill -SEGV $$", 128 + signal.SIGSEGV)])
+def test_on_failure_ends_the_container_with_the_status_of_what_failed(pid1: Start, command: str, status: int) -> None:
+    daemon = pid1(
+        f"[watcher:web]\ncmd = sh -c '{command}'\nrespawn = false\non_failure = exit\nautostart = false\n"
+        "[watcher:other]\ncmd = sleep 1000\n"
+    )
+    daemon.wait_pids("other", 1)
+    daemon.ok("start", name="web")
+    assert daemon.wait() == status
+
+
 def test_without_pidfds_too(pid1: Start) -> None:
     text = 'sh -c "(sleep 0.1 &); exec sleep 1000"'
     daemon = pid1(f"[watcher:web]\ncmd = {text}\n", env={"CIRCUS_REAPER": "sigchld"}, options={"check_delay": 1000})

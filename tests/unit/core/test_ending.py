@@ -114,6 +114,25 @@ def test_a_hook_that_hangs_at_sigkill_is_hastened_too():
     assert (w.signals, stop in w.answers) == ([(100, KILL)], True)
 
 
+def test_a_hurry_lasts_until_the_watcher_is_down():
+    w = running("before_stop", "after_stop")
+    w.silent = {"before_stop", "after_stop"}
+    stop = w.submit("stop")
+    w.run(50)
+    assert w.alive
+    w.tell(told.Hastened(Origin(kind="signal", name="SIGTERM")))
+    w.run(0.1)
+    assert stop in w.answers
+    assert (w.life.status, w.alive) == ("stopped", {})
+    w.silent = set()
+    w.submit("start")
+    w.run(1)
+    w.silent = {"after_stop"}
+    stop = w.submit("stop")
+    w.run(50)
+    assert stop not in w.answers  # that of one stop is not that of the next
+
+
 def test_a_late_answer_after_the_hurry_changes_nothing():
     w = running(*ENDING_HOOKS)
     w.hook_seconds = 5.0

@@ -12,7 +12,9 @@ from collections.abc import Mapping
 
 import zmq
 
-from circus.exc import EndpointInUse
+from circus.config.access import EXPOSED
+from circus.config.platform import reaches_network
+from circus.exc import EndpointError, EndpointInUse
 from circus.runtime.listener import Listener, listen, private_directory, remove_private_directory
 from circus.spec.arbiter import ArbiterSpec
 from circus.wire.endpoints import auto_endpoints
@@ -21,6 +23,13 @@ logger = logging.getLogger("circus")
 
 AUTO = "auto"
 OPTIONS = ("endpoint", "pubsub_endpoint", "stats_endpoint")
+
+
+def mode_of(spec: ArbiterSpec) -> int:
+    """The mode of unix sockets: for their owner alone, or what was asked for."""
+    if spec.endpoint_mode is not None:
+        return spec.endpoint_mode
+    return 0o600 if spec.endpoint_group is None else 0o660
 
 
 class Channels:
@@ -57,17 +66,40 @@ class Channels:
             raise
 
     def _bind(self, option: str, endpoint: str) -> Listener:
-        owner = self._spec.endpoint_owner if option == "endpoint" else None
         if endpoint == AUTO:
             endpoint = self._automatic(option)
-        elif option == "stats_endpoint" and option not in self._spec.asked:
+        else:
+            self._look_at(option, endpoint)
+        if option == "stats_endpoint" and option not in self._spec.asked:
             try:
-                return listen(endpoint, option=option)
+                return self._listen(option, endpoint)
             except EndpointInUse as error:
-                own = self._automatic(option, apart=str(os.getpid()))
-                logger.warning("%s; the stats channel is at %s instead", error, own)
-                endpoint = own
-        return listen(endpoint, owner=owner, option=option)
+                endpoint = self._automatic(option, apart=str(os.getpid()))
+                logger.warning("%s; the stats channel is at %s instead", error, endpoint)
+        return self._listen(option, endpoint)
+
+    def _listen(self, option: str, endpoint: str) -> Listener:
+        spec = self._spec
+        return listen(endpoint, mode=mode_of(spec), owner=spec.endpoint_owner, group=spec.endpoint_group, option=option)
+
+    def _look_at(self, option: str, endpoint: str) -> None:
+        """Refuse to take commands from the network unless told to; warn about what others can reach besides us."""
+        if option != "endpoint":
+            if reaches_network(endpoint):
+                logger.warning("%s = %s: others than this machine can listen to it", option, endpoint)
+        elif reaches_network(endpoint):
+            if not self._spec.allow_insecure:
+                raise EndpointError(f"{option} = {endpoint}: {EXPOSED}")
+            logger.warning(
+                "%s = %s: everybody who reaches it can give commands as uid %d", option, endpoint, os.geteuid()
+            )
+        elif endpoint.startswith("tcp://"):
+            logger.warning(
+                "%s = %s: everybody on this machine can give commands as uid %d; endpoint = auto is for that user alone",
+                option,
+                endpoint,
+                os.geteuid(),
+            )
 
     def _automatic(self, option: str, apart: str = "") -> str:
         # A program without a configuration file is told apart by its pid.
@@ -77,7 +109,9 @@ class Channels:
             stem, _, name = endpoint.rpartition("/")
             endpoint = f"{stem}/{apart}-{name}"
         self._directory = endpoint.removeprefix("ipc://").rpartition("/")[0]
-        private_directory(self._directory, passable=self._spec.endpoint_owner is not None)
+        private_directory(
+            self._directory, passable=self._spec.endpoint_owner is not None or bool(mode_of(self._spec) & 0o077)
+        )
         return endpoint
 
     def close(self) -> None:

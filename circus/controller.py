@@ -1,6 +1,6 @@
 """The control channel: requests in, commands executed, replies out.
 
-Owns the ROUTER, who is asking, and what becomes of errors; refuses to know what any command does. This is where
+Owns the ROUTER, who may ask for what, and what becomes of errors; refuses to know what any command does. This is where
 exceptions end: they become replies, with the story in the log. Invariant: every request gets exactly one reply, unless
 it said that it wants none, and nothing that arrives can stop the loop.
 """
@@ -15,17 +15,23 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context, copy_context
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import zmq
 
 from circus.commands import Commands
 from circus.commands.base import Command
+from circus.core.access import Access, Groups, Peer, refusal, suffices
+from circus.events.allowance import Allowance
 from circus.events.cause import CURRENT, TRACEPARENT, WAITS
 from circus.events.counters import COMMAND_BOUNDS, new_histogram, observe, trace_of
-from circus.exc import BAD_MSG_DATA_ERROR, COMMAND_ERROR, OS_ERROR, CircusError, Overtaken
+from circus.exc import BAD_MSG_DATA_ERROR, COMMAND_ERROR, OS_ERROR, CircusError, NotPermitted, Overtaken
 from circus.ports import ArbiterLike
 from circus.runtime.listener import Listener, listen
+from circus.runtime.peers import access as made_access
+from circus.runtime.peers import groups_of, peer_of
 from circus.runtime.zmq_socket import LoopSocket, answering_socket
 from circus.wire import messages
 from circus.wire.events import Cause
@@ -40,13 +46,17 @@ UNKNOWN = "unknown"
 
 _LAST_REPLIES_MS = 200
 
+# Anybody who gets as far as the socket can be refused as often as they like; the journal is for everybody.
+_REFUSALS_A_SECOND = 5
+_REFUSALS_AT_ONCE = 100
+
 CommandObserver = Callable[[str, Mapping[str, Any]], None]
 
 
 class _Job:
     """One request on its way to its reply."""
 
-    __slots__ = ("cause", "command", "context", "replied", "request", "route", "started", "task", "waited")
+    __slots__ = ("cause", "command", "context", "recorded", "replied", "request", "route", "started", "task", "waited")
 
     def __init__(self, command: Command, request: Request, route: list[bytes], cause: Cause, started: float) -> None:
         self.command = command
@@ -55,6 +65,7 @@ class _Job:
         self.cause = cause
         self.started = started
         self.replied = request.cast
+        self.recorded = command.changes
         self.task: asyncio.Task[None] | None = None
         self.context: Context = copy_context()
         self.context.run(CURRENT.set, cause)
@@ -74,9 +85,11 @@ class Controller:
     What is done every `check_delay` seconds, and discovery, are the arbiter's.
 
     `on_command` is called with `command.started` and `command.finished` and their data, in the context of the command
-    (its cause is `CURRENT`), for commands that can change something.
+    (its cause is `CURRENT`), for commands that can change something; with `command.finished` alone also for those that
+    were refused to somebody, as far as they are not too many.
 
     Attributes:
+        access: who may do what; asked for each message.
         commands: the commands by name, as they were known at the start.
         command_counts: requests by command; what named no command counts as `unknown`.
         command_errors: those of them that failed.
@@ -96,10 +109,12 @@ class Controller:
         *,
         listener: Listener | None = None,
         on_command: CommandObserver | None = None,
+        access: Access | None = None,
     ) -> None:
         self.endpoint, self.multicast_endpoint, self.endpoint_owner = endpoint, multicast_endpoint, endpoint_owner
         self.context, self.loop, self.check_delay = context, loop, check_delay
         self.arbiter = arbiter
+        self.access = made_access((), self._local_owner) if access is None else access
         self.commands: Mapping[str, Command] = Commands()
         self.command_counts = dict.fromkeys([*self.commands, UNKNOWN], 0)
         self.command_errors = dict(self.command_counts)
@@ -111,6 +126,11 @@ class Controller:
         self._on_command = on_command
         self._socket: LoopSocket | None = None
         self._jobs: set[_Job] = set()
+        self._refusals = Allowance(_REFUSALS_A_SECOND, _REFUSALS_AT_ONCE, loop.time)
+
+    @property
+    def _local_owner(self) -> str | None:
+        return self.endpoint_owner if self.endpoint_owner_mode else None
 
     @property
     def in_flight(self) -> int:
@@ -169,14 +189,14 @@ class Controller:
 
     def _receive(self, frames: list[zmq.Frame]) -> None:
         parts = [frame.bytes for frame in frames]
-        self._take(parts[:1], parts[1:], actor(frames[-1]))
+        self._take(parts[:1], parts[1:], peer_of(frames[-1]))
 
     def dispatch(self, job: tuple[bytes | None, bytes | str]) -> None:
         """Run a request as if a client had sent it: (the client, the JSON). Without a client there is no reply."""
         client, text = job
-        self._take([] if client is None else [client], [text.encode() if isinstance(text, str) else text], "python")
+        self._take([] if client is None else [client], [text.encode() if isinstance(text, str) else text], None)
 
-    def _take(self, route: list[bytes], parts: list[bytes], sender: str) -> None:
+    def _take(self, route: list[bytes], parts: list[bytes], sender: Peer | None) -> None:
         try:
             delimiter, body = messages.payload(parts)
             route += delimiter
@@ -189,10 +209,26 @@ class Controller:
             unknown = UnknownCommand(request.command)
             self._refuse(route, unknown, request.id, unknown.errno, cast=request.cast)
             return
-        cause = Cause(kind="command", id=request.id_text or os.urandom(8).hex(), name=command.name, actor=sender)
+        if sender is not None and sender.key is not None:
+            sender = replace(sender, name=self.access.named(sender))
+        actor = "python" if sender is None else str(sender)
+        cause = Cause(kind="command", id=request.id_text or os.urandom(8).hex(), name=command.name, actor=actor)
         job = _Job(command, request, route, cause, self.loop.time())
         self._jobs.add(job)
-        job.context.run(self._execute, job)
+        refused = None if sender is None else self._not_permitted(sender, command, request)
+        if refused is None:
+            job.context.run(self._execute, job)
+        else:
+            job.recorded = self._refusals.take(1)
+            if job.recorded:
+                logger.warning("%s", refused)
+            job.context.run(self._fail, job, str(refused), refused.errno)
+
+    def _not_permitted(self, sender: Peer, command: Command, request: Request) -> NotPermitted | None:
+        needed = command.role_for(request.properties)
+        groups: Groups = partial(groups_of, sender.pid, sender.uid)
+        role = self.access.role(sender, groups)
+        return None if suffices(role, needed) else NotPermitted(refusal(command.name, sender, role, needed))
 
     def _refuse(self, route: list[bytes], error: CircusError, request_id: Any, errno: int, *, cast: bool) -> None:
         self.command_counts[UNKNOWN] += 1
@@ -289,7 +325,7 @@ class Controller:
         self.command_error_kinds[name][kind] += 1
 
     def _observe(self, record: str, job: _Job, **ending: Any) -> None:
-        if self._on_command is None or not job.command.changes:
+        if self._on_command is None or not job.recorded:
             return
         properties = messages.masked(job.request.properties)
         data = {"command": job.command.name, "actor": job.cause.actor, "properties": properties}
@@ -300,19 +336,6 @@ class Controller:
     def _send(self, route: list[bytes], body: bytes) -> None:
         if route and self._socket is not None and not self._socket.send([*route, body]):
             logger.debug("a client did not wait for its reply")
-
-
-def actor(frame: zmq.Frame) -> str:
-    """Who sent a frame: `uid:1000` where the kernel vouches for it (unix sockets), else `tcp:ADDRESS`."""
-    try:
-        address = str(frame.get("Peer-Address"))
-    except zmq.ZMQError:
-        return "unknown"
-    host, _, credentials = address.partition(":")
-    parts = credentials.split(":")
-    if host == "localhost" and len(parts) == 3:
-        return f"uid:{parts[0]}"
-    return f"tcp:{address}"
 
 
 def _text(error: BaseException) -> str:

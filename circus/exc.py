@@ -17,6 +17,7 @@ MESSAGE_ERROR = 3
 OS_ERROR = 4
 COMMAND_ERROR = 5
 BAD_MSG_DATA_ERROR = 6
+NOT_PERMITTED = 7
 
 
 class CircusError(Exception):
@@ -45,6 +46,12 @@ class ArgumentError(CircusError):
 
 class ConflictError(CircusError):
     """Kept importable for clients of 0.19; nothing raises it, because commands queue."""
+
+
+class NotPermitted(CircusError):
+    """Who asked does not have the role that the command needs."""
+
+    errno = NOT_PERMITTED
 
 
 class Overtaken(CircusError):

@@ -70,6 +70,7 @@ class Plan:
     sockets: tuple[Change, ...] = ()
     steps: tuple[Step, ...] = ()
     exporters: tuple[Change, ...] = ()
+    access: tuple[Change, ...] = ()
     refusals: tuple[str, ...] = ()
 
     def sections(self) -> list[Change]:
@@ -83,7 +84,7 @@ class Plan:
             if (step.action != "changed" or step.effect or step.options)
             and not (step.subject == "exporter" and self.exporters)
         ]
-        return [*told, *self.exporters]
+        return [*told, *self.exporters, *self.access]
 
 
 def plan(
@@ -117,6 +118,7 @@ def plan(
         sockets=sockets,
         steps=tuple(steps),
         exporters=tuple(change for change in found if change.subject == "exporter"),
+        access=tuple(change for change in found if change.subject == "access"),
         refusals=(*_left_out(old, new), *_missed(sockets, after), *_stuck(sockets)),
     )
 

@@ -122,6 +122,7 @@ def _commands() -> str:
 
 def _command(command: Command) -> str:
     kind = "Can change something, so its start and end are recorded." if command.changes else "Only reads."
+    kind += f" Role: {command.role}."
     needs = f" Required: {', '.join(f'`{name}`' for name in command.properties)}." if command.properties else ""
     return f"## {command.name}\n\n*{kind}{needs}*\n\n{command.desc}"
 

@@ -12,10 +12,12 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from circus.client import make_message
+from circus.commands.values import dedented
 from circus.exc import NOT_SPECIFIED, MessageError
 
 if TYPE_CHECKING:
     from circus.ports import ArbiterLike, WatcherLike
+    from circus.spec.access import Role
 
 Option = tuple[str, str, Any, str]
 Result = dict[str, Any] | list[Any] | None
@@ -31,6 +33,7 @@ class Command:
         options: what the command line takes, as (short, long, default, help); a bool is a switch.
         msg_type: `dealer` for request and reply, `sub` for following a channel.
         changes: whether it can change anything; what only reads says False and is not recorded.
+        role: which role it takes to use it; `read` for what changes nothing, else `operate` unless it says otherwise.
         always_waits: whether a reply makes no sense before the work is done, `waiting` or not.
     """
 
@@ -40,6 +43,7 @@ class Command:
     options: ClassVar[Sequence[Option]] = ()
     waiting_options: ClassVar[Sequence[Option]] = (("waiting", "waiting", False, "reply when the work is done"),)
     changes: ClassVar[bool] = True
+    role: ClassVar[Role] = "operate"
     always_waits: ClassVar[bool] = False
     short: ClassVar[str] = ""
     desc: ClassVar[str] = ""
@@ -47,9 +51,11 @@ class Command:
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
+        if not cls.changes and "role" not in cls.__dict__:
+            cls.role = "read"
         if not cls.name:
             return
-        cls.desc = _dedented(cls.__doc__ or "")
+        cls.desc = dedented(cls.__doc__ or "")
         cls.short = cls.desc.partition("\n")[0].rstrip(".")
         cls.order = len(KNOWN_COMMANDS)
         KNOWN_COMMANDS.append(cls)
@@ -74,6 +80,10 @@ class Command:
 
     # On the side of circusd
 
+    def role_for(self, props: Mapping[str, Any]) -> Role:  # noqa: ARG002 - most need the same for everything
+        """Which role it takes to ask for this."""
+        return self.role
+
     def execute(self, arbiter: ArbiterLike, props: dict[str, Any]) -> Result | Awaitable[Result] | Any:
         """Do it: return a dict, a list, None, a struct, or an awaitable of one of them."""
         raise NotImplementedError(f"the command {self.name!r} is not for the daemon")
@@ -86,14 +96,6 @@ class Command:
 
     def _get_watcher(self, arbiter: ArbiterLike, watcher_name: Any) -> WatcherLike:
         return find_watcher(arbiter, watcher_name)
-
-
-def _dedented(doc: str) -> str:
-    """A docstring without its indentation (`inspect` does the same, at a tenth of circusctl's time)."""
-    first, _, rest = doc.strip().expandtabs().partition("\n")
-    lines = rest.split("\n")
-    margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
-    return "\n".join([first, *(line[margin:].rstrip() for line in lines)]).rstrip()
 
 
 def find_watcher(arbiter: ArbiterLike, name: Any) -> WatcherLike:

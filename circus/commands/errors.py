@@ -1,4 +1,4 @@
-"""The error numbers of replies, under the names of circus 0.19."""
+"""The error numbers of replies, under the names of circus 0.19; NOT_PERMITTED is new."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from circus.exc import (
     COMMAND_ERROR,
     INVALID_JSON,
     MESSAGE_ERROR,
+    NOT_PERMITTED,
     NOT_SPECIFIED,
     OS_ERROR,
     UNKNOWN_COMMAND,
@@ -17,6 +18,7 @@ __all__ = [
     "COMMAND_ERROR",
     "INVALID_JSON",
     "MESSAGE_ERROR",
+    "NOT_PERMITTED",
     "NOT_SPECIFIED",
     "OS_ERROR",
     "UNKNOWN_COMMAND",

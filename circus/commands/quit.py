@@ -32,6 +32,7 @@ class Quit(Command):
     """
 
     name = "quit"
+    role = "admin"
     options = Command.waiting_options
 
     def message(self, *args: str, **opts: Any) -> dict[str, Any]:

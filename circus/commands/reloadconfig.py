@@ -43,6 +43,7 @@ class ReloadConfig(Command):
     """
 
     name = "reloadconfig"
+    role = "admin"
     options = Command.waiting_options
 
     def message(self, *args: str, **opts: Any) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from circus.commands.selection import selected
 from circus.commands.start import Start
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from circus.ports import ArbiterLike
+    from circus.spec.access import Role
 
 
 class Restart(Start):
@@ -38,6 +39,9 @@ class Restart(Start):
     """
 
     name = "restart"
+
+    def role_for(self, props: Mapping[str, Any]) -> Role:
+        return self.role if "name" in props else "admin"  # all of it is what the file says now
 
     def execute(self, arbiter: ArbiterLike, props: dict[str, Any]) -> Awaitable[Result]:
         if "name" not in props:

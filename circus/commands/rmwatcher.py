@@ -33,6 +33,7 @@ class RmWatcher(Command):
     """
 
     name = "rm"
+    role = "admin"
     properties = ("name",)
     options = (*Command.waiting_options, ("nostop", "nostop", False, "leave its processes running"))
 

@@ -44,6 +44,7 @@ class Set(Command):
     """
 
     name = "set"
+    role = "admin"
     properties = ("name", "options")
     options = Command.waiting_options
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from circus.config import includes, near, possible
+from circus.config.access import build_access, check_endpoints
 from circus.config.environ import Environment
 from circus.config.ini import Document, Entry, Section
 from circus.config.interpolate import Variables
@@ -27,7 +28,7 @@ from circus.spec.web import WEB, web_socket
 
 _ENDPOINTS = ("endpoint", "pubsub_endpoint", "stats_endpoint", "multicast_endpoint")
 _LEVELS = ("critical", "error", "warning", "info", "debug")
-_PREFIXES = ("watcher:", "socket:", "plugin:", "env:", "exporter:")
+_PREFIXES = ("watcher:", "socket:", "plugin:", "env:", "exporter:", "access:")
 
 
 def load(
@@ -72,6 +73,10 @@ def _read(path: str, environ: Mapping[str, str], *, look_around: bool) -> tuple[
     watchers = build_watchers(document, environment, sockets, report, look_around=look_around)
     plugins = _plugins(document, text, report)
     exporters = _exporters(document, text, report, look_around=look_around)
+    rules = _sections(document, "access:", report, empty=True)
+    access = build_access(rules, text, report, look_around=look_around)
+    if look_around:
+        check_endpoints(circus, document, access, report)
     _warn_about_unread(document, report)
     spec = ArbiterSpec(
         **circus,
@@ -80,6 +85,7 @@ def _read(path: str, environ: Mapping[str, str], *, look_around: bool) -> tuple[
         watchers=tuple(watchers),
         plugins=tuple(plugins),
         exporters=tuple(exporters),
+        access=tuple(access),
         omitted=tuple(_in_order(report.omitted)),
         warnings=tuple(_in_order(report.warnings)),
         config_file=os.path.abspath(path),

@@ -10,6 +10,7 @@ import os
 import pwd
 import resource
 import signal
+import socket
 import sys
 from functools import cache
 
@@ -55,6 +56,22 @@ def group_exists(group: int | str) -> bool:
     except (KeyError, OverflowError):
         return False
     return True
+
+
+def reaches_network(endpoint: str) -> bool:
+    """Whether others than this machine can connect to an endpoint; True where it cannot be told."""
+    if not endpoint.startswith("tcp://"):
+        return False
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    if host in {"lo", "lo0"}:  # libzmq takes interfaces for hosts
+        return False
+    if host in {"*", ""}:
+        return True
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return True
+    return not all(str(address[0]).startswith("127.") or address[0] == "::1" for *_, address in found)
 
 
 def missing_virtualenv(virtualenv: str, python_version: str | None) -> str | None:

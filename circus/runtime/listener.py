@@ -16,11 +16,12 @@ import os
 import socket
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import zmq
 
 from circus.exc import EndpointError, EndpointInUse
+from circus.runtime.peers import gid_of, uid_of
 from circus.wire.endpoints import Endpoint, parse
 
 BACKLOG = 128
@@ -68,8 +69,15 @@ class Listener:
         self._identity = None
 
 
-def listen(endpoint: str, *, mode: int = 0o600, owner: str | None = None, option: str = "endpoint") -> Listener:
-    """Listen on an endpoint; `mode` and `owner` (a name or a uid) are those of a unix socket.
+def listen(
+    endpoint: str,
+    *,
+    mode: int = 0o600,
+    owner: str | None = None,
+    group: str | None = None,
+    option: str = "endpoint",
+) -> Listener:
+    """Listen on an endpoint; `mode`, `owner` and `group` (a name or an id) are those of a unix socket.
 
     `option` names the setting in the text of an error. Raises EndpointInUse where somebody alive listens, otherwise
     EndpointError.
@@ -80,7 +88,7 @@ def listen(endpoint: str, *, mode: int = 0o600, owner: str | None = None, option
             return _listen_tcp(parsed)
         if parsed.path.startswith("@"):
             return _listen_abstract(parsed)
-        return _listen_unix(parsed, mode, owner)
+        return _listen_unix(parsed, mode, _found(uid_of, owner, "user"), _found(gid_of, group, "group"))
     except EndpointError as error:
         raise type(error)(f"{option} = {endpoint}: {error}") from error
     except OSError as error:
@@ -206,9 +214,8 @@ def _listen_abstract(wanted: Endpoint) -> Listener:
     return Listener(sock, wanted, None)
 
 
-def _listen_unix(wanted: Endpoint, mode: int, owner: str | None) -> Listener:
+def _listen_unix(wanted: Endpoint, mode: int, uid: int | None, gid: int | None) -> Listener:
     path = wanted.path
-    uid = None if owner is None else _uid(owner)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with _directory_lock(os.path.dirname(path) or "."):
@@ -217,9 +224,10 @@ def _listen_unix(wanted: Endpoint, mode: int, owner: str | None) -> Listener:
             sock.bind(path)
             identity = _identity(path)
             try:
+                # The mode last: a chown may take bits off.
+                if uid is not None or gid is not None:
+                    _give_to(path, uid, gid)
                 os.chmod(path, mode)
-                if uid is not None:
-                    _give_to(path, uid)
                 sock.listen(BACKLOG)
             except BaseException:
                 os.unlink(path)
@@ -277,23 +285,27 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _uid(owner: str) -> int:
-    import pwd  # only with an owner
-
-    if owner.isdigit():
-        return int(owner)
+def _found(lookup: Callable[[str], int], name: str | None, kind: str) -> int | None:
+    if name is None:
+        return None
     try:
-        return pwd.getpwnam(owner).pw_uid
+        return lookup(name)
     except KeyError:
-        raise EndpointError(f"there is no user {owner!r} to own it; set endpoint_owner to one that exists") from None
+        option = "endpoint_owner" if kind == "user" else "endpoint_group"
+        raise EndpointError(f"there is no {kind} {name!r} to own it; set {option} to one that exists") from None
 
 
-def _give_to(path: str, uid: int) -> None:
+def _give_to(path: str, uid: int | None, gid: int | None) -> None:
     try:
-        os.chown(path, uid, -1, follow_symlinks=False)
+        os.chown(path, -1 if uid is None else uid, -1 if gid is None else gid, follow_symlinks=False)
     except PermissionError:
+        if uid is not None and uid != os.geteuid():
+            raise EndpointError(
+                f"only root may give the socket to uid {uid}; run circusd as root or as that user"
+            ) from None
         raise EndpointError(
-            f"only root may give the socket to uid {uid}; run circusd as root or as that user"
+            f"uid {os.geteuid()} may not give the socket to gid {gid}, in which it is not; run circusd as root or as a "
+            "member"
         ) from None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from circus.exc import Mistake
+from circus.spec.access import AccessSpec
 from circus.spec.exporters import ExporterSpec
 from circus.spec.plugins import PluginSpec
 from circus.spec.sockets import SocketSpec
@@ -29,6 +30,9 @@ class ArbiterSpec:
     stats_endpoint: str = DEFAULT_STATS_ENDPOINT
     asked: frozenset[str] = frozenset()
     endpoint_owner: str | None = None
+    endpoint_mode: int | None = None
+    endpoint_group: str | None = None
+    allow_insecure: bool = False
     multicast_endpoint: str = ""
     check_delay: float = 5.0
     warmup_delay: float = 0.0
@@ -54,6 +58,7 @@ class ArbiterSpec:
     sockets: tuple[SocketSpec, ...] = ()
     plugins: tuple[PluginSpec, ...] = ()
     exporters: tuple[ExporterSpec, ...] = ()
+    access: tuple[AccessSpec, ...] = ()
     omitted: tuple[Mistake, ...] = ()
     warnings: tuple[Mistake, ...] = ()
     config_file: str | None = None

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from circus.spec.access import AccessSpec
 from circus.spec.arbiter import ArbiterSpec
 from circus.spec.exporters import ExporterSpec
-from circus.spec.fields import CIRCUS, SOCKET, WATCHER, Effect, family_of
+from circus.spec.fields import ACCESS, CIRCUS, SOCKET, WATCHER, Effect, family_of
 from circus.spec.hooks import hook_text
 from circus.spec.plugins import PluginSpec
 from circus.spec.sockets import SocketSpec
@@ -20,7 +21,7 @@ from circus.spec.streams import StreamSpec
 from circus.spec.watcher import WatcherSpec
 
 Action = Literal["added", "removed", "changed"]
-Subject = Literal["circus", "watcher", "socket", "plugin", "exporter"]
+Subject = Literal["circus", "watcher", "socket", "plugin", "exporter", "access"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +46,7 @@ class Change:
 
 
 def changes(old: ArbiterSpec, new: ArbiterSpec) -> list[Change]:
-    """All differences, in the order [circus], sockets, watchers, plugins, exporters."""
+    """All differences, in the order [circus], sockets, watchers, plugins, exporters, access."""
     found: list[Change] = []
     before, after = ({name: getattr(spec, name) for name in CIRCUS if hasattr(spec, name)} for spec in (old, new))
     options = _compared(before, after, lambda name: CIRCUS[name].effect)
@@ -57,6 +58,7 @@ def changes(old: ArbiterSpec, new: ArbiterSpec) -> list[Change]:
     found += _sections("watcher", old.watchers, new.watchers)
     found += _sections("plugin", old.plugins, new.plugins)
     found += _sections("exporter", old.exporters, new.exporters)
+    found += _sections("access", old.access, new.access)
     return found
 
 
@@ -118,7 +120,7 @@ def _largest(options: Sequence[OptionChange]) -> Effect:
     return max((option.effect for option in options), default=Effect.NOTHING)
 
 
-_Section = WatcherSpec | SocketSpec | PluginSpec | ExporterSpec
+_Section = WatcherSpec | SocketSpec | PluginSpec | ExporterSpec | AccessSpec
 
 
 def _sections(subject: Subject, old: Sequence[_Section], new: Sequence[_Section]) -> list[Change]:
@@ -142,6 +144,9 @@ def _options_of(old: _Section, new: _Section) -> tuple[OptionChange, ...]:
     if isinstance(old, SocketSpec) and isinstance(new, SocketSpec):
         before, after = ({name: getattr(spec, name) for name in SOCKET} for spec in (old, new))
         return _compared(before, after, lambda name: SOCKET[name].effect)
+    if isinstance(old, AccessSpec) and isinstance(new, AccessSpec):
+        before, after = ({name: getattr(spec, name) for name in ACCESS} for spec in (old, new))
+        return _compared(before, after, lambda name: ACCESS[name].effect)
     # Plugins and exporters read their options once, when they start.
     return _compared(_texts(old), _texts(new), lambda _: Effect.RELOAD)
 

@@ -14,6 +14,7 @@ from enum import IntEnum
 from types import MappingProxyType
 
 from circus.spec import kinds
+from circus.spec.access import ROLES
 from circus.spec.kinds import Kind
 from circus.spec.streams import StreamSpec
 
@@ -99,7 +100,10 @@ _NOTHING, _RESIZE, _REOPEN, _RELOAD, _RESTART = (
 CIRCUS: Mapping[str, Option] = _table(
     _row("check_delay", kinds.number(), 5.0, "Seconds between two safety sweeps; deaths are noticed at once without it, and 0 or less switches it off.", api=1.0),
     _row("endpoint", kinds.ENDPOINT, "tcp://127.0.0.1:5555", "Where commands are taken; `auto` is a unix socket in a private directory.", _RESTART),
-    _row("endpoint_owner", kinds.OPTIONAL_TEXT, None, "User who owns the control endpoint when it is a unix socket.", _RESTART),
+    _row("endpoint_owner", kinds.OPTIONAL_TEXT, None, "User who owns the endpoints that are unix sockets; he may use every command, but for what would make him somebody else.", _RESTART),
+    _row("endpoint_mode", kinds.MODE, None, "Mode of the endpoints that are unix sockets: 0600, or 0660 with `endpoint_group`, unless given; what who gets in may do is said by `[access:NAME]`.", _RESTART, new=True),
+    _row("endpoint_group", kinds.OPTIONAL_TEXT, None, "Group of the endpoints that are unix sockets.", _RESTART, new=True),
+    _row("allow_insecure", kinds.BOOLEAN, False, "Take commands from everybody on the network: without it a control endpoint that others than this machine can reach needs CURVE.", _RESTART, new=True),
     _row("pubsub_endpoint", kinds.ENDPOINT, "tcp://127.0.0.1:5556", "Where events are published; may be `auto`.", _RESTART),
     _row("stats_endpoint", kinds.ENDPOINT, "tcp://127.0.0.1:5557", "Where samples are published; may be `auto`.", _RESTART),
     _row("statsd", kinds.BOOLEAN, False, "Taken for the sake of old files: circusd always publishes statistics.", _RESTART),
@@ -198,6 +202,12 @@ STREAM: Mapping[str, Option] = _table(
     _row("rotate_interval", kinds.integer(1), 1, "How many units until the file is rotated.", _REOPEN),
     _row("utc", kinds.BOOLEAN, False, "Rotate by UTC.", _REOPEN),
     _row("color", kinds.choice("red", "green", "yellow", "blue", "magenta", "cyan", "white"), None, "Colour of the lines; a random one unless given.", _REOPEN),
+)
+
+ACCESS: Mapping[str, Option] = _table(
+    _row("role", kinds.choice(*ROLES), None, "What they may do: `read` looks, `operate` starts, stops and signals what is configured, `admin` does everything.", new=True),
+    _row("uid", kinds.USERS, (), "Users, by name or id, who have the role over unix sockets.", new=True),
+    _row("gid", kinds.USERS, (), "Groups, by name or id, whose members have it.", new=True),
 )
 
 # Which built-in class takes which of these.

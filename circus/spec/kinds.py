@@ -188,6 +188,10 @@ def _parse_host(text: str, _: Platform) -> str:
     return host
 
 
+def _words(text: str) -> list[str]:
+    return text.replace(",", " ").split()
+
+
 def _is_args(value: object) -> bool:
     return value is None or isinstance(value, str) or (isinstance(value, list | tuple) and all(map(_is_text, value)))
 
@@ -250,6 +254,20 @@ MASK = Kind(
     complaint="isn't a mask",
     parse=lambda text, _: to_mask(text) if text else None,
     accepts=lambda value: value is None or (isinstance(value, int) and 0 <= value <= 0o777),
+)
+MODE = Kind(
+    word="octal",
+    expected="an octal mode such as 0660",
+    complaint="isn't a mode",
+    parse=MASK.parse,
+    accepts=MASK.accepts,
+)
+USERS = Kind(
+    word="names or ids",
+    expected="names or numeric ids, with blanks or commas between them",
+    complaint="isn't a list of names or ids",
+    parse=lambda text, _: tuple(user for word in _words(text) if (user := to_user(word)) is not None),
+    accepts=lambda value: isinstance(value, tuple) and all(map(_is_user, value)),
 )
 PORT = integer(0, 65535)
 HOST = Kind(

@@ -8,7 +8,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping
 
-from circus.spec.fields import CIRCUS, EXPORTERS, FAMILIES, SOCKET, STREAM, STREAM_CLASSES, WATCHER, Effect, Option
+from circus.spec.fields import (
+    ACCESS,
+    CIRCUS,
+    EXPORTERS,
+    FAMILIES,
+    SOCKET,
+    STREAM,
+    STREAM_CLASSES,
+    WATCHER,
+    Effect,
+    Option,
+)
 from circus.spec.watcher import HOOK_NAMES
 
 _EFFECTS: Mapping[Effect, str] = {
@@ -62,6 +73,8 @@ def options_page() -> str:
         "A dotted name is a class of yours, and gets all options of the stream as keyword arguments.",
         "## [socket:NAME]",
         _table(_rows(SOCKET)),
+        "## [access:NAME]",
+        _table(_rows(ACCESS)),
         *(part for name, rows in EXPORTERS.items() for part in (f"## [exporter:{name}]", _table(_rows(rows)))),
     )
     return "\n\n".join(section.strip() for section in sections) + "\n"
@@ -88,7 +101,7 @@ def _other_defaults(options: Mapping[str, Option]) -> str:
 
 def _written(default: object) -> str:
     """A default as it would stand in a file."""
-    if default is None or default in ("", {}):
+    if default is None or default in ("", {}, ()):
         return ""
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 

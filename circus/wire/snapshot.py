@@ -13,7 +13,7 @@ import msgspec
 from circus.wire.samples import Histogram
 
 # What can be wrong with a command, and with a request that names none; the words of the errnos on the wire.
-COMMAND_ERRORS: Final = {3: "message", 4: "os", 5: "command", 6: "data"}
+COMMAND_ERRORS: Final = {3: "message", 4: "os", 5: "command", 6: "data", 7: "permission"}
 REQUEST_ERRORS: Final = {1: "json", 2: "unknown", 3: "message"}
 
 

@@ -209,7 +209,8 @@ async def test_the_cause_of_what_is_done_is_the_command_and_who_sent_it():
         request = {"command": "restart", "properties": {"name": "web", "waiting": True}, "id": "abc"}
         await daemon.client().raw(json.dumps(request | {"traceparent": TRACE}).encode())
         cause, trace = seen[0]
-    assert (cause.kind, cause.id, cause.name, cause.actor) == ("command", "abc", "restart", f"uid:{os.getuid()}")
+    me = f"uid:{os.getuid()},gid:{os.getgid()},pid:{os.getpid()}"
+    assert (cause.kind, cause.id, cause.name, cause.actor) == ("command", "abc", "restart", me)
     assert trace == TRACE
     assert CURRENT.get() is None
 

@@ -159,6 +159,8 @@ def test_a_stop_overtakes_a_set_and_its_values_are_in_force_at_the_next_start(ci
         daemon.wait_state("web", "reloading")
         second.send("set", name="web", options={"numprocesses": 2}, waiting=True)
         wait_until(lambda: len(daemon.ok("list", name="web")["pids"]) == 2)
+        # The two of them, and this one: what comes on another connection may come later.
+        wait_until(lambda: daemon.ok("telemetry")["arbiter"]["commands_in_flight"] == 3)
         daemon.ok("stop", name="web")
         for caller in (first, second):
             reply = caller.receive()

@@ -20,8 +20,8 @@ class Signal(Command):
     Without `pid` to all of them. With `childpid` to that child of `pid` alone, with `children` to the direct children
     alone (with `recursive` to all descendants), with `recursive` alone to the process and all its descendants. A pid
     that the watcher does not have is nothing to do, unless its children were meant. Nothing follows the signal: no
-    grace and no SIGKILL (see `kill`). The hooks before_signal and after_signal are asked for the process itself, not for its
-    descendants, and not for its `kill_scope`.
+    grace and no SIGKILL (see `kill`). The hooks before_signal and after_signal are asked for processes
+    of the watcher, not for their descendants. `kill_scope` has no part in it.
 
     Request:
 

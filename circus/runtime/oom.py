@@ -17,6 +17,8 @@ _KMSG: Final = "/dev/kmsg"
 _LINES: Final = 20_000
 """So many lines of the kernel are read at once at most; a flood must not hold the loop up."""
 _LINE: Final = re.compile(rb"oom-kill:.*\bpid=(\d+)\b|Killed process (\d+) ")
+_DRIFT_SECONDS: Final = 60.0
+"""What the clock of the kernel's log may be behind ours after a long time; a pid is hardly given anew within it."""
 _NEAR: Final = 0.9
 """The share of its limit that a group must have reached before its counter is believed."""
 
@@ -87,8 +89,8 @@ class _KernelLog:
     def about(self, pid: int, seconds: float) -> str | None:
         self._read()
         moment, line = self._victims.pop(pid, (0.0, ""))
-        # The kernel's clock begins at the same moment as ours; one second is for what they differ by.
-        return line if line and moment >= time.monotonic() - seconds - 1.0 else None
+        # Older lines are about another process that had the pid before.
+        return line if line and moment >= time.monotonic() - seconds - _DRIFT_SECONDS else None
 
     def _read(self) -> None:
         for _ in range(_LINES):

@@ -80,8 +80,11 @@ class Supervisor(Reconfiguration):
             self.close()
 
     def close(self) -> None:
-        """Close what was opened; processes that still run are left to themselves."""
+        """Close what was opened and let `serve` end; processes that still run are left to themselves."""
+        if not hasattr(self, "_closed"):
+            return  # nothing was
         super().close()
+        self._finished.set()
         self._closed.set()
 
     @property

@@ -71,6 +71,19 @@ async def test_what_runs_cannot_be_started_again_and_goes_on(directory: str) -> 
     await asyncio.wait_for(arbiter.stop(), DEADLINE)
 
 
+async def test_what_is_closed_without_a_stop_ends_and_leaves_its_processes(directory: str) -> None:
+    arbiter = made(directory, SLEEPER)
+    arbiter.stop_controller_and_close_sockets()
+    serving = asyncio.ensure_future(arbiter.run())
+    (pid,) = await until(lambda: arbiter.running and arbiter.numprocesses() and arbiter.get_watcher("web").pids)
+    arbiter.stop_controller_and_close_sockets()
+    await asyncio.wait_for(serving, DEADLINE)
+    assert not arbiter.running
+    assert proc.alive(pid)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)  # noqa: ASYNC222 -- it is nobody's now
+
+
 async def test_a_callback_is_called_when_all_watchers_are_up(directory: str) -> None:
     arbiter, called = made(directory, SLEEPER), asyncio.Event()
     arbiter.start(cb=lambda future: called.set())

@@ -71,7 +71,7 @@ def _read(path: str, environ: Mapping[str, str], *, look_around: bool) -> tuple[
     if circus["httpd"] and near.httpd_word() is None and not any(sock.name == WEB for sock in sockets):
         sockets.append(web_socket(circus["httpd_host"], circus["httpd_port"]))
     watchers = build_watchers(document, environment, sockets, report, look_around=look_around)
-    plugins = _plugins(document, text, report)
+    plugins = _plugins(document, text, report, look_around=look_around)
     exporters = _exporters(document, text, report, look_around=look_around)
     rules = _sections(document, "access:", report, empty=True)
     access = build_access(rules, text, report, look_around=look_around)
@@ -133,7 +133,7 @@ def _sockets(document: Document, text: Expander, report: Report) -> list[SocketS
     return [built[name] for name in sorted(built)]
 
 
-def _plugins(document: Document, text: Expander, report: Report) -> list[PluginSpec]:
+def _plugins(document: Document, text: Expander, report: Report, *, look_around: bool) -> list[PluginSpec]:
     plugins = []
     for section, entries in _sections(document, "plugin:", report):
         use = entries.get("use")
@@ -148,6 +148,8 @@ def _plugins(document: Document, text: Expander, report: Report) -> list[PluginS
             except ValueError:
                 report.wrong(section, priority, fitting("a whole number", priority.value, options["priority"]))
         plugins.append(PluginSpec(name=section.title, use=text(use.value), options=options))
+        if look_around and (word := possible.missing_plugin(plugins[-1].use)) is not None:
+            report.warn(section, use, word)
     return sorted(plugins, key=lambda plugin: plugin.name)
 
 

@@ -14,7 +14,7 @@ from circus.config.ini import Entry, Section
 from circus.config.interpolate import has_variables, names_in
 from circus.config.platform import group_exists, missing_virtualenv, this_platform, user_exists
 from circus.config.report import Report
-from circus.config.resolve import add_import_paths, resolve_name
+from circus.config.resolve import add_import_paths, missing_module, resolve_name
 from circus.spec.fields import STREAM, STREAM_CLASSES
 from circus.spec.sockets import SocketSpec
 from circus.spec.streams import StreamSpec
@@ -163,3 +163,11 @@ def check_socket(spec: SocketSpec, section: Section, entries: Mapping[str, Entry
         except OSError:
             judge.against("proto", "expected a protocol that this machine knows by name")
     return judge.fine
+
+
+def missing_plugin(use: str) -> str | None:
+    """What to say of a plugin whose module is nowhere to be found; its code is for its own process, and not imported."""
+    if "." not in use and ":" not in use:
+        return "expected a dotted name such as package.module.Class"
+    missing = missing_module(use)
+    return None if missing is None else f"there is no module {missing!r}, unless only the plugin's process finds it"

@@ -88,6 +88,23 @@ def _guarded(imported: Callable[[], Any], name: str, dotted: str) -> Any:
         raise ImportError(f"cannot import {dotted!r}: {name!r} raised {type(error).__name__}: {error}") from error
 
 
+def missing_module(dotted: str) -> str | None:
+    """The module that a dotted name needs and that is not there, as far as that is seen without running code of others.
+
+    That is the first part of the name, looked for in the current directory too, where a process of Python's `-m` looks.
+    """
+    module = dotted.strip().replace(":", ".").rpartition(".")[0]
+    wanted = module if module.split(".")[0] == "circus" else module.split(".")[0]
+    try:
+        if importlib.util.find_spec(wanted) is not None:
+            return None
+        from importlib.machinery import PathFinder
+
+        return None if PathFinder.find_spec(wanted, [os.getcwd()]) is not None else wanted
+    except (ImportError, ValueError, OSError):
+        return wanted
+
+
 def _walk(found: Any, names: list[str], dotted: str) -> Any:
     for name in names:
         try:

@@ -6,6 +6,7 @@ They run in an environment of their own, so that nothing of ours can help them.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import textwrap
 from typing import Any
@@ -258,6 +259,95 @@ def test_the_client_reads_stats(daemon: Daemon) -> None:
 def test_the_client_gets_the_error_of_an_unknown_command(daemon: Daemon) -> None:
     (reply,) = calls(daemon, {"command": "nosuch", "properties": {}})
     assert (reply["status"], reply["errno"], reply["reason"]) == ("error", 2, "unknown command: 'nosuch'")
+
+
+ASYNCHRONOUS = """
+    import json, sys
+    from circus.client import AsyncCircusClient
+    from tornado import gen, ioloop
+
+    @gen.coroutine
+    def ask():
+        client = AsyncCircusClient(endpoint=sys.argv[1], timeout=15)
+        replies = []
+        for message in json.loads(sys.argv[2]):
+            replies.append((yield client.call(message)))
+        replies.append((yield client.send_message("numprocesses", name="dummy")))
+        client.stop()
+        raise gen.Return(replies)
+
+    print(json.dumps(ioloop.IOLoop.current().run_sync(ask)))
+"""
+
+
+def test_the_asynchronous_client_asks(daemon: Daemon) -> None:
+    messages = [
+        {"command": "stop", "properties": {"name": "dummy", "waiting": True}},
+        {"command": "start", "properties": {"name": "dummy", "waiting": True}},
+        {"command": "status", "properties": {"name": "nope"}},
+    ]
+    stopped, started, unknown, counted = python(daemon, ASYNCHRONOUS, daemon.endpoint, json.dumps(messages))
+    assert (stopped["status"], stopped["info"]) == ("ok", None)
+    assert sorted(started["info"]["started"]) == sorted(daemon.pids("dummy"))
+    assert (unknown["status"], unknown["errno"]) == ("error", 3)
+    assert counted["numprocesses"] == 2
+
+
+PLUGIN = """
+from circus.plugins import CircusPlugin
+
+
+class Keeper(CircusPlugin):
+    name = "keeper"
+
+    def __init__(self, *args, **config):
+        super(Keeper, self).__init__(*args, **config)
+        self.where = config["where"]
+
+    def write(self, *words):
+        with open(self.where, "a") as out:
+            out.write(" ".join(map(str, words)) + "\\n")
+
+    def handle_init(self):
+        self.write("init", self.check_delay)
+
+    def handle_recv(self, data):
+        watcher, action, message = self.split_data(data)
+        if watcher == "dummy" and action == "stop":
+            self.write("asked", self.call("status", name="manual")["status"])
+            self.cast("start", name="manual")
+
+    def handle_stop(self):
+        self.write("stop")
+"""
+
+
+def test_a_plugin_that_the_old_circus_plugin_runs_works_with_our_daemon(daemon: Daemon) -> None:
+    (daemon.directory / "keeper.py").write_text(PLUGIN)
+    words = ["--endpoint", daemon.endpoint, "--pubsub", daemon.pubsub_endpoint, "--config", "where:keeper.log"]
+    plugin = subprocess.Popen(
+        [real.old_circus("circus-plugin"), *words, "keeper.Keeper"],
+        env={**clean_environment(), "PYTHONPATH": str(daemon.directory)},
+        cwd=daemon.directory,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    with plugin:
+        log = daemon.directory / "keeper.log"
+
+        def asked() -> bool:
+            # Its subscription takes a moment to arrive.
+            for command in ("stop", "start"):
+                daemon.ok(command, name="dummy", waiting=True)
+            return log.exists() and "asked" in log.read_text()
+
+        wait_until(asked)
+        daemon.wait_status("manual", "active")
+        plugin.send_signal(signal.SIGINT)
+        plugin.wait(DEADLINE)
+    lines = log.read_text().splitlines()
+    assert lines[:2] == ["init 5.0", "asked stopped"]
+    assert lines[-1] == "stop"
 
 
 CONSUMER = """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from circus.config.resolve import import_anew, resolve_name
+from circus.config.resolve import import_anew, missing_module, resolve_name
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,24 @@ def test_what_is_not_to_be_imported_again_stays(dotted: str) -> None:
     before = json.decoder.JSONDecoder
     import_anew(dotted)
     assert json.decoder.JSONDecoder is before
+
+
+@pytest.mark.parametrize(
+    ("dotted", "missing"),
+    [
+        ("json.decoder.JSONDecoder", None),
+        ("json.nowhere:Class", None),  # what is in other people's packages is not looked into
+        ("circus.plugins.CircusPlugin", None),
+        ("circus.plugins.flapping.Flapping", None),
+        ("circus.plugins.nosuch.Plugin", "circus.plugins.nosuch"),
+        ("nowhere.at.All", "nowhere"),
+        ("here.Plugin", None),
+        (".Plugin", ""),
+    ],
+)
+def test_a_module_that_is_missing_is_named(
+    dotted: str, missing: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here.py").write_text("raise RuntimeError('nobody may import this')")
+    monkeypatch.chdir(tmp_path)
+    assert missing_module(dotted) == missing

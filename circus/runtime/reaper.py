@@ -28,6 +28,9 @@ Report = Callable[[int, ExitStatus], None]
 _DEATHS_PER_TURN = 64
 """So many are collected before the loop gets its turn; each leads to records, and perhaps to a fork."""
 
+_STRANGERS_SECONDS = 0.1
+"""Orphans that have ended can wait so long, and many are reaped at once; of our own processes the pidfds tell."""
+
 _FOREIGN_SECONDS = 60.0
 """A dead child of our own session may be somebody's in this program, of a hook for one: its status is left that long."""
 
@@ -67,6 +70,7 @@ class Reaper:
         self._watched: dict[int, tuple[int | None, Report]] = {}
         self._sigchld = False
         self._timer: asyncio.TimerHandle | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
         self.strangers = 0
         """Children of others that were reaped here."""
         self._foreign: dict[int, float] = {}
@@ -81,11 +85,25 @@ class Reaper:
         if self._sigchld or signal.getsignal(signal.SIGCHLD) not in (signal.SIG_DFL, signal.SIG_IGN):
             return
         try:
-            self._loop.add_signal_handler(signal.SIGCHLD, self.sweep)
+            self._loop.add_signal_handler(signal.SIGCHLD, self._child_ended)
             self._sigchld = True
         except (RuntimeError, ValueError):
             # Not the main thread: the sweep alone finds the dead.
             self._sigchld = False
+
+    def _child_ended(self) -> None:
+        if len(self._by_pidfd) < len(self._watched) or not self._pidfds:
+            self.sweep()  # of some this is the only word
+        else:
+            self._sweep_soon(_STRANGERS_SECONDS)
+
+    def _sweep_soon(self, delay: float) -> None:
+        if self._sweeping is None:
+            self._sweeping = self._loop.call_later(delay, self._sweep_now)
+
+    def _sweep_now(self) -> None:
+        self._sweeping = None
+        self.sweep()
 
     def watch(self, pid: int, report: Report) -> None:
         """Report the end of a child of ours; it must not have been waited for."""
@@ -202,7 +220,7 @@ class Reaper:
         self._orphans = None
 
     def _reap_by_peeking(self) -> None:
-        while True:
+        for _ in range(_DEATHS_PER_TURN):
             try:
                 peeked = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
@@ -215,6 +233,7 @@ class Reaper:
                 # It would be the first to be seen again and again, so the others are looked for one by one.
                 self._reap_one_by_one()
                 return
+        self._sweep_soon(0)
 
     def _reap_one_by_one(self) -> None:
         for pid in tree.children(os.getpid()):
@@ -250,8 +269,9 @@ class Reaper:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
             self._epoll = None
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._sweeping):
+            if timer is not None:
+                timer.cancel()
         if self._sigchld:
             self._loop.remove_signal_handler(signal.SIGCHLD)
             self._sigchld = False

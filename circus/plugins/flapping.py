@@ -1,6 +1,6 @@
 """Against watchers whose processes keep dying: they are stopped for a while, tried again, and given up in the end.
 
-Owns the decision, from the events `spawn`, `kill`, `reap`, `start`, `stop`, `updated` and `remove`. Two things keep
+Owns the decision, from the events `spawn`, `kill`, `reap`, `start`, `stop` and `remove`. Two things keep
 it right beside circusd's own backoff. The window counts only time in which one of the dying processes ran, so the
 pauses of the backoff between two lives do not make a crash loop look slow. And a death that a signal to end came
 before is an end that somebody asked for: restarts, reloads and fewer processes are no flapping.
@@ -60,7 +60,6 @@ class History:
     began: dict[int, float] = field(default_factory=dict)
     asked_to_end: set[int] = field(default_factory=set)
     deaths: deque[Life] = field(default_factory=deque)
-    settings: Settings | None = None
     tries: int = 0
     held: bool = False
     timer: asyncio.TimerHandle | None = None
@@ -108,8 +107,6 @@ class Flapping(CircusPlugin):
                 history.asked_to_end.add(pid)
             case "reap":
                 self._died(name, history, pid, body["time"])
-            case "updated":
-                history.settings = None
             case "stop":
                 history.began.clear()
                 history.asked_to_end.clear()
@@ -128,7 +125,7 @@ class Flapping(CircusPlugin):
             return
         if history.held:
             return
-        settings = self._settings_of(name, history)
+        settings = self._settings_of(name)
         if not settings.active:
             return
         history.deaths.append(Life(began, ended))
@@ -165,16 +162,15 @@ class Flapping(CircusPlugin):
         """Whether the watcher is up in spite of our stop, which circusd has seen by the time it answers this."""
         return self.call("status", name=name).get("status") in {"active", "starting"}
 
-    def _settings_of(self, name: str, history: History) -> Settings:
-        if history.settings is None:
-            told = self.call("options", name=name).get("options", {})
-            own = {key.removeprefix(_PREFIX): value for key, value in told.items() if key.startswith(_PREFIX)}
-            try:
-                history.settings = read_settings(own, self.settings)
-            except OptionError as error:
-                logger.error("watcher %s: %s%s; its own flapping options are not used", name, _PREFIX, error)
-                history.settings = self.settings
-        return history.settings
+    def _settings_of(self, name: str) -> Settings:
+        """Asked for at each death, because the configuration may have been read anew."""
+        told = self.call("options", name=name).get("options", {})
+        own = {key.removeprefix(_PREFIX): value for key, value in told.items() if key.startswith(_PREFIX)}
+        try:
+            return read_settings(own, self.settings)
+        except OptionError as error:
+            logger.error("watcher %s: %s%s; its own flapping options are not used", name, _PREFIX, error)
+            return self.settings
 
 
 def seconds_running(deaths: Sequence[Life]) -> float:

@@ -139,3 +139,35 @@ def test_an_option_that_says_nothing_is_told_and_the_default_taken(circusd: Circ
     daemon.ok("start", name="bad")
     wait_until(lambda: "bad: flapping detected" in daemon.log_text(), what=daemon.log_text)
     assert f"watcher bad: {text}: expected a" in daemon.log_text()
+
+
+def test_an_option_that_changes_while_it_runs_is_heard(circusd: CircusD) -> None:
+    watcher = f"[watcher:bad]\ncmd = {CRASHING}\nbackoff_max = 0.5\nautostart = False\nflapping.active = False\n"
+    daemon = started(circusd, watcher, retry_in=1000)
+    with daemon.events("watcher.bad.reap") as events:
+        daemon.ok("start", name="bad")
+        events.wait_for_topic("watcher.bad.reap", count=4)
+    assert "bad: flapping detected" not in daemon.log_text()
+    daemon.ini.write_text(daemon.ini.read_text().replace("flapping.active = False", "flapping.active = True"))
+    daemon.ok("reloadconfig", waiting=True)
+    wait_until(lambda: "bad: flapping detected" in daemon.log_text(), what=daemon.log_text)
+    daemon.wait_status("bad", "stopped")
+
+
+def test_a_changed_section_restarts_the_plugin_alone(circusd: CircusD) -> None:
+    daemon = started(circusd, "[watcher:web]\ncmd = sleep 1000\n", window=1000, attempts=3)
+    web, plugin = daemon.wait_pids("web", 1), daemon.wait_pids("plugin:flapping", 1)
+    text = daemon.ini.read_text()
+    daemon.ini.write_text(text.replace("attempts = 3", "attempts = 1"))
+    daemon.ok("reloadconfig", waiting=True)
+    daemon.wait_pids("plugin:flapping", 1, without=plugin)
+    assert daemon.pids("web") == web
+    wait_until(lambda: kill_and_look(daemon, "web: flapping detected"), what=daemon.log_text)
+
+
+def kill_and_look(daemon: Daemon, told: str) -> bool:
+    """Whether the log says so, after one more death; the new plugin may not hear the first ones."""
+    for pid in daemon.pids("web"):
+        os.kill(pid, signal.SIGKILL)
+        daemon.wait_pids("web", 1, without=[pid])
+    return told in daemon.log_text()

@@ -119,13 +119,12 @@ def test_a_start_by_somebody_else_releases(plugin: Told, status: str) -> None:
     assert (history.held, history.timer, history.tries) == (False, None, 0)
 
 
-def test_options_of_a_watcher_are_asked_for_again_when_it_was_updated(plugin: Told) -> None:
+def test_options_of_a_watcher_are_asked_for_each_time(plugin: Told) -> None:
     plugin.options = {"flapping.active": "False"}
     plugin.live(1, 0, 0.1)
     plugin.live(2, 0.1, 0.2)
     assert plugin.casts == []
     plugin.options = {}
-    plugin.hear("updated")
     plugin.live(3, 0.2, 0.3)
     plugin.live(4, 0.3, 0.4)
     assert plugin.casts == [("stop", "Web One")]

@@ -29,10 +29,11 @@ from circus.events.cause import CURRENT, TRACEPARENT, WAITS
 from circus.events.counters import COMMAND_BOUNDS, new_histogram, observe, trace_of
 from circus.exc import BAD_MSG_DATA_ERROR, COMMAND_ERROR, OS_ERROR, CircusError, NotPermitted, Overtaken
 from circus.ports import ArbiterLike
+from circus.runtime.answering import AnsweringSocket
 from circus.runtime.listener import Listener, listen
 from circus.runtime.peers import access as made_access
 from circus.runtime.peers import groups_of, peer_of
-from circus.runtime.zmq_socket import LoopSocket, answering_socket
+from circus.runtime.zmq_socket import answering_socket
 from circus.wire import messages
 from circus.wire.events import Cause
 from circus.wire.messages import BadRequest, Request, UnknownCommand
@@ -124,7 +125,7 @@ class Controller:
         self._listener = listener
         self._own_listener: Listener | None = None
         self._on_command = on_command
-        self._socket: LoopSocket | None = None
+        self._socket: AnsweringSocket | None = None
         self._jobs: set[_Job] = set()
         self._refusals = Allowance(_REFUSALS_A_SECOND, _REFUSALS_AT_ONCE, loop.time)
 
@@ -162,7 +163,7 @@ class Controller:
         except BaseException:
             socket.close(0)
             raise
-        self._socket = LoopSocket(socket, self._receive, loop=self.loop)
+        self._socket = AnsweringSocket(socket, self._receive, loop=self.loop)
 
     def stop(self) -> None:
         """End: who waits for `quit` is told that it is done, who waits for anything else that it was cancelled."""

@@ -18,6 +18,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 import pytest
+import zmq
 
 from tests.helpers import proc
 from tests.helpers.daemon import Daemon
@@ -38,6 +39,10 @@ def pytest_configure(config: pytest.Config) -> None:
     del config
     if sys.platform == "linux":
         proc.become_subreaper()
+    # pyzmq opens descriptors of its own once for the whole process, when it first lets go of an uncopied message.
+    tracker = zmq.Frame(b"x", copy=False, track=True, copy_threshold=0).tracker
+    assert tracker is not None
+    tracker.wait()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -199,6 +199,35 @@ def test_a_client_that_reads_no_replies_costs_replies_and_no_memory(daemon: Daem
         wait_until(lambda: control_drops(daemon) > 0)
 
 
+MANY = "".join(f"[watcher:idle{number}]\ncmd = sleep 1000\nautostart = False\n" for number in range(200))
+
+
+def test_large_replies_that_nobody_fetches_take_no_memory(circusd: Start) -> None:
+    """1,500 of half a megabyte: what libzmq would keep of them is half a gigabyte."""
+    daemon = circusd(INI + MANY)
+    daemon.wait_pids("web", 2)
+    size = len(json.dumps(daemon.ok("telemetry")))
+    assert size > 300_000
+    request = b'{"id": "x", "command": "telemetry"}'
+    frame = b"\x00" + bytes([len(request)]) + request
+    with unharmed(daemon, 48 * MEGABYTE), greeted(daemon.endpoint, b"DEALER") as peer:
+        for _ in range(150):
+            peer.sendall(frame * 10)
+            daemon.ok("numwatchers")
+        wait_until(lambda: daemon.ok("telemetry")["arbiter"]["commands"]["telemetry"] >= 1500)
+        assert control_drops(daemon) >= 1000
+
+
+def test_large_replies_reach_who_fetches_them_however_many_were_asked_for_at_once(circusd: Start) -> None:
+    daemon = circusd(INI + MANY)
+    with daemon.caller() as client:
+        for number in range(300):
+            client.send_raw(json.dumps({"id": number, "command": "telemetry"}).encode())
+        replies = [json.loads(client.receive_raw() or b"null") for _ in range(300)]
+    assert [reply["id"] for reply in replies] == list(range(300))
+    assert all(reply["status"] == "ok" for reply in replies)
+
+
 def control_drops(daemon: Daemon) -> int:
     with daemon.stats("sample.-") as stats:
         (message,) = stats.wait_for_topic("sample.-")

@@ -25,6 +25,7 @@ from circus.discovery import Discovery
 from circus.driver import Driver, Services, cause_of
 from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT
+from circus.events.shortfall import Shortfall
 from circus.exc import CircusError, Mistake, Overtaken
 from circus.findings import Findings
 from circus.fleet import Fleet
@@ -171,6 +172,9 @@ class Assembly:
             access=self._rules(self.spec),
         )
         self._discovery = Discovery(self.multicast_endpoint, self.endpoint, loop=loop)
+        self._shortfall = Shortfall(
+            loop, self.bus, {"sample.skipped": self._skipped_samples, "message.dropped": self._dropped_messages}
+        )
         self.sockets.bind_and_listen_all()
         self._populate()
         self._controller.start()
@@ -250,7 +254,7 @@ class Assembly:
             self._discovery.stop()
         self.fleet.clear()
         self.sockets.close_all()
-        for name in ("_guard", "_stats", "_publisher", "_reach", "_witness", "_reaper", "_channels"):
+        for name in ("_shortfall", "_guard", "_stats", "_publisher", "_reach", "_witness", "_reaper", "_channels"):
             if hasattr(self, name):
                 getattr(self, name).close()
                 delattr(self, name)
@@ -280,6 +284,17 @@ class Assembly:
     def _ended_cpu(self, watcher: str) -> tuple[float, float]:
         tally = self.bus.tally(watcher)
         return tally.cpu_user_seconds, tally.cpu_system_seconds
+
+    def _skipped_samples(self) -> dict[str, int]:
+        return {"passes": self._stats.skipped, "readings": self._sampler.errors["other"]}
+
+    def _dropped_messages(self) -> dict[str, int]:
+        return {
+            "control": self._controller.drops,
+            "events": self._publisher.drops,
+            "stats": self._stats.drops,
+            "lines": self._publisher.lines_beyond_limit,
+        }
 
     def _queue_depth(self) -> int:
         return len(self._services.spawns) + sum(len(w.lifecycle.queue) for w in self.fleet)

@@ -86,6 +86,11 @@ class EventPublisher:
         return sum(self.dropped.values()) - self.dropped[_LIMIT]
 
     @property
+    def lines_beyond_limit(self) -> int:
+        """Lines of output that were not published, because there were too many."""
+        return self.dropped[_LIMIT]
+
+    @property
     def send_hwm(self) -> int:
         """How many messages may wait for one subscriber."""
         return int(self._socket.socket.getsockopt(zmq.SNDHWM))

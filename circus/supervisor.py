@@ -254,6 +254,7 @@ class Supervisor(Reconfiguration):
         finally:
             if overdue is not None:
                 overdue.cancel()
+        self._shortfall.look()
         self._tell("arbiter.stopped", origin)
         self.state = "stopped"
         self._finished.set()

@@ -176,6 +176,11 @@ class StatsChannel:
         self._timer = self._resume = self._pass = None
         self.service.end_use()
 
+    @property
+    def drops(self) -> int:
+        """Messages that libzmq did not take."""
+        return self._socket.drops
+
     def _tick(self) -> None:
         """Time for a pass. One that still runs is left to end, and the new one is skipped."""
         late = max(self._loop.time() - self._next, 0.0)
@@ -315,7 +320,7 @@ class StatsChannel:
             errors=self._sampler.errors,
             queue_depth=self._queue_depth(),
             subscribers=self.subscriptions.counts(),
-            drops={"stats": self._socket.drops, **self._drops()},
+            drops={"stats": self.drops, **self._drops()},
             machine_memory_bytes=self.service.machine_memory,
             send_hwm=self._queue,
         )

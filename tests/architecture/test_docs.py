@@ -14,7 +14,7 @@ from tests.helpers.daemon import REPOSITORY
 PAGES = [*sorted((REPOSITORY / "docs").rglob("*.md")), *sorted(REPOSITORY.glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-RECORD = re.compile(r"(arbiter|config|command|watcher|reload|hook|process|stream)\.[a-z]+(_[a-z]+)*")
+RECORD = re.compile(r"(arbiter|config|command|watcher|reload|hook|process|stream|sample|message)\.[a-z]+(_[a-z]+)*")
 
 
 def name(path: pathlib.Path) -> str:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import time
 
 from circus.core.stimuli import Vanished
 from circus.spec.watcher import WatcherSpec
 from tests.fakes.world import World
+from tests.helpers import proc
 from tests.helpers.channels import Message
-from tests.helpers.daemon import REPOSITORY
+from tests.helpers.daemon import REPOSITORY, Daemon
+from tests.helpers.waiting import wait_until
 
 HOOKS = "def yes(**_): return True\n"
 INI = """
+[circus]
+sample_interval = 0.1
+
 [watcher:web]
 cmd = sleep 1000
 graceful_timeout = 0.2
@@ -46,6 +54,32 @@ def documented() -> dict[str, set[str]]:
     return keys
 
 
+def lose_something(daemon: Daemon) -> None:
+    """Samples for which there was no time, and an answer to somebody who has left."""
+    with daemon.stats("sample."):
+        daemon.signal(signal.SIGSTOP)
+        time.sleep(0.5)  # some sample_interval in which the daemon does nothing
+        daemon.signal(signal.SIGCONT)
+        wait_until(lambda: daemon.ok("events", record="sample.skipped")["records"])
+    daemon.ok("set", name="stubborn", options={"graceful_timeout": 1000}, waiting=True)
+
+    def answer_nobody() -> object:
+        daemon.ok("start", name="stubborn", waiting=True)
+        (pid,) = daemon.pids("stubborn")
+        os.kill(pid, signal.SIGSTOP)
+        wait_until(lambda: (found := proc.stat(pid)) and found.state == "T")
+        with daemon.caller() as other:
+            other.send("stop", name="stubborn", waiting=True)
+            daemon.wait_state("stubborn", "stopping")
+        daemon.ok("numwatchers")
+        os.kill(pid, signal.SIGKILL)
+        daemon.wait_status("stubborn", "stopped")
+        return daemon.ok("events", record="message.dropped")["records"]
+
+    # Whether the daemon knows yet that he has left is a matter of luck.
+    wait_until(answer_nobody, pause=0.3)
+
+
 def is_stopped(message: Message) -> bool:
     return message.topic == "lifecycle.-.arbiter.stopped"
 
@@ -66,6 +100,7 @@ def test_the_page_of_records_tells_exactly_the_keys_that_circusd_sends(circusd, 
         assert daemon.call("restart", waiting=True)["status"] == "error"
         daemon.ini.write_text(written)
         daemon.ok("restart", waiting=True)
+        lose_something(daemon)
         kept = daemon.ok("events")["records"]
         daemon.ok("quit")
         events.wait_for(is_stopped)

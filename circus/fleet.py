@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from circus.events.cause import WAITS
-from circus.exc import Overtaken
+from circus.exc import AlreadyExist, Overtaken
 from circus.ports import WatcherLike
 from circus.watcher import Watcher
 
@@ -51,7 +51,9 @@ class Fleet:
         self._wave, self._dissolving = asyncio.Lock(), asyncio.Lock()
 
     def add(self, watcher: Watcher) -> None:
-        """Take a watcher in."""
+        """Take a watcher in; its name is free."""
+        if self.find(watcher.name) not in (None, watcher):
+            raise AlreadyExist(f"{watcher.name!r} already exist")
         self._watchers[watcher.name.lower()] = watcher
 
     def get(self, name: str) -> Watcher:
@@ -77,6 +79,8 @@ class Fleet:
         for watcher in self._watchers.values():
             watcher.close()
         self._watchers.clear()
+        for watcher in list(self._awaited):
+            self._tell_gone(watcher)
 
     def forget(self, watcher: Watcher) -> None:
         """Forget a watcher that works for nobody."""
@@ -100,12 +104,18 @@ class Fleet:
         found = self.find(watcher.name) is watcher
         if found:
             del self._watchers[watcher.name.lower()]
-        for future in self._awaited.pop(watcher, ()):
-            future.set_result(None)
+        self._tell_gone(watcher)
         return found
+
+    def _tell_gone(self, watcher: Watcher) -> None:
+        for future in self._awaited.pop(watcher, ()):
+            if not future.done():
+                future.set_result(None)
 
     async def gone(self, watcher: Watcher) -> None:
         """Wait until a watcher that is being removed is forgotten."""
+        if self.find(watcher.name) is not watcher:
+            return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._awaited.setdefault(watcher, []).append(future)
         await future
@@ -118,10 +128,13 @@ class Fleet:
             Overtaken: by a quit.
         """
         async with self.turn(self.exclusive):
-            if not self.quitting:
+            stopped = False
+            # While some are being stopped others may be added.
+            while not self.quitting and not (stopped and all(watcher.retired for watcher in self)):
                 for watcher in self:
-                    watcher.retired = "restart of everything"
+                    watcher.retired = watcher.retired or "restart of everything"
                 await self.stop()
+                stopped = True
             if self.quitting:
                 raise Overtaken("cancelled: quit overtook restart")
             self.clear()
@@ -170,7 +183,7 @@ class Fleet:
                     raise Overtaken(f"cancelled: quit overtook {what}")
                 if self._stops != stops:
                     raise Overtaken(f"cancelled: stop overtook {what}")
-                if watcher.stops != told_to_stop[watcher]:
+                if watcher.stops != told_to_stop[watcher] or self.find(watcher.name) is not watcher:
                     continue
                 try:
                     await operation(watcher)

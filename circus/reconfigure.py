@@ -292,12 +292,13 @@ class Reconfiguration(Assembly):
 
     async def _late(self, step: Step, errors: list[str]) -> Watcher | None:
         """A watcher whose name was taken when the others were made, by one that was on its way out."""
-        there = self.fleet.find(step.name)
-        if step.after is None or (there is not None and there.retired is None):
-            return None
-        if there is not None:
+        assert step.after is not None  # it was added
+        while (there := self.fleet.find(step.name)) is not None and there.retired is not None:
             await self.fleet.gone(there)
         try:
+            if there is not None:  # somebody was faster with `add`, and the file has one of that name
+                await _outcome(there.change(step.after, name="reloadconfig", target=step.after.numprocesses), errors)
+                return there
             watcher = Watcher.from_spec(step.after)
             self._attach(watcher)
         except CircusError as error:

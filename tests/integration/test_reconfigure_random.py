@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pathlib
 import random
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from tests.helpers import proc
+from tests.helpers.channels import NoAnswer
 from tests.helpers.daemon import Daemon
 from tests.helpers.waiting import wait_until
 from tests.integration.test_reconfigure_file import rewrite
@@ -153,3 +155,80 @@ def test_many_changes_leave_nothing_behind(circusd: Start, tmp_path: pathlib.Pat
     names = {found["name"] for found in daemon.ok("telemetry")["watchers"]}
     assert names == set(daemon.ok("list")["watchers"]) == {"web", "w2"}
     assert daemon.ok("telemetry")["arbiter"]["illegal_transitions"] == 0
+
+
+def test_whatever_is_asked_at_once_is_answered_and_the_file_wins_in_the_end(
+    circusd: Start, tmp_path: pathlib.Path
+) -> None:
+    seed = random.randrange(10**6)
+    texts = [
+        "".join(
+            f"[watcher:{name}]\ncmd = sleep {1000 + turn % 2}\nnumprocesses = {1 + (turn + place) % 3}\n"
+            f"graceful_timeout = 1\nsend_hup = {name == 'c' and turn % 4 == 0}\n"
+            for place, name in enumerate("abcd"[: 2 + turn % 3])
+        )
+        for turn in range(12)
+    ]
+    daemon = circusd(texts[0])
+    reasons: list[str] = []
+
+    def ask(number: int) -> None:
+        dice = random.Random(f"{seed} {number}")
+        with daemon.caller() as caller:
+            for turn in range(40):
+                name = dice.choice("abcdxy")
+                command, properties = dice.choice(
+                    [
+                        ("set", {"name": name, "options": {"cmd": f"sleep {2000 + turn}"}}),
+                        ("set", {"name": name, "options": {"numprocesses": dice.randint(0, 3), "priority": turn}}),
+                        ("set", {"name": name, "options": {"stdout_stream.filename": str(tmp_path / name)}}),
+                        ("add", {"name": name, "cmd": "sleep 3000", "start": True}),
+                        ("rm", {"name": name}),
+                        ("reloadconfig", {}),
+                        ("start", {"name": name}),
+                        ("stop", {"name": name}),
+                        ("restart", {"name": name}),
+                        ("reload", {"name": name}),
+                        ("incr", {"name": name}),
+                        ("decr", {"name": name}),
+                        ("kill", {"name": name}),
+                        ("plan", {}),
+                        *([("restart", {})] if number == 0 and turn % 20 == 19 else []),
+                    ]
+                )
+                reply = caller.call(command, waiting=dice.random() < 0.6, timeout=40, **properties)
+                if reply["status"] == "error":
+                    reasons.append(reply["reason"])
+
+    unanswered: list[str] = []
+
+    def ask_all(number: int) -> None:
+        try:
+            ask(number)
+        except NoAnswer as silence:
+            unanswered.append(str(silence))
+
+    askers = [threading.Thread(target=ask_all, args=(number,)) for number in range(4)]
+    for asker in askers:
+        asker.start()
+    for text in texts[1:]:
+        rewrite(daemon, text)
+        daemon.call("reloadconfig", waiting=True, timeout=120)
+    for asker in askers:
+        asker.join()
+    assert not unanswered, f"seed {seed}"
+    known = ("cancelled: ", "program ", "'", "reload of ")
+    assert not [reason for reason in reasons if not reason.startswith(known)], f"seed {seed}"
+    # What was asked for last by hand is undone by the file and by rm; then all is as the file says.
+    for name in daemon.ok("list")["watchers"]:
+        daemon.ok("rm", name=name, waiting=True)
+    daemon.ok("reloadconfig", waiting=True)
+    assert daemon.ok("list")["watchers"] == sorted("abcd"[: 2 + (len(texts) - 1) % 3])
+    alive = set()
+    for place, name in enumerate(daemon.ok("list")["watchers"]):
+        pids = daemon.wait_pids(name, 1 + (len(texts) - 1 + place) % 3)
+        assert {seen(pid)[0] for pid in pids} == {f"sleep {1000 + (len(texts) - 1) % 2}"}, f"seed {seed}"
+        alive |= set(pids)
+    assert proc.children(daemon.pid) == alive, f"seed {seed}"
+    assert daemon.ok("telemetry")["arbiter"]["illegal_transitions"] == 0, f"seed {seed}"
+    assert "Traceback" not in daemon.log_text(), f"seed {seed}"

@@ -157,8 +157,9 @@ def test_one_that_lives_through_its_grace_is_told_on(pair: Pair) -> None:
     (pid, other) = pair.wait_pids(2)
     wait_until(lambda: pair.told_of([pid, other]))
     os.kill(pid, signal.SIGSTOP)
-    pair.call("kill", name="web one", pid=pid, graceful_timeout=1000)
+    # Of two signals that wait the kernel delivers SIGTERM first.
     wait_until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
+    pair.call("kill", name="web one", pid=pid, graceful_timeout=1000)
     try:
         assert pair.told_of([pid, other])
     finally:

@@ -81,12 +81,17 @@ class SysHandler:
         self.controller = controller
         self._name = ""
         for signum in SIGNALS:
-            controller.loop.add_signal_handler(signum, self.signal, signum)
+            signal.signal(signum, self._caught)
 
     def stop(self) -> None:
         """Give them back to their defaults."""
         for signum in SIGNALS:
-            self.controller.loop.remove_signal_handler(signum)
+            signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
+
+    def _caught(self, signum: int, _: object) -> None:
+        # Not by the loop's own handler, which loses signals when very many come at once. The loop may be closed already.
+        with contextlib.suppress(RuntimeError):
+            self.controller.loop.call_soon_threadsafe(self.signal, signum)
 
     def signal(self, sig: int, frame: object = None) -> None:
         """Handle a signal."""

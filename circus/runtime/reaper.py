@@ -9,6 +9,7 @@ are reaped by their pid. Invariant: a process is reported exactly once, and neve
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
 import select
@@ -68,7 +69,7 @@ class Reaper:
         self._epoll: select.epoll | None = None
         self._by_pidfd: dict[int, int] = {}
         self._watched: dict[int, tuple[int | None, Report]] = {}
-        self._sigchld = False
+        self._sigchld = self._told = False
         self._timer: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self.strangers = 0
@@ -85,13 +86,22 @@ class Reaper:
         if self._sigchld or signal.getsignal(signal.SIGCHLD) not in (signal.SIG_DFL, signal.SIG_IGN):
             return
         try:
-            self._loop.add_signal_handler(signal.SIGCHLD, self._child_ended)
+            # Not the loop's own handler: that one writes a byte for each signal into a socket, and when a thousand
+            # children end at once the socket is full, and the byte of a SIGTERM is lost among theirs.
+            signal.signal(signal.SIGCHLD, self._caught)
             self._sigchld = True
-        except (RuntimeError, ValueError):
+        except ValueError:
             # Not the main thread: the sweep alone finds the dead.
             self._sigchld = False
 
+    def _caught(self, *_: object) -> None:
+        if not self._told:
+            self._told = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._child_ended)
+
     def _child_ended(self) -> None:
+        self._told = False
         if len(self._by_pidfd) < len(self._watched) or not self._pidfds:
             self.sweep()  # of some this is the only word
         else:
@@ -273,7 +283,7 @@ class Reaper:
             if timer is not None:
                 timer.cancel()
         if self._sigchld:
-            self._loop.remove_signal_handler(signal.SIGCHLD)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._sigchld = False
 
 

@@ -344,3 +344,32 @@ def test_a_failure_of_extended_stats_can_be_ignored(hooked: Hooked) -> None:
     daemon = hooked("extended_stats=extend,true", "def extend(*_, **__): raise KeyError('no')")
     daemon.ok("start", name="web", waiting=True)
     assert daemon.ok("stats", name="web", extended=True)["info"]
+
+
+def test_sigterm_is_not_lost_among_the_deaths_of_many_while_a_hook_keeps_the_interpreter(hooked) -> None:
+    """The hook never lets go of the interpreter, so each death is told to a main thread that cannot do anything."""
+    os.mkfifo(hooked.directory / "leave")
+    daemon = hooked(
+        "before_start = hold",
+        """
+        import ctypes
+        def hold(**_):
+            leave = os.open(f"{HERE}/leave", os.O_RDONLY)
+            open(f"{HERE}/holding", "w").close()
+            ctypes.PyDLL(None).read(leave, ctypes.create_string_buffer(1), 1)  # unlike os.read, with the lock held
+        """,
+        others="[watcher:many]\ncmd = sleep 1000\nnumprocesses = 600\nrespawn = False\n",
+    )
+    pids = daemon.wait_pids("many", 600)
+    daemon.call("start", name="web")
+    with (hooked.directory / "leave").open("wb") as leave:
+        wait_until((hooked.directory / "holding").exists)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+            # One signal each: those that come before the last was taken are one to the kernel.
+            wait_until(lambda pid=pid: proc.stat(pid).state == "Z")
+        os.kill(daemon.pid, signal.SIGTERM)
+        leave.write(b"x")
+    wait_until(lambda: daemon.returncode is not None)
+    assert daemon.returncode == 0
+    assert "Exception ignored" not in daemon.log_text()

@@ -149,7 +149,7 @@ class Player:
     def play(self) -> Recording:
         for name, text in self.script.files.items():
             path = self.daemon.directory / name
-            path.parent.mkdir(exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         self.daemon.start()
         self.recording.pids[self.daemon.pid] = "circusd"
@@ -254,7 +254,7 @@ class Player:
         def enough() -> bool:
             if step.get("marking"):
                 self._mark()
-            return len(lines()) >= step["lines"]
+            return path.exists() and len(lines()) >= step["lines"]
 
         wait_until(enough, what=lambda: "\n".join([f"{path}:", *lines()]))
         return lines()

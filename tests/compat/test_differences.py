@@ -35,8 +35,8 @@ def test_times_pids_places_and_ids_are_new_in_every_run() -> None:
     ("old", "new", "difference"),
     [
         ({"status": "ok"}, {"status": "error"}, ("reply.status", '"ok"', '"error"')),
-        ({"a": 1}, {}, ("reply.a", "1", "")),
-        ({}, {"a": None}, ("reply.a", "", "null")),
+        ({"s": 1, "a": 1}, {"s": 1}, ("reply.a", "1", "")),
+        ({"s": 1}, {"s": 1, "a": None}, ("reply.a", "", "null")),
         ({"n": 1}, {"n": 1.0}, ("reply.n", "1", "1.0")),
         ({"n": True}, {"n": 1}, ("reply.n", "true", "1")),
         ({"pids": [100, 101]}, {"pids": [101, 100]}, ("reply.pids", '["web.1", "web.2"]', '["web.2", "web.1"]')),

@@ -55,6 +55,7 @@ servers:
 	@tools/need.sh /usr/sbin/sshd openssh-server
 	@tools/need.sh ssh openssh-client
 	@tools/need.sh redis-server redis-server
+	@tools/need.sh faketime faketime
 
 clean:
 	rm -rf $(VENV) $(COMPAT) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -53,14 +53,16 @@ class Member:
         percent: CPU in percent of a core between the last two readings that lay far enough apart.
         read_at: monotonic time of the last reading, minus infinity before the first.
         gone: it could not be read any more, or has been taken off.
+        born: monotonic time of its start, as far as we know it: an age must not jump when the clock does.
         form: what `service` has made of the last answers, to use again while they stay the same.
     """
 
-    __slots__ = ("base_cpu", "base_time", "form", "gone", "memory", "memory_asked", "percent", "read_at", "reader", "sample",
+    __slots__ = ("base_cpu", "base_time", "born", "form", "gone", "memory", "memory_asked", "percent", "read_at", "reader", "sample",
                  "slow_due", "slow_told", "told", "used")  # fmt: skip
 
-    def __init__(self, reader: Reader, sample: ProcessSample, memory: bool) -> None:
+    def __init__(self, reader: Reader, sample: ProcessSample, memory: bool, born: float) -> None:
         self.reader = reader
+        self.born = born
         self.sample = sample
         self.memory = memory
         self.memory_asked: Future[MemoryReading | None] | None = None
@@ -133,7 +135,11 @@ class Sampler:
         self.discard(watcher, wid)
         watched = self._watched.setdefault(watcher, _Watched(memory=False))
         sample = ProcessSample(wid=wid, pid=pid, generation=generation, started=started)
-        watched.members[wid] = Member(self.reader_factory(pid), sample, watched.memory)
+        watched.members[wid] = Member(self.reader_factory(pid), sample, watched.memory, self.born(started))
+
+    def born(self, started: float) -> float:
+        """The monotonic time of what is Unix time until the clock jumps."""
+        return self.clock.monotonic() - (self.clock.time() - started)
 
     def discard(self, watcher: str, wid: int) -> None:
         """Forget a process; unknown ones are fine."""

@@ -46,6 +46,7 @@ class StatsService:
             sampler.reader_factory(pid, keep=False),
             ProcessSample(wid=0, pid=pid, generation=0, started=sampler.clock.time()),
             memory=False,
+            born=sampler.clock.monotonic(),
         )
         self._interval = interval
         self._loop = loop
@@ -76,8 +77,7 @@ class StatsService:
 
     def info(self, member: Member) -> dict[str, Any]:
         """The info of a process as of its last reading."""
-        age = self.sampler.clock.time() - member.reader.create_time
-        return self._info(member, age, ())
+        return self._info(member, self.sampler.clock.monotonic() - member.born, ())
 
     def change_interval(self, interval: float) -> None:
         """What counts as fresh from now on."""
@@ -131,7 +131,7 @@ class StatsService:
                 pids = []
             if pids:
                 yield from self._read_children(pids, children)
-            info = self._info(member, sampler.clock.time() - sample.started, children)
+            info = self._info(member, sampler.clock.monotonic() - member.born, children)
             info["started"] = sample.started
             info["wid"] = sample.wid
             found[sample.pid] = info
@@ -142,8 +142,10 @@ class StatsService:
         """The infos of children, each read this once."""
         for pid in pids:
             reader = self.sampler.reader_factory(pid, keep=False)
-            child = Member(reader, ProcessSample(wid=0, pid=pid, generation=0, started=0.0), memory=False)
+            sample = ProcessSample(wid=0, pid=pid, generation=0, started=0.0)
+            child = Member(reader, sample, memory=False, born=0.0)
             yield from self.sampler.sweep([child])
+            child.born = self.sampler.born(reader.create_time)
             if not child.gone and child.sample.state is not None:
                 infos.append(self.info(child))
             reader.close()

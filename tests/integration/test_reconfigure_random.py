@@ -11,7 +11,7 @@ from typing import Any
 from tests.helpers import proc
 from tests.helpers.channels import NoAnswer
 from tests.helpers.daemon import Daemon
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import DEADLINE, wait_until
 from tests.integration.test_reconfigure_file import rewrite
 
 Start = Callable[..., Daemon]
@@ -157,78 +157,105 @@ def test_many_changes_leave_nothing_behind(circusd: Start, tmp_path: pathlib.Pat
     assert daemon.ok("telemetry")["arbiter"]["illegal_transitions"] == 0
 
 
+TEXTS = [
+    "".join(
+        f"[watcher:{name}]\ncmd = sleep {1000 + turn % 2}\nnumprocesses = {1 + (turn + place) % 3}\n"
+        f"graceful_timeout = 1\nsend_hup = {name == 'c' and turn % 4 == 0}\n"
+        for place, name in enumerate("abcd"[: 2 + turn % 3])
+    )
+    for turn in range(12)
+]
+
+
+class Siege:
+    """Four clients who ask for all kinds of changes, each as quickly as it is answered."""
+
+    def __init__(self, daemon: Daemon, directory: pathlib.Path, seed: int, patience: float = DEADLINE) -> None:
+        self._patience = patience
+        self.reasons: list[str] = []
+        self.unanswered: list[str] = []
+        self._daemon, self._directory, self._seed = daemon, directory, seed
+        self._askers = [threading.Thread(target=self._ask, args=(number,)) for number in range(4)]
+        for asker in self._askers:
+            asker.start()
+
+    def _ask(self, number: int) -> None:
+        dice = random.Random(f"{self._seed} {number}")
+        with self._daemon.caller() as caller:
+            for turn in range(40):
+                whole = number == 0 and turn % 20 == 19
+                command, properties = ("restart", {}) if whole else self._something(dice, turn)
+                try:
+                    reply = caller.call(command, waiting=dice.random() < 0.6, timeout=self._patience, **properties)
+                except NoAnswer as silence:
+                    self.unanswered.append(str(silence))
+                    return
+                if reply["status"] == "error":
+                    self.reasons.append(reply["reason"])
+
+    def _something(self, dice: random.Random, turn: int) -> tuple[str, dict[str, Any]]:
+        name = dice.choice("abcdxy")
+        changes = (
+            {"cmd": f"sleep {2000 + turn}"},
+            {"numprocesses": dice.randint(0, 3), "priority": turn},
+            {"stdout_stream.filename": str(self._directory / name)},
+        )
+        plain = ("rm", "start", "stop", "restart", "reload", "incr", "decr", "kill")
+        return dice.choice(
+            [
+                *(("set", {"name": name, "options": options}) for options in changes),
+                *((command, {"name": name}) for command in plain),
+                ("add", {"name": name, "cmd": "sleep 3000", "start": True}),
+                ("reloadconfig", {}),
+                ("plan", {}),
+            ]
+        )
+
+    def end(self) -> None:
+        """Wait until all have been answered."""
+        for asker in self._askers:
+            asker.join()
+
+
 def test_whatever_is_asked_at_once_is_answered_and_the_file_wins_in_the_end(
     circusd: Start, tmp_path: pathlib.Path
 ) -> None:
     seed = random.randrange(10**6)
-    texts = [
-        "".join(
-            f"[watcher:{name}]\ncmd = sleep {1000 + turn % 2}\nnumprocesses = {1 + (turn + place) % 3}\n"
-            f"graceful_timeout = 1\nsend_hup = {name == 'c' and turn % 4 == 0}\n"
-            for place, name in enumerate("abcd"[: 2 + turn % 3])
-        )
-        for turn in range(12)
-    ]
-    daemon = circusd(texts[0])
-    reasons: list[str] = []
-
-    def ask(number: int) -> None:
-        dice = random.Random(f"{seed} {number}")
-        with daemon.caller() as caller:
-            for turn in range(40):
-                name = dice.choice("abcdxy")
-                command, properties = dice.choice(
-                    [
-                        ("set", {"name": name, "options": {"cmd": f"sleep {2000 + turn}"}}),
-                        ("set", {"name": name, "options": {"numprocesses": dice.randint(0, 3), "priority": turn}}),
-                        ("set", {"name": name, "options": {"stdout_stream.filename": str(tmp_path / name)}}),
-                        ("add", {"name": name, "cmd": "sleep 3000", "start": True}),
-                        ("rm", {"name": name}),
-                        ("reloadconfig", {}),
-                        ("start", {"name": name}),
-                        ("stop", {"name": name}),
-                        ("restart", {"name": name}),
-                        ("reload", {"name": name}),
-                        ("incr", {"name": name}),
-                        ("decr", {"name": name}),
-                        ("kill", {"name": name}),
-                        ("plan", {}),
-                        *([("restart", {})] if number == 0 and turn % 20 == 19 else []),
-                    ]
-                )
-                reply = caller.call(command, waiting=dice.random() < 0.6, timeout=40, **properties)
-                if reply["status"] == "error":
-                    reasons.append(reply["reason"])
-
-    unanswered: list[str] = []
-
-    def ask_all(number: int) -> None:
-        try:
-            ask(number)
-        except NoAnswer as silence:
-            unanswered.append(str(silence))
-
-    askers = [threading.Thread(target=ask_all, args=(number,)) for number in range(4)]
-    for asker in askers:
-        asker.start()
-    for text in texts[1:]:
+    daemon = circusd(TEXTS[0])
+    siege = Siege(daemon, tmp_path, seed)
+    for text in TEXTS[1:]:
         rewrite(daemon, text)
-        daemon.call("reloadconfig", waiting=True, timeout=120)
-    for asker in askers:
-        asker.join()
-    assert not unanswered, f"seed {seed}"
+        daemon.call("reloadconfig", waiting=True, timeout=60)
+    siege.end()
+    assert not siege.unanswered, f"seed {seed}"
     known = ("cancelled: ", "program ", "'", "reload of ")
-    assert not [reason for reason in reasons if not reason.startswith(known)], f"seed {seed}"
-    # What was asked for last by hand is undone by the file and by rm; then all is as the file says.
+    assert not [reason for reason in siege.reasons if not reason.startswith(known)], f"seed {seed}"
+    # What was asked for last by hand is undone by rm and by the file; then all is as the file says.
     for name in daemon.ok("list")["watchers"]:
         daemon.ok("rm", name=name, waiting=True)
     daemon.ok("reloadconfig", waiting=True)
-    assert daemon.ok("list")["watchers"] == sorted("abcd"[: 2 + (len(texts) - 1) % 3])
+    last = len(TEXTS) - 1
+    assert daemon.ok("list")["watchers"] == sorted("abcd"[: 2 + last % 3])
     alive = set()
     for place, name in enumerate(daemon.ok("list")["watchers"]):
-        pids = daemon.wait_pids(name, 1 + (len(texts) - 1 + place) % 3)
-        assert {seen(pid)[0] for pid in pids} == {f"sleep {1000 + (len(texts) - 1) % 2}"}, f"seed {seed}"
+        pids = daemon.wait_pids(name, 1 + (last + place) % 3)
+        assert {seen(pid)[0] for pid in pids} == {f"sleep {1000 + last % 2}"}, f"seed {seed}"
         alive |= set(pids)
     assert proc.children(daemon.pid) == alive, f"seed {seed}"
     assert daemon.ok("telemetry")["arbiter"]["illegal_transitions"] == 0, f"seed {seed}"
+    assert "Traceback" not in daemon.log_text(), f"seed {seed}"
+
+
+def test_quit_ends_all_of_it_at_any_moment(circusd: Start, tmp_path: pathlib.Path) -> None:
+    seed = random.randrange(10**6)
+    daemon = circusd(TEXTS[0])
+    siege = Siege(daemon, tmp_path, seed, patience=2.0)
+    for text in TEXTS[1 : random.Random(seed).randrange(2, 8)]:
+        rewrite(daemon, text)
+        daemon.call("reloadconfig", waiting=True, timeout=60)
+    below = proc.descendants(daemon.pid)
+    assert daemon.call("quit", waiting=True, timeout=60)["status"] == "ok", f"seed {seed}"
+    assert daemon.wait() == 0, f"seed {seed}"
+    siege.end()  # without answers from the moment at which nobody was there any more
+    assert not [pid for pid in below if proc.alive(pid)], f"seed {seed}"
     assert "Traceback" not in daemon.log_text(), f"seed {seed}"

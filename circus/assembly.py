@@ -19,7 +19,6 @@ import zmq
 from circus import __version__
 from circus.channels import Channels
 from circus.controller import Controller
-from circus.core.access import Access
 from circus.core.origin import Origin
 from circus.discovery import Discovery
 from circus.driver import Driver, Services, cause_of
@@ -38,7 +37,6 @@ from circus.reach import Reach
 from circus.runtime.clock import SystemClock
 from circus.runtime.loop import SpawnQueue
 from circus.runtime.oom import Witness
-from circus.runtime.peers import access
 from circus.runtime.reaper import Reaper
 from circus.sockets import CircusSocket, CircusSockets
 from circus.spec.arbiter import ArbiterSpec
@@ -169,7 +167,7 @@ class Assembly:
             self.endpoint_owner,
             listener=self._channels["endpoint"],
             on_command=self._on_command,
-            access=self._rules(self.spec),
+            access=self._channels.access(self.spec),
         )
         self._discovery = Discovery(self.multicast_endpoint, self.endpoint, loop=loop)
         self._shortfall = Shortfall(
@@ -206,10 +204,8 @@ class Assembly:
             endpoint=self.endpoint,
             pubsub_endpoint=self.pubsub_endpoint,
             stats_endpoint=self.stats_endpoint,
+            keys=self._channels.keys,
         )
-
-    def _rules(self, spec: ArbiterSpec) -> Access:
-        return access(spec.access, self.endpoint_owner if self.endpoint.startswith("ipc://") else None)
 
     def _make_room(self, wanted: Iterable[WatcherSpec]) -> None:
         missing = make_room(wanted, len(self.sockets), generous=self._main)

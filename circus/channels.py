@@ -6,22 +6,32 @@ somebody asked for is bound or the start fails; a default one of the stats chann
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import zmq
 
 from circus.config.access import EXPOSED
 from circus.config.platform import reaches_network
+from circus.core.access import Access, Rule
 from circus.exc import EndpointError, EndpointInUse
+from circus.keys import Keys, Pair, read_pair
 from circus.runtime.listener import Listener, listen, private_directory, remove_private_directory
+from circus.runtime.peers import access
 from circus.spec.arbiter import ArbiterSpec
 from circus.wire.endpoints import auto_endpoints
+
+if TYPE_CHECKING:
+    from circus.runtime.curve import Authenticator
 
 logger = logging.getLogger("circus")
 
 AUTO = "auto"
+OWN_PROGRAMS = "circusd"
 OPTIONS = ("endpoint", "pubsub_endpoint", "stats_endpoint")
 
 
@@ -39,6 +49,9 @@ class Channels:
         spec: which addresses were configured, and which of them somebody wrote.
         environ: for the place of automatic addresses.
         context: a zmq context that is somebody else's, to use instead of one of ours.
+
+    Attributes:
+        keys: with which the programs of our own, plugins and exporters, are let in; None where nobody asks for keys.
     """
 
     def __init__(
@@ -47,6 +60,8 @@ class Channels:
         self._spec, self._environ, self._own_context = spec, environ, context is None
         self._listeners: dict[str, Listener] = {}
         self._directory: str | None = None
+        self._authenticator: Authenticator | None = None
+        self.keys: Keys | None = None
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if context is None else context
 
     def __getitem__(self, option: str) -> Listener:
@@ -59,6 +74,8 @@ class Channels:
             EndpointError: an address cannot be had; what was bound before is closed again.
         """
         try:
+            if self._spec.curve_secret_key_file is not None:
+                self._ask_for_keys(self._spec.curve_secret_key_file)
             for option in OPTIONS:
                 self._listeners[option] = self._bind(option, getattr(self._spec, option))
         except BaseException:
@@ -78,12 +95,42 @@ class Channels:
                 logger.warning("%s; the stats channel is at %s instead", error, endpoint)
         return self._listen(option, endpoint)
 
+    def _ask_for_keys(self, path: str) -> None:
+        from circus.runtime.curve import Authenticator, checked  # only where it is wanted
+
+        pair, own = checked(read_pair(path), path), Pair(*(key.decode() for key in zmq.curve_keypair()))
+        self._authenticator = Authenticator(self.context, asyncio.get_running_loop(), pair, access(()))
+        self.keys = Keys(pair.public, own.public, own.secret)
+
+    def access(self, spec: ArbiterSpec) -> Access:
+        """Who may do what by this configuration; from now on also who may connect.
+
+        Raises:
+            EndpointError: a user or group is not there.
+        """
+        local = self["endpoint"].path is not None or self["endpoint"].endpoint.startswith("ipc://")
+        rules = access(
+            spec.access, spec.endpoint_owner if local else None, curve=self._authenticator is not None and not local
+        )
+        if self._authenticator is not None and self.keys is not None:
+            ours = Rule(name=OWN_PROGRAMS, role="admin", keys=frozenset({self.keys.public}))
+            self._authenticator.access = rules = replace(rules, rules=(*rules.rules, ours))
+        return rules
+
     def _listen(self, option: str, endpoint: str) -> Listener:
+        listener = self._made(option, endpoint)
+        if self._authenticator is not None and listener.endpoint.startswith("tcp://"):
+            listener.guard = self._authenticator.guard
+        return listener
+
+    def _made(self, option: str, endpoint: str) -> Listener:
         spec = self._spec
         return listen(endpoint, mode=mode_of(spec), owner=spec.endpoint_owner, group=spec.endpoint_group, option=option)
 
     def _look_at(self, option: str, endpoint: str) -> None:
         """Refuse to take commands from the network unless told to; warn about what others can reach besides us."""
+        if self._authenticator is not None:
+            return
         if option != "endpoint":
             if reaches_network(endpoint):
                 logger.warning("%s = %s: others than this machine can listen to it", option, endpoint)
@@ -122,5 +169,8 @@ class Channels:
         if self._directory is not None:
             remove_private_directory(self._directory)
             self._directory = None
+        if self._authenticator is not None:
+            self._authenticator.close()
+            self._authenticator = None
         if self._own_context:
             self.context.destroy(linger=0)

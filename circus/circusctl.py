@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from circus import __version__
-from circus.client import CircusClient, find_endpoint, running_daemons
+from circus.client import CircusClient, find_endpoint, own_keys, running_daemons, use_keys
 from circus.commands import get_command, get_commands
 from circus.console import (
     CONVERSATIONS,
@@ -29,7 +29,8 @@ from circus.console import (
     seen,
     usage,
 )  # fmt: skip
-from circus.exc import ArgumentError, CallError, CircusError
+from circus.exc import ArgumentError, CallError, CircusError, KeyFileError
+from circus.keys import given
 
 if TYPE_CHECKING:
     from circus.commands.base import Command
@@ -43,6 +44,14 @@ A time out usually happens in one of those cases:
    in the environment variable CIRCUSCTL_ENDPOINT.
  * You wait for work that takes longer than --timeout seconds ({timeout:g}).
  * The endpoint asked was {endpoint}, and something else than circusd listens there.
+"""
+
+# libzmq tells a client with a wrong key nothing at all.
+_WITHOUT_KEYS = """ * circusd asks for a CURVE key (curve_secret_key_file in its configuration). Name yours with --curve-key, and that of
+   circusd with --curve-server.
+"""
+_WITH_KEYS = """ * circusd does not know your CURVE key (curve_key in an [access:NAME] of its configuration), asks for none, or has
+   another key than the one in --curve-server or CIRCUS_CURVE_SERVER.
 """
 
 
@@ -183,6 +192,8 @@ class ControllerApp:
     def _why(self) -> str:
         endpoint = self.client.endpoint
         text = _TIMED_OUT.format(timeout=self.options.timeout, endpoint=endpoint)
+        if endpoint.startswith("tcp://"):
+            text += _WITH_KEYS if own_keys() else _WITHOUT_KEYS
         others = [other for other in running_daemons() if other != endpoint]
         if others:
             text += " * You meant another one of those that run:\n" + "".join(f"     {other}\n" for other in others)
@@ -214,9 +225,14 @@ def run(argv: Sequence[str]) -> int:
         return OK
     app = ControllerApp(parser, options)
     try:
+        if options.curve_key or options.curve_server:
+            use_keys(given(options.curve_key, options.curve_server, os.environ))
         if options.words:
             return app.run(options.words)
         return _shell(app)
+    except KeyFileError as error:
+        complain(f"error: {error}")
+        return NO_ANSWER
     except KeyboardInterrupt:
         return NO_ANSWER
     finally:

@@ -11,11 +11,12 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import zmq
 
 from circus.exc import CallError, EndpointError
+from circus.keys import Keys, keys_of
 from circus.wire import endpoints
 from circus.wire.endpoints import DEFAULT_CONTROL
 
@@ -51,7 +52,7 @@ class CircusClient:
     """Ask circusd, and block until it answers.
 
     `timeout` is the number of seconds for a whole call. With `ssh_server` (`user@host:port`) the connection goes
-    through an ssh tunnel.
+    through an ssh tunnel. `keys` are for a circusd that asks for them, those of the process unless given.
     """
 
     def __init__(
@@ -61,6 +62,8 @@ class CircusClient:
         timeout: float = 5.0,
         ssh_server: str | None = None,
         ssh_keyfile: str | None = None,
+        *,
+        keys: Keys | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.timeout = timeout
@@ -68,7 +71,7 @@ class CircusClient:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if context is None else context
         self.socket: zmq.Socket[bytes] = self.context.socket(zmq.DEALER)
         prepare(self.socket)
-        connect(self.socket, endpoint, ssh_server, ssh_keyfile)
+        connect(self.socket, endpoint, ssh_server, ssh_keyfile, keys=keys)
 
     def send_message(self, command: str, /, **props: Any) -> dict[str, Any]:
         """Run a command with these properties and return its reply."""
@@ -111,6 +114,8 @@ class AsyncCircusClient:
         timeout: float = 5.0,
         ssh_server: str | None = None,
         ssh_keyfile: str | None = None,
+        *,
+        keys: Keys | None = None,
     ) -> None:
         from zmq.asyncio import Context
 
@@ -120,7 +125,7 @@ class AsyncCircusClient:
         self.context = Context() if context is None else context
         self.socket = self.context.socket(zmq.DEALER)
         prepare(self.socket)
-        connect(self.socket, endpoint, ssh_server, ssh_keyfile)
+        connect(self.socket, endpoint, ssh_server, ssh_keyfile, keys=keys)
         self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._reader: asyncio.Task[None] | None = None
 
@@ -180,8 +185,45 @@ def prepare(socket: zmq.Socket[Any] | Any) -> None:
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MOST_MILLISECONDS)
 
 
-def connect(socket: Any, endpoint: str, ssh_server: str | None = None, ssh_keyfile: str | None = None) -> None:
+class _OfProcess:
+    keys: ClassVar[Keys | None] = None
+
+
+def use_keys(keys: Keys | None) -> None:
+    """From now on connect with these keys where none are given, rather than with those that the environment names."""
+    _OfProcess.keys = keys
+
+
+def own_keys() -> Keys | None:
+    """The keys with which this process connects when it is told none."""
+    return _OfProcess.keys or keys_of(os.environ)
+
+
+def protect(socket: Any, endpoint: str, keys: Keys | None = None) -> None:
+    """Let a socket that is about to connect use CURVE, if there are keys and the endpoint is tcp.
+
+    Raises:
+        KeyFileError: the environment names keys that cannot be had.
+    """
+    if not endpoint.startswith("tcp://"):
+        return  # over unix sockets the kernel tells who asks
+    keys = keys or own_keys()
+    if keys is not None:
+        socket.setsockopt(zmq.CURVE_SERVERKEY, keys.server.encode())
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public.encode())
+        socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret.encode())
+
+
+def connect(
+    socket: Any,
+    endpoint: str,
+    ssh_server: str | None = None,
+    ssh_keyfile: str | None = None,
+    *,
+    keys: Keys | None = None,
+) -> None:
     """Connect, if asked through an ssh tunnel; CallError says what is wrong with the endpoint or the tunnel."""
+    protect(socket, endpoint, keys)
     near = endpoint if ssh_server is None else tunnel(endpoint, ssh_server, ssh_keyfile)
     try:
         socket.connect(near)

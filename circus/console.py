@@ -33,6 +33,8 @@ GLOBAL_OPTIONS: Sequence[tuple[str, bool, str]] = (
     ("--timeout", True, "seconds to wait for an answer (5)"),
     ("--json", False, "print answers as JSON"),
     ("--prettify", False, "with --json: indented, and on a terminal in colour"),
+    ("--curve-key", True, "file with your CURVE keys (CIRCUS_CURVE_KEY_FILE)"),
+    ("--curve-server", True, "public CURVE key of circusd, or a file with it (CIRCUS_CURVE_SERVER)"),
     ("--ssh", True, "go through an ssh server, user@host:port"),
     ("--ssh_keyfile", True, "the key for the ssh server"),
     ("--help", False, "show this, or with a command its description"),
@@ -156,8 +158,8 @@ def events(app: Caller, command: Command, args: Sequence[str], options: dict[str
     return OK
 
 
-def completion(_: Caller, command: Command, args: Sequence[str], __: dict[str, Any]) -> int:
-    """`circusctl completion`: print the script for a shell."""
+def printed(_: Caller, command: Command, args: Sequence[str], __: dict[str, Any]) -> int:
+    """`circusctl completion`, `circusctl keygen`: print what was made here, without a daemon."""
     say(command.message(*args))
     return OK
 
@@ -196,8 +198,9 @@ def tail(app: Caller, command: Command, args: Sequence[str], options: dict[str, 
 
 
 CONVERSATIONS: Mapping[str, Callable[[Caller, Command, Sequence[str], dict[str, Any]], int]] = {
-    "completion": completion,
+    "completion": printed,
     "events": events,
+    "keygen": printed,
     "listen": listen,
     "tail": tail,
 }

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 import zmq
 
 from circus.client import connect, prepare
+from circus.keys import Keys
 from circus.wire.endpoints import DEFAULT_EVENTS
 
 DEFAULT_ENDPOINT_SUB = DEFAULT_EVENTS
@@ -19,7 +20,7 @@ DEFAULT_ENDPOINT_SUB = DEFAULT_EVENTS
 class CircusConsumer:
     """Iterate over messages of the topics that begin with one of `topics`; also a context manager.
 
-    Iterating ends when `stop` was called; every `timeout` seconds without a message it looks.
+    `keys` are for a circusd that asks for them. Iterating ends when `stop` was called; every `timeout` seconds without a message it looks.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class CircusConsumer:
         timeout: float = 1.0,
         *,
         ssh_keyfile: str | None = None,
+        keys: Keys | None = None,
     ) -> None:
         self.topics = [topic.encode() if isinstance(topic, str) else topic for topic in topics]
         self.endpoint = endpoint
@@ -42,7 +44,7 @@ class CircusConsumer:
         prepare(self.pubsub_socket)
         for topic in self.topics:
             self.pubsub_socket.setsockopt(zmq.SUBSCRIBE, topic)
-        connect(self.pubsub_socket, endpoint, ssh_server, ssh_keyfile)
+        connect(self.pubsub_socket, endpoint, ssh_server, ssh_keyfile, keys=keys)
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         return self.iter_messages()

@@ -66,6 +66,10 @@ class EndpointError(CircusError):
     """An endpoint cannot be bound: malformed, in use, or not permitted."""
 
 
+class KeyFileError(CircusError):
+    """A CURVE key cannot be had: no such file, no key in it, or others can read it."""
+
+
 class EndpointInUse(EndpointError):
     """Somebody alive listens on the endpoint already."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
+from circus.keys import Keys
 from circus.runtime.fds import ROOM
 from circus.spec.arbiter import ArbiterSpec
 from circus.spec.exporters import exporter_watcher
@@ -20,13 +21,18 @@ _FDS_PER_PROCESS = 5
 _FDS_OF_DAEMON = 128
 
 
-def watcher_specs(spec: ArbiterSpec, *, endpoint: str, pubsub_endpoint: str, stats_endpoint: str) -> list[WatcherSpec]:
-    """All watchers in the order in which equal priorities start; the endpoints are the real ones."""
+def watcher_specs(
+    spec: ArbiterSpec, *, endpoint: str, pubsub_endpoint: str, stats_endpoint: str, keys: Keys | None = None
+) -> list[WatcherSpec]:
+    """All watchers in the order in which equal priorities start; the endpoints are the real ones, and `keys` those with
+    which plugins and exporters are let in.
+    """
     where = {"endpoint": endpoint, "pubsub_endpoint": pubsub_endpoint, "python": sys.executable}
     plugins = [
         plugin_watcher(
             plugin,
             **where,
+            keys=keys,
             check_delay=spec.check_delay,
             debug=spec.debug,
             loglevel=spec.loglevel,
@@ -35,7 +41,11 @@ def watcher_specs(spec: ArbiterSpec, *, endpoint: str, pubsub_endpoint: str, sta
         for plugin in spec.plugins
     ]
     exporters = (
-        [exporter_watcher(spec.exporters, **where, stats_endpoint=stats_endpoint, config_file=spec.config_file)]
+        [
+            exporter_watcher(
+                spec.exporters, **where, stats_endpoint=stats_endpoint, config_file=spec.config_file, keys=keys
+            )
+        ]
         if spec.exporters
         else []
     )

@@ -248,7 +248,7 @@ class Reconfiguration(Assembly):
         if spec.loglevel != before.loglevel and self._main and spec.loggerconfig in (None, "default"):
             logging.getLogger().setLevel(LOG_LEVELS.get((spec.loglevel or "info").lower(), logging.INFO))
         if spec.access != before.access:
-            self._controller.access = self._rules(spec)
+            self._controller.access = self._channels.access(spec)
         if spec.check_delay != before.check_delay:
             self.check_delay = spec.check_delay
             if self._sweep is not None:

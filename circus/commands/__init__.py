@@ -23,6 +23,7 @@ MODULES = {
     "globaloptions": "globaloptions",
     "incr": "incrproc",
     "ipython": "ipythonshell",
+    "keygen": "keygen",
     "kill": "kill",
     "list": "list",
     "listen": "listen",

@@ -14,6 +14,8 @@ from circus.config.ini import Document, Entry, Section
 from circus.config.platform import group_exists, reaches_network, user_exists
 from circus.config.report import Report
 from circus.config.values import Expander, read_known
+from circus.exc import KeyFileError
+from circus.keys import read_pair
 from circus.spec.access import AccessSpec
 from circus.spec.fields import ACCESS
 
@@ -62,17 +64,28 @@ def _check_known(
 def check_endpoints(
     circus: Mapping[str, Any], document: Document, access: Sequence[AccessSpec], report: Report
 ) -> None:
-    """Say where somebody would be let in who should not be, and where a section cannot have an effect."""
-    endpoint = circus["endpoint"]
+    """Say where somebody would be let in who should not be, and where an option cannot have an effect."""
+    endpoint, curve = circus["endpoint"], circus["curve_secret_key_file"]
     section = document.sections.get("circus", Section(title="circus", file="", line=0))
-    if not endpoint.startswith("tcp://"):
-        return
-    if not circus["allow_insecure"] and reaches_network(endpoint):
+    if curve is not None:
+        _check_curve(circus, section, report)
+    elif not circus["allow_insecure"] and reaches_network(endpoint):
         report.wrong(section, section.entries.get("endpoint"), EXPOSED)
+    there = "clients are known by their curve_key" if curve is not None else "everybody is admin"
+    word = f"uid and gid have no effect on {endpoint}, where {there}; they are known on unix sockets, endpoint = auto"
     for spec in access:
-        if spec.uid or spec.gid:
-            report.warn(
-                document.sections[f"access:{spec.name}"], None,
-                f"uid and gid have no effect on {endpoint}, where everybody is admin; they are known on unix sockets, "
-                "endpoint = auto for example",
-            )  # fmt: skip
+        written = document.sections[f"access:{spec.name}"]
+        if curve is None and spec.curve_key:
+            report.wrong(written, written.entries.get("curve_key"), "needs curve_secret_key_file in [circus]")
+        if endpoint.startswith("tcp://") and (spec.uid or spec.gid):
+            report.warn(written, None, word)
+
+
+def _check_curve(circus: Mapping[str, Any], section: Section, report: Report) -> None:
+    entry = section.entries.get("curve_secret_key_file")
+    try:
+        read_pair(circus["curve_secret_key_file"])
+    except KeyFileError as error:
+        report.wrong(section, entry, str(error))
+    if not any(circus[option].startswith("tcp://") for option in ("endpoint", "pubsub_endpoint", "stats_endpoint")):
+        report.warn(section, entry, "has no effect: unix sockets need no keys, the kernel tells who connects")

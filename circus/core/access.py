@@ -96,6 +96,10 @@ class Access:
             roles += [rule.role for rule in self.rules if rule.gids & member]
         return _highest(roles)
 
+    def knows(self, key: str) -> bool:
+        """Whether somebody with this CURVE key may connect at all."""
+        return any(key in rule.keys for rule in self.rules)
+
     def named(self, asking: Peer) -> str | None:
         """The name of the first section that has the key of a peer."""
         if asking.key is None:

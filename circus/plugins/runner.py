@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from circus import __version__, logger
-from circus.client import find_endpoint
+from circus.client import find_endpoint, use_keys
 from circus.config.resolve import resolve_name
 from circus.exc import CircusError
+from circus.keys import ENV_KEY_FILE, ENV_SERVER, Keys, given
 from circus.logs import configure_logger
 from circus.plugins.base import CircusPlugin
-from circus.spec.plugins import CONFIG_ON_STDIN, PluginSpec, plugin_watcher
+from circus.spec.plugins import CONFIG_ON_STDIN, KEYS_ON_STDIN, PluginSpec, plugin_watcher
 from circus.wire.endpoints import DEFAULT_EVENTS, EVENTS_SOCKET, sibling
 
 
@@ -81,6 +83,7 @@ def run(argv: Sequence[str]) -> int:
     logger.info("Pub/sub: %r", pubsub)
     try:
         config = _config(args.config)
+        use_keys(_keys(args, config.pop(KEYS_ON_STDIN, None)))
         factory: Callable[..., CircusPlugin] = resolve_name(args.plugin)
         if name := getattr(factory, "name", ""):
             configure_logger(logger, args.loglevel, args.logoutput, name=name)
@@ -129,8 +132,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("plugin", nargs="?", help="dotted name of the plugin's class")
     parser.add_argument("--log-level", dest="loglevel", default="info", help="log level")
     parser.add_argument("--log-output", dest="logoutput", default="-", help="where to log")
+    parser.add_argument("--curve-key", metavar="FILE", help=f"your CURVE keys ({ENV_KEY_FILE})")
+    parser.add_argument("--curve-server", metavar="KEY", help=f"public key of circusd, or its file ({ENV_SERVER})")
     parser.add_argument("--ssh", help="server to reach circusd through: user@host:port")
     return parser
+
+
+def _keys(args: argparse.Namespace, told: Any) -> Keys | None:
+    """The keys that circusd gave, else those of the command line."""
+    if isinstance(told, Mapping):
+        return Keys(**told)
+    return given(args.curve_key, args.curve_server, os.environ)
 
 
 def _config(text: str | None) -> dict[str, Any]:

@@ -29,10 +29,13 @@ _LOCK_SECONDS = 1.0
 
 
 class Listener:
-    """A socket that listens. `endpoint` is its real address, with the port that the system chose."""
+    """A socket that listens. `endpoint` is its real address, with the port that the system chose; `guard` is called with
+    each zmq socket before it accepts, to say whom it lets in.
+    """
 
     def __init__(self, sock: socket.socket, endpoint: Endpoint, identity: tuple[int, int] | None) -> None:
         self.endpoint = str(endpoint)
+        self.guard: Callable[[zmq.Socket[bytes]], None] | None = None
         self._sock = sock
         self._parsed = endpoint
         self._identity = identity
@@ -50,6 +53,8 @@ class Listener:
         """Let a zmq socket accept on it. The zmq socket gets a duplicate and may be closed and replaced freely."""
         if self._sock.family == socket.AF_INET6:
             zmq_socket.setsockopt(zmq.IPV6, 1)
+        if self.guard is not None:
+            self.guard(zmq_socket)
         duplicate = os.dup(self._sock.fileno())
         try:
             zmq_socket.setsockopt(zmq.USE_FD, duplicate)

@@ -32,6 +32,7 @@ class ArbiterSpec:
     endpoint_owner: str | None = None
     endpoint_mode: int | None = None
     endpoint_group: str | None = None
+    curve_secret_key_file: str | None = None
     allow_insecure: bool = False
     multicast_endpoint: str = ""
     check_delay: float = 5.0

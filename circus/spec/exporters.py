@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
+from circus.keys import Keys
 from circus.spec.fields import EXPORTERS, Option
 from circus.spec.scalars import Platform
 from circus.spec.watcher import WatcherSpec
@@ -35,6 +36,7 @@ class ExporterDocument:
     stats_endpoint: str
     exporters: dict[str, dict[str, str]]
     config_file: str | None = None
+    keys: Keys | None = None
 
 
 def read_options(name: str, options: Mapping[str, str]) -> tuple[dict[str, object], dict[str | None, str]]:
@@ -78,14 +80,18 @@ def exporter_watcher(
     *,
     python: str | None = None,
     config_file: str | None = None,
+    keys: Keys | None = None,
 ) -> WatcherSpec:
-    """The watcher of the one process that runs all exporters; `python` is the interpreter, this one without it."""
+    """The watcher of the one process that runs all exporters; `python` is the interpreter, this one without it, and
+    `keys` are those with which it is let in.
+    """
     document = ExporterDocument(
         endpoint=endpoint,
         pubsub_endpoint=pubsub_endpoint,
         stats_endpoint=stats_endpoint,
         exporters={exporter.name: dict(exporter.options) for exporter in exporters},
         config_file=config_file,
+        keys=keys,
     )
     return WatcherSpec(
         name=EXPORTER_WATCHER,

@@ -103,6 +103,7 @@ CIRCUS: Mapping[str, Option] = _table(
     _row("endpoint_owner", kinds.OPTIONAL_TEXT, None, "User who owns the endpoints that are unix sockets; he may use every command, but for what would make him somebody else.", _RESTART),
     _row("endpoint_mode", kinds.MODE, None, "Mode of the endpoints that are unix sockets: 0600, or 0660 with `endpoint_group`, unless given; what who gets in may do is said by `[access:NAME]`.", _RESTART, new=True),
     _row("endpoint_group", kinds.OPTIONAL_TEXT, None, "Group of the endpoints that are unix sockets.", _RESTART, new=True),
+    _row("curve_secret_key_file", kinds.OPTIONAL_TEXT, None, "File with the CURVE keys of circusd, made by `circusctl keygen`: on tcp all three channels then take only clients whose key is in an `[access:NAME]`; relative to the file that names it.", _RESTART, new=True),
     _row("allow_insecure", kinds.BOOLEAN, False, "Take commands from everybody on the network: without it a control endpoint that others than this machine can reach needs CURVE.", _RESTART, new=True),
     _row("pubsub_endpoint", kinds.ENDPOINT, "tcp://127.0.0.1:5556", "Where events are published; may be `auto`.", _RESTART),
     _row("stats_endpoint", kinds.ENDPOINT, "tcp://127.0.0.1:5557", "Where samples are published; may be `auto`.", _RESTART),
@@ -208,6 +209,7 @@ ACCESS: Mapping[str, Option] = _table(
     _row("role", kinds.choice(*ROLES), None, "What they may do: `read` looks, `operate` starts, stops and signals what is configured, `admin` does everything.", new=True),
     _row("uid", kinds.USERS, (), "Users, by name or id, who have the role over unix sockets.", new=True),
     _row("gid", kinds.USERS, (), "Groups, by name or id, whose members have it.", new=True),
+    _row("curve_key", kinds.CURVE_KEYS, (), "Public CURVE keys whose owners have it over tcp.", new=True),
 )
 
 # Which built-in class takes which of these.

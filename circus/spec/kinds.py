@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from circus.keys import is_key
 from circus.spec.scalars import Platform, to_bool, to_mask, to_signum, to_size, to_user
 
 # Integers travel as JSON; one beyond 64 bits could not be told to anybody.
@@ -192,6 +193,13 @@ def _words(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
+def _parse_keys(text: str, _: Platform) -> tuple[str, ...]:
+    keys = tuple(_words(text))
+    if not all(map(is_key, keys)):
+        raise ValueError(text)
+    return keys
+
+
 def _is_args(value: object) -> bool:
     return value is None or isinstance(value, str) or (isinstance(value, list | tuple) and all(map(_is_text, value)))
 
@@ -268,6 +276,13 @@ USERS = Kind(
     complaint="isn't a list of names or ids",
     parse=lambda text, _: tuple(user for word in _words(text) if (user := to_user(word)) is not None),
     accepts=lambda value: isinstance(value, tuple) and all(map(_is_user, value)),
+)
+CURVE_KEYS = Kind(
+    word="keys",
+    expected="public keys of 40 characters, as `circusctl keygen` prints them",
+    complaint="isn't a list of keys",
+    parse=_parse_keys,
+    accepts=lambda value: isinstance(value, tuple) and all(isinstance(key, str) and is_key(key) for key in value),
 )
 PORT = integer(0, 65535)
 HOST = Kind(

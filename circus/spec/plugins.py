@@ -14,11 +14,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from circus.keys import Keys
 from circus.spec.scalars import Platform, to_bool
 from circus.spec.streams import StreamSpec
 from circus.spec.watcher import WatcherSpec
 
 CONFIG_ON_STDIN = "-"
+KEYS_ON_STDIN = "circus.keys"
+"""Beside the options on standard input, and not one of them."""
 
 # What a plugin section may also say about the plugin's process; `numprocesses` and the command are ours to decide.
 WATCHER_OPTIONS = (
@@ -62,6 +65,7 @@ def plugin_watcher(
     loglevel: str | None = None,
     logoutput: str | None = None,
     ssh: str | None = None,
+    keys: Keys | None = None,
 ) -> WatcherSpec:
     """The watcher of a plugin, with the defaults of circus 0.19: what it prints is thrown away unless `debug`.
 
@@ -98,9 +102,15 @@ def plugin_watcher(
         options={name: value for name, value in plugin.options.items() if name not in given},
         role="plugin",
         origin="ini",
-        stdin_data=json.dumps({**plugin.options, "name": plugin.name}).encode(),
+        stdin_data=json.dumps(given_to(plugin, keys)).encode(),
         **given,
     )
+
+
+def given_to(plugin: PluginSpec, keys: Keys | None) -> dict[str, Any]:
+    """What a plugin's process reads from its standard input: its options, and how it is let in."""
+    own = {} if keys is None else {KEYS_ON_STDIN: keys._asdict()}
+    return {**plugin.options, "name": plugin.name, **own}
 
 
 def _watcher_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ nothing else.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 import zmq
 
 from circus import __version__
+from circus.client import use_keys
 from circus.consumer import CircusConsumer
+from circus.exc import KeyFileError
+from circus.keys import ENV_KEY_FILE, ENV_SERVER, Keys, given
 from circus.wire.endpoints import DEFAULT_STATS
 from circus.wire.topics import split_stat
 
@@ -39,9 +43,11 @@ class StatsClient:
         endpoint: str = DEFAULT_STATS,
         ssh_server: str | None = None,
         context: zmq.Context[zmq.Socket[bytes]] | None = None,
+        *,
+        keys: Keys | None = None,
     ) -> None:
         self.endpoint = endpoint
-        self._consumer = CircusConsumer(["stat."], context, endpoint, ssh_server)
+        self._consumer = CircusConsumer(["stat."], context, endpoint, ssh_server, keys=keys)
 
     def __iter__(self) -> Iterator[Stat]:
         return self.iter_messages()
@@ -73,6 +79,11 @@ def main(args: Sequence[str] | None = None) -> int:
     if options.version:
         sys.stdout.write(f"{__version__}\n")
         return 0
+    try:
+        use_keys(given(options.curve_key, options.curve_server, os.environ))
+    except KeyFileError as error:
+        sys.stderr.write(f"circus-top: {error}\n")
+        return 1
     from circus.stats.top import Options, run
 
     # Textual draws on stderr.
@@ -104,6 +115,8 @@ def command_line() -> argparse.ArgumentParser:
     add("--endpoint", help=f"the stats endpoint of circusd (default: the only daemon that runs, else {DEFAULT_STATS})")
     add("--version", action="store_true", help="show the version")
     add("--ssh", help="go through an ssh server, user@host:port")
+    add("--curve-key", metavar="FILE", help=f"your CURVE keys ({ENV_KEY_FILE})")
+    add("--curve-server", metavar="KEY", help=f"public key of circusd, or its file ({ENV_SERVER})")
     add("--process-timeout", type=float, default=3.0, metavar="SECONDS",
         help="drop a process that nothing was heard of for so long (%(default)g)")  # fmt: skip
     add("--once", action="store_true", help="print a table and leave")

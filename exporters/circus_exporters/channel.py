@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import zmq
 
+from circus.client import protect
 from circus.exc import EndpointError
 
 MESSAGES_A_TURN = 200
@@ -43,6 +44,7 @@ class Channel:
             self._socket.setsockopt(zmq.LINGER, 0)
             self._socket.setsockopt(zmq.RCVHWM, QUEUE_MESSAGES)
             self._socket.setsockopt(zmq.SUBSCRIBE, prefix)
+            protect(self._socket, address)
             self._socket.connect(address)
         except zmq.ZMQError as error:
             self.close()

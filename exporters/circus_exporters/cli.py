@@ -17,9 +17,10 @@ from collections.abc import Sequence
 import msgspec
 
 from circus import __version__
-from circus.client import find_endpoint
+from circus.client import find_endpoint, use_keys
 from circus.config.build import load
 from circus.exc import CircusError, ConfigError
+from circus.keys import ENV_KEY_FILE, ENV_SERVER, given
 from circus.spec.exporters import ExporterDocument
 from circus.wire import endpoints
 from circus_exporters.app import LINGER_SECONDS, App, read_sections
@@ -49,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
     )
     source.add_argument("--config", metavar="FILE", help="the daemon's configuration: its endpoint and [exporter:…]")
     source.add_argument("--endpoint", metavar="ENDPOINT", help="the daemon's control endpoint")
+    made.add_argument("--curve-key", metavar="FILE", help=f"CURVE keys of the exporter ({ENV_KEY_FILE})")
+    made.add_argument("--curve-server", metavar="KEY", help=f"public key of circusd, or its file ({ENV_SERVER})")
     made.add_argument("--host", help=f"address to serve metrics on (default {DEFAULT_HOST})")
     made.add_argument("--port", help=f"port to serve metrics on (default {DEFAULT_PORT}, 0 for any free one)")
     made.add_argument(
@@ -113,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     try:
         document = document_of(arguments)
+        use_keys(document.keys or given(arguments.curve_key, arguments.curve_server, os.environ))
         if arguments.check:
             asyncio.run(check(document))
             return 0

@@ -7,6 +7,7 @@ import pytest
 from circus.config.build import check, load
 from circus.config.platform import reaches_network
 from circus.exc import ConfigError
+from circus.keys import file_text, new_pair
 from circus.spec.access import AccessSpec
 from tests.unit.config.conftest import Ini
 
@@ -67,6 +68,51 @@ def test_commands_from_the_network_need_a_word(ini: Ini) -> None:
 
 def test_channels_that_only_tell_need_none(ini: Ini) -> None:
     assert ini.load("[circus]\npubsub_endpoint = tcp://*:5556\nstats_endpoint = tcp://*:5557\n")
+
+
+@pytest.fixture
+def keys(ini: Ini) -> str:
+    """Writes a key file beside the configuration; the public key."""
+    pair = new_pair()
+    ini.write(file_text(pair), "server.key").chmod(0o600)
+    return pair.public
+
+
+def test_curve_is_a_way_out(ini: Ini, keys: str) -> None:
+    spec = ini.load(
+        f"[circus]\nendpoint = tcp://*:5555\ncurve_secret_key_file = server.key\n"
+        f"[access:x]\nrole = read\ncurve_key = {keys} {keys}\n"
+    )
+    assert spec.curve_secret_key_file == str(ini.directory / "server.key")
+    assert spec.access[0].curve_key == (keys, keys)
+
+
+def test_a_key_file_must_be_there_and_private(ini: Ini, keys: str) -> None:
+    assert keys
+    text = "[circus]\ncurve_secret_key_file = server.key\n"
+    (ini.directory / "server.key").chmod(0o644)
+    (found,) = mistakes(ini, text)
+    assert "must be yours and closed to others" in found
+    (found,) = mistakes(ini, text.replace("server.key", "other.key"))
+    assert found.startswith("2 curve_secret_key_file: the key file ")
+    assert "cannot be read: No such file or directory" in found
+
+
+def test_keys_need_a_server_key(ini: Ini, keys: str) -> None:
+    (found,) = mistakes(ini, f"[access:x]\nrole = read\ncurve_key = {keys}\n")
+    assert found == "3 curve_key: needs curve_secret_key_file in [circus]"
+
+
+def test_a_key_that_is_none(ini: Ini) -> None:
+    (found,) = mistakes(ini, f"{LOCAL}[access:x]\nrole = read\ncurve_key = abc\n")
+    assert found == "5 curve_key: expected public keys of 40 characters, as `circusctl keygen` prints them"
+
+
+def test_curve_without_a_port_is_warned_about(ini: Ini, keys: str) -> None:
+    assert keys
+    where = "".join(f"{name} = auto\n" for name in ("endpoint", "pubsub_endpoint", "stats_endpoint"))
+    _, warnings = check(ini.write(f"[circus]\n{where}curve_secret_key_file = server.key\n"), environ={})
+    assert ["unix sockets need no keys" in each.expected for each in warnings] == [True]
 
 
 def test_users_cannot_be_known_over_tcp(ini: Ini) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 
+from circus.keys import Keys
 from circus.spec.exporters import ExporterSpec, exporter_watcher
 from circus.spec.watcher import WatcherSpec
+from circus_exporters.cli import read_document
 
 
 def made() -> WatcherSpec:
@@ -21,7 +23,14 @@ def test_sections_and_addresses_go_over_standard_input() -> None:
     assert json.loads(data) == {
         "endpoint": "ipc:///c", "pubsub_endpoint": "ipc:///e", "stats_endpoint": "ipc:///s",
         "exporters": {"prometheus": {"port": "9464", "password": "hunter2"}}, "config_file": "/etc/circus.ini",
+        "keys": None,
     }  # fmt: skip
+
+
+def test_keys_go_the_same_way_and_are_read_again() -> None:
+    keys = Keys("server", "public", "secret")
+    data = exporter_watcher([], "tcp://1:1", "tcp://1:2", "tcp://1:3", keys=keys).stdin_data
+    assert read_document(data or b"").keys == keys
 
 
 def test_the_command_line_tells_nothing_of_them() -> None:

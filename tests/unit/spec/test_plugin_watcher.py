@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from circus.keys import Keys
 from circus.spec.plugins import PluginSpec, plugin_watcher
 from circus.spec.watcher import WatcherSpec
 
@@ -35,6 +36,15 @@ def test_the_options_go_over_standard_input_whatever_they_hold() -> None:
     made = watcher(options)
     assert json.loads(made.stdin_data or b"") == options | {"name": "plugin:flapping"}
     assert not any("redis" in word for word in made.args or ())
+
+
+def test_keys_go_the_same_way_beside_the_options() -> None:
+    made = watcher({"a": "b"}, keys=Keys("server", "public", "hush"))
+    assert json.loads(made.stdin_data or b"") == {
+        "a": "b", "name": "plugin:flapping",
+        "circus.keys": {"server": "server", "public": "public", "secret": "hush"},
+    }  # fmt: skip
+    assert "hush" not in f"{made.cmd} {made.args} {made.options}"
 
 
 def test_the_defaults_of_circus_0_19() -> None:

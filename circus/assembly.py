@@ -21,9 +21,9 @@ from circus.channels import Channels
 from circus.controller import Controller
 from circus.core.origin import Origin
 from circus.discovery import Discovery
-from circus.driver import Driver, Services, cause_of
+from circus.driver import Driver, Services
 from circus.events.bus import Bus
-from circus.events.cause import CURRENT, TRACEPARENT
+from circus.events.cause import CURRENT, TRACEPARENT, cause_of
 from circus.events.shortfall import Shortfall
 from circus.exc import CircusError, Mistake, Overtaken
 from circus.findings import Findings

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 from circus.config.resolve import add_import_paths
 from circus.core import effects as do
-from circus.driver import Driver, Services, cause_of
-from circus.events.cause import CURRENT
+from circus.driver import Driver, Services
+from circus.events.cause import CURRENT, cause_of
 from circus.exc import CircusError
 from circus.hooks import resolve_hooks
 from circus.launcher import Recipe

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from circus.core import stimuli as told
-from circus.core.exit_status import ExitStatus
+from circus.core.exit_status import ExitStatus, Leftover
 from circus.process import Process
 from circus.reach import Reach
 from circus.runtime.oom import Witness
@@ -45,11 +45,16 @@ class Findings:
             process.wid,
             process.generation,
             status,
-            leftovers=self._reach.leftovers(process, scope),
+            # Who is only named is asked for when the record is made, by `who_lives_on`.
+            leftovers=None if scope == "main" else self._reach.leftovers(process, scope),
             evidence=evidence,
             tail={name: lines for name, lines in words.items() if lines} or None,
             sample=self._sample(process),
         )
+
+    def who_lives_on(self, process: Process | None) -> tuple[Leftover, ...] | None:
+        """Who is left of the tree of a process that ended by itself; None where nobody can know."""
+        return None if process is None else self._reach.leftovers(process, "main")
 
     def _sample(self, process: Process) -> dict[str, Any] | None:
         sample = self._sampler.last(process.name, process.wid)

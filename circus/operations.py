@@ -16,8 +16,8 @@ from typing import Any
 from circus.changing import Changing
 from circus.core import stimuli as told
 from circus.core.origin import Origin
-from circus.driver import Services, current_origin
-from circus.events.cause import WAITS
+from circus.driver import Services
+from circus.events.cause import WAITS, current_origin
 from circus.exc import CircusError, HookError, Overtaken
 from circus.ports import ProcessLike
 from circus.process import Process

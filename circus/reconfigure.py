@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from circus.assembly import Assembly
 from circus.core.origin import Origin
-from circus.driver import cause_of, current_origin
+from circus.events.cause import cause_of, current_origin
 from circus.exc import AlreadyExist, CircusError, ConfigError, Mistake, Overtaken
 from circus.logs import LOG_LEVELS
 from circus.ports import WatcherLike

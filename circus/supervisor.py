@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from circus.core.origin import Origin
-from circus.driver import current_origin
+from circus.events.cause import current_origin
 from circus.events.journal import Journal
 from circus.exc import CircusError
 from circus.ports import WatcherLike

@@ -17,7 +17,7 @@ from typing import Any
 from circus import logger
 from circus.config.interpolate import Variables, expand
 from circus.exc import CircusError
-from circus.plugins.periodic import PeriodicPlugin
+from circus.plugins.periodic import PeriodicPlugin, answered
 
 KEYS = ("cmd", "args", "working_dir", "executable", "shell", "env", "copy_env")
 DEFAULT_PATH = "/bin:/usr/bin"  # where a program without PATH is looked for
@@ -42,7 +42,7 @@ class CommandReloader(PeriodicPlugin):
         self.cmd_files: dict[str, dict[str, Signature]] = {}
 
     def look_after(self) -> None:
-        statuses = self.call("status")["statuses"]
+        statuses = answered(self.call("status"))["statuses"]
         watchers = [name for name in statuses if not name.lower().startswith("plugin:")]
         self.cmd_files = {name: files for name, files in self.cmd_files.items() if name in watchers}
         for name in watchers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from circus.exc import CircusError
 from circus.plugins.base import CircusPlugin
 from circus.plugins.options import Options
 from circus.runtime.periodic import PeriodicCallback
@@ -35,3 +36,10 @@ class PeriodicPlugin(CircusPlugin):
     def look_after(self) -> Any:
         """What is done each time."""
         raise NotImplementedError
+
+
+def answered(reply: dict[str, Any]) -> dict[str, Any]:
+    """A reply of circusd that is none of an error, which is raised as CircusError: the timer logs it in one line."""
+    if reply.get("status") == "error":
+        raise CircusError(f"circusd says: {reply.get('reason')}")
+    return reply

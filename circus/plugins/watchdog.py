@@ -16,7 +16,7 @@ from typing import Any
 from circus import logger
 from circus.exc import CircusError
 from circus.plugins.options import Options
-from circus.plugins.periodic import PeriodicPlugin
+from circus.plugins.periodic import PeriodicPlugin, answered
 
 EVERYTHING = ".*"
 MESSAGE = r"^(?P<pid>.*);(?P<timestamp>.*)$"
@@ -147,7 +147,7 @@ class WatchDog(PeriodicPlugin):
 
     def _discover_monitored_pids(self) -> None:
         """The processes that were there before this plugin was."""
-        for name in self.call("list")["watchers"]:
+        for name in answered(self.call("list"))["watchers"]:
             if self._is_monitored(name):
                 for pid in self.call("list", name=name).get("pids", ()):
                     logger.info("discovered: %s, pid:%s", name, pid)

@@ -269,3 +269,18 @@ def test_a_plugin_hears_a_daemon_that_comes_later(stand: Stand) -> None:
     stand.subscribed()
     stand.publish("watcher.web.start")
     assert stand.report("event")["action"] == "start"
+
+
+def test_a_plugin_that_may_not_ask_says_so_in_one_line_and_asks_again(stand: Stand) -> None:
+    words = ["--endpoint", stand.endpoint, "--pubsub", stand.pubsub, "--config", '{"loop_rate": "0.05"}']
+    plugin = "circus.plugins.command_reloader.CommandReloader"
+    process = stand.run(sys.executable, "-m", "circus.plugins", *words, plugin)
+    for last in (False, True):
+        sender, request = stand.request()
+        if last:
+            process.terminate()  # it hears that when its question is answered
+        refusal = {"status": "error", "reason": "status needs the role read", "id": request["id"]}
+        stand.router.send_multipart([sender, json.dumps(refusal).encode()])
+    err = ended(process)[2]
+    assert err.count("CommandReloader.look_after failed: circusd says: status needs the role read") == 2
+    assert "Traceback" not in err

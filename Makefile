@@ -1,6 +1,7 @@
 # make demo    run the demo in the foreground; Ctrl-C stops it
 # make test    everything: style, types, layers, and all tests
 # make check   what to run before each commit, under a minute
+# make chaos   a minute of chaos over a hundred workers; CIRCUS_CHAOS_SEED=SEED repeats one
 # make bench   the benchmarks, as a table of targets and what was measured
 # make clean   remove what this file made
 #
@@ -19,7 +20,7 @@ export PIP_USER := 0
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint bench clean format servers
+.PHONY: help demo test check lint chaos bench clean format servers
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -42,6 +43,9 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+
+chaos: $(VENV)/.dev
+	CIRCUS_CHAOS_SECONDS=$${CIRCUS_CHAOS_SECONDS:-60} $(BIN)/pytest -s tests/integration/test_chaos.py $(PYTEST)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(BENCH)

@@ -134,6 +134,7 @@ class Crew(Ending):
         spec = self.spec
         self._move(slot, None)
         wait = self.pause(slot.failures)
+        self.stumbled = self.stumbled or slot.failures > retry.IMMEDIATE
         slot.start_cause, slot.origin, slot.replaces = cause, origin, replaces
         slot.backoff_seconds, slot.backoff_until = wait, self.now + wait
         if self.spent(slot) and not (self.alive or self.unsettled or self.parting):

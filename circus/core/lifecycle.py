@@ -91,12 +91,12 @@ class Lifecycle(Queueing):
 
     def _conclude_starting(self) -> None:
         crew = self.crew
-        if crew.unsettled:
+        if crew.owed:
             return
         if crew.running:
             if self.been_active or not self._ask("after_start"):
                 self._active()
-        elif crew.alive or crew.parting:
+        elif crew.alive or crew.parting or crew.unsettled:
             return
         elif crew.waiting:
             self._wait_or_give_up()
@@ -115,7 +115,7 @@ class Lifecycle(Queueing):
         crew = self.crew
         if crew.unsettled or crew.running:
             op, leaving = self.current, crew.ending or crew.parting
-            if op is not None and not crew.unsettled and not (op.resizes and leaving):
+            if op is not None and not crew.owed and not (op.resizes and leaving):
                 self._finish()
         elif crew.alive or crew.parting:
             return

@@ -13,6 +13,7 @@ from typing import Any
 from circus.core import effects as do
 from circus.core.origin import Origin
 from circus.core.process_fsm import ALIVE, ProcessEvent, ProcessState, step
+from circus.core.retry import IMMEDIATE
 from circus.core.slots import Slot, SlotTable
 from circus.spec.watcher import WatcherSpec
 
@@ -49,6 +50,8 @@ class Roster:
         self.hook_tokens: dict[int, Asked] = {}
         self.random = random
         self.signal_names = signal_names
+        self.stumbled = False
+        """Whether a slot has ever failed so often that its restarts are not immediate any more."""
         self._token = 0
         self._epochs: dict[tuple[str, int | None], int] = {}
         self._epoch = 0
@@ -69,6 +72,11 @@ class Roster:
     def unsettled(self) -> int:
         """Slots between the decision to start and readiness."""
         return self.count[ProcessState.PENDING] + self.count[ProcessState.STARTING]
+
+    @property
+    def owed(self) -> bool:
+        """Whether a slot is on its way up that is waited for; who keeps dying has had his turn, with a delay or without."""
+        return bool(self.unsettled) and (not self.stumbled or any(map(_owed, self.slots.values())))
 
     @property
     def running(self) -> int:
@@ -141,3 +149,7 @@ class Roster:
         if state is not slot.state:
             self._move(slot, state)
         return state
+
+
+def _owed(slot: Slot) -> bool:
+    return slot.state in (ProcessState.PENDING, ProcessState.STARTING) and slot.failures <= IMMEDIATE

@@ -275,10 +275,10 @@ class Controller:
             self._succeed(job, result)
 
     def _fail_with(self, job: _Job, error: Exception) -> None:
-        if isinstance(error, CircusError):
-            self._fail(job, _text(error), error.errno)
-        elif isinstance(error, OSError):
+        if isinstance(error, OSError):  # also those of ours, whose errno is the system's
             self._fail(job, _text(error), OS_ERROR)
+        elif isinstance(error, CircusError):
+            self._fail(job, _text(error), error.errno)
         else:
             logger.error("command %r failed", job.command.name, exc_info=error)
             self._fail(job, _text(error), COMMAND_ERROR)

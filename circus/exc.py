@@ -74,14 +74,19 @@ class EndpointInUse(EndpointError):
     """Somebody alive listens on the endpoint already."""
 
 
-class SocketError(CircusError):
-    """A socket that Circus should own cannot be made: what, at which address, and why."""
+class SocketError(CircusError, OSError):
+    """A socket that Circus should own cannot be made: what, at which address, and why.
+
+    An OSError with its errno, as programs expect that make sockets themselves; on the wire it is OS_ERROR.
+    """
 
     errno = OS_ERROR
 
     def __init__(self, message: str, os_errno: int | None = None) -> None:
         super().__init__(message)
         self.os_errno = os_errno
+        if os_errno is not None:
+            self.errno = os_errno
 
 
 class SpawnError(CircusError):

@@ -143,6 +143,8 @@ class CircusSocket(socket.socket):
                 self.host, self.port = self.getsockname()[:2]
             if self.socktype in _LISTENING:
                 self.listen(self.backlog)
+        except SocketError:
+            raise
         except OSError as error:
             raise self._error("cannot be bound", error) from error
 
@@ -161,12 +163,12 @@ class CircusSocket(socket.socket):
                 return
             if self.socktype in _LISTENING:
                 self.listen(self.backlog)
-            if not self.is_unix and self.interface != interface:
-                self._bind_to_interface()
             if self._bound is not None and self.path is not None and self.umask != umask:
                 os.chmod(self.path, 0o777 & ~(DEFAULT_UMASK if self.umask is None else self.umask))
         except OSError as error:
             raise self._error("cannot be changed", error) from error
+        if not self.is_unix and self.interface != interface:
+            self._bind_to_interface()
 
     def reuseport_clone(self) -> CircusSocket:
         """A socket of the same address for one process, bound and listening; the kernel spreads the connections.

@@ -9,7 +9,7 @@ import zmq
 
 from circus.commands.base import KNOWN_COMMANDS, Command
 from circus.events.cause import CURRENT, TRACEPARENT
-from circus.exc import MessageError, Overtaken
+from circus.exc import MessageError, Overtaken, SocketError
 from tests.fakes.arbiter import FakeWatcher
 from tests.helpers.control import served, until
 
@@ -358,3 +358,17 @@ async def test_a_message_that_is_too_large_costs_only_its_sender_the_connection(
         await flooder.send(b'{"command": "list", "more": "%b"}' % (b"x" * (17 * 1024 * 1024)))
         assert (await daemon.client().ask("numwatchers"))["status"] == "ok"
         assert (await flooder.ask("numwatchers"))["status"] == "ok"
+
+
+async def test_an_error_of_a_socket_is_one_of_the_system_on_the_wire(third_party):
+    class Opening(Command):
+        """Opens."""
+
+        name = "opening"
+
+        def execute(self, arbiter, props):
+            raise SocketError("socket 'web' cannot be bound: Address already in use", 98)
+
+    async with served(watchers()) as daemon:
+        reply = await daemon.client().ask("opening")
+    assert (reply["errno"], reply["reason"]) == (4, "socket 'web' cannot be bound: Address already in use")

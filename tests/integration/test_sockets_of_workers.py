@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
 import socket
@@ -9,6 +10,7 @@ import sys
 
 import pytest
 
+from circus.sockets import CircusSocket
 from tests import workers
 from tests.conftest import CircusD
 from tests.helpers.daemon import Daemon
@@ -127,3 +129,11 @@ def test_sockets_are_listed_as_in_0_19(circusd: CircusD) -> None:
     assert [told["fd"] for told in daemon.ok("listsockets")["sockets"]] == sorted([unix["fd"], web["fd"]])
     assert {**unix, "fd": 0} == {"fd": 0, "name": "ux", "backlog": 2048, "path": "a.sock"}
     assert {**web, "fd": 0, "port": 1} == {"fd": 0, "name": "web", "backlog": 9, "host": "127.0.0.1", "port": 1}
+
+
+def test_an_error_has_the_number_of_the_system_that_programs_look_at() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        sock = CircusSocket("web", host="127.0.0.1", port=taken.getsockname()[1])
+        with sock, pytest.raises(OSError, match="cannot be bound") as caught:
+            sock.bind_and_listen()
+    assert caught.value.errno == errno.EADDRINUSE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from circus.exc import OS_ERROR, SocketError
+from circus.exc import SocketError
 from circus.sockets import CircusSocket
 from circus.spec.sockets import SocketSpec
 
@@ -31,7 +31,7 @@ def test_what_cannot_be_is_said_in_a_sentence(spec: SocketSpec, message: str) ->
     with pytest.raises(SocketError) as caught:
         CircusSocket.from_spec(spec)
     assert str(caught.value).startswith(message)
-    assert caught.value.errno == OS_ERROR
+    assert isinstance(caught.value, OSError)
 
 
 def test_an_ipv6_host_in_the_default_family_gets_a_hint() -> None:

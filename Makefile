@@ -60,6 +60,7 @@ servers:
 	@tools/need.sh ssh openssh-client
 	@tools/need.sh redis-server redis-server
 	@tools/need.sh faketime faketime
+	@tools/need.sh ip iproute2
 
 clean:
 	rm -rf $(VENV) $(COMPAT) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,7 +15,7 @@ def program(name: str, package: str) -> str:
     """The path of a program from Debian's package."""
     found = shutil.which(name)
     if found is None:
-        _missing(f"{name} is not installed: apt-get install --no-install-recommends {package} (or: make test, as root)")
+        missing(f"{name} is not installed: apt-get install --no-install-recommends {package} (or: make test, as root)")
     assert found is not None
     return found
 
@@ -25,11 +25,12 @@ def old_circus(name: str) -> str:
     home = pathlib.Path(os.environ.get("CIRCUS_COMPAT_VENV") or REPOSITORY / ".venv-compat-0.19")
     found = home / "bin" / name
     if not found.exists():
-        _missing(f"circus 0.19.0 is not installed in {home}: make test installs it")
+        missing(f"circus 0.19.0 is not installed in {home}: make test installs it")
     return str(found)
 
 
-def _missing(told: str) -> None:
+def missing(told: str) -> None:
+    """Skip the test, or fail it in CI; the text says what to do about it."""
     if os.environ.get("CI"):
         pytest.fail(told)
     pytest.skip(told)

@@ -178,11 +178,11 @@ class Assembly:
         self._controller.start()
         self._discovery.start()
         boot = Origin(kind="boot")
-        self._tell("arbiter.started", boot, version=__version__, pid=self.pid, hash=self.spec.config_hash,
+        seq = self._tell("arbiter.started", boot, version=__version__, pid=self.pid, hash=self.spec.config_hash,
                    watchers=len(self.fleet), sockets=len(self.sockets))  # fmt: skip
         self.state = "active"
         self._sweep_again()
-        self._booting = self._spawn_task(self._boot(boot))
+        self._booting = self._spawn_task(self._boot(boot, seq))
 
     def _populate(self) -> None:
         """Sockets and watchers of the configuration in force."""
@@ -228,13 +228,17 @@ class Assembly:
         for name in self.sockets.keys() - self._given_sockets:
             self.sockets.pop(name).close()
 
-    async def _boot(self, origin: Origin) -> None:
+    async def _boot(self, origin: Origin, seq: int) -> None:
+        assert origin.trace is not None
+        began = self._loop.time()
         CURRENT.set(cause_of(origin))
-        TRACEPARENT.set(f"00-{origin.trace}-{'0' * 15}1-01")
+        TRACEPARENT.set(self.bus.context(seq, origin.trace))
         try:
             await self.fleet.start()
         except Overtaken as error:
             logger.info("%s", error)
+        else:
+            self._tell("arbiter.booted", origin, seconds=self._loop.time() - began)
 
     # -- closing --------------------------------------------------------------------------------------------------
 
@@ -295,16 +299,20 @@ class Assembly:
     def _queue_depth(self) -> int:
         return len(self._services.spawns) + sum(len(w.lifecycle.queue) for w in self.fleet)
 
-    def _tell(self, record: str, origin: Origin, **data: Any) -> None:
-        _, origin.trace = self.bus.record(record, None, cause_of(origin), data, trace=origin.trace)
+    def _tell(self, record: str, origin: Origin, **data: Any) -> int:
+        seq, origin.trace = self.bus.record(record, None, cause_of(origin), data, trace=origin.trace)
+        return seq
 
     def _on_command(self, record: str, data: Mapping[str, Any]) -> None:
         cause = CURRENT.get()
         assert cause is not None
         parent = TRACEPARENT.get()
-        _, trace = self.bus.record(record, None, cause, data, trace=parent.split("-")[1] if parent else None)
-        if parent is None:
-            TRACEPARENT.set(f"00-{trace}-{'0' * 15}1-01")
+        begins = record == "command.started"
+        if begins:
+            data = {**data, "parent": parent}
+        seq, trace = self.bus.record(record, None, cause, data, trace=parent.split("-")[1] if parent else None)
+        if begins:  # what the command does belongs below it, and it below what called it
+            TRACEPARENT.set(self.bus.context(seq, trace, parent.split("-")[3] if parent else "01"))
 
     def _watch_sockets(self, watcher: Driver, on: bool) -> None:
         if on:

@@ -148,7 +148,7 @@ class ControllerApp:
         try:
             if command.name in CONVERSATIONS:
                 return CONVERSATIONS[command.name](self, command, args, options)
-            request = command.message(*args, **options)
+            request = self._traced(command.message(*args, **options))
             return self._print_reply(command, self.client.call(request))
         except ArgumentError as error:
             complain(str(error))
@@ -157,6 +157,20 @@ class ControllerApp:
         except (CircusError, ValueError) as error:
             complain(f"error: {error}")
         return NO_ANSWER
+
+    def _traced(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The request, as a part of the caller's trace if there is one."""
+        asked, found = self.options.traceparent, os.environ.get("TRACEPARENT")
+        if asked is None and not found:
+            return request
+        from circus.wire.messages import is_traceparent  # brings msgspec, which nobody else here needs
+
+        if asked is not None and not is_traceparent(asked):
+            raise ArgumentError(
+                f"--traceparent: expected 00-TRACE-SPAN-FLAGS with 32, 16 and 2 hex digits, got {asked!r}"
+            )
+        context = found if asked is None else asked
+        return {**request, "traceparent": context} if is_traceparent(context) else request
 
     def _command_line(self, command: Command, words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
         if not words:  # nothing to parse: worth some milliseconds

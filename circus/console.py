@@ -37,6 +37,7 @@ GLOBAL_OPTIONS: Sequence[tuple[str, bool, str]] = (
     ("--curve-server", True, "public CURVE key of circusd, or a file with it (CIRCUS_CURVE_SERVER)"),
     ("--ssh", True, "go through an ssh server, user@host:port"),
     ("--ssh_keyfile", True, "the key for the ssh server"),
+    ("--traceparent", True, "the trace that this command belongs to, 00-TRACE-SPAN-01 (TRACEPARENT)"),
     ("--help", False, "show this, or with a command its description"),
     ("--version", False, "show the version"),
 )

@@ -20,7 +20,7 @@ from circus.core import stimuli as told
 from circus.core.exit_status import ExitStatus
 from circus.core.lifecycle import Lifecycle
 from circus.events.bus import Bus
-from circus.events.cause import cause_of, current_origin
+from circus.events.cause import cause_of, context_of, current_origin
 from circus.exc import CircusError, HookError, IllegalTransition, Overtaken, SpawnError
 from circus.findings import Findings
 from circus.hooks import HookResult, HookRunner
@@ -171,7 +171,8 @@ class Driver:
         try:
             wide = self.spec.scope != "main"
             mark = services.reach.mark(self.name, effect.wid, effect.generation) if wide else {}
-            process = self._launcher.launch(effect.wid, effect.generation, services.reaper, mark)
+            context = context_of(slot.origin, services.bus) if self.spec.propagate_trace else None
+            process = self._launcher.launch(effect.wid, effect.generation, services.reaper, mark, context)
         except SpawnError as error:
             failed = told.SpawnFailed(effect.wid, effect.generation, error.stage, error.os_errno, str(error))
             self.tell(failed)
@@ -292,7 +293,8 @@ class Driver:
             effect.record, self.name, cause_of(origin), data,
             trace=origin.trace, wid=effect.wid, pid=effect.pid, generation=effect.generation,
         )  # fmt: skip
-        origin.trace = origin.trace or trace
+        if origin.trace is None:
+            origin.trace, origin.context = trace, self._services.bus.context(seq, trace)
         if opens is not None:
             opens.seq, opens.trace = seq, opens.trace or trace
 

@@ -119,8 +119,15 @@ class Launcher:
         """The environment of the processes to come; changes are in force for the next one."""
         return self._recipe.builder.env
 
-    def launch(self, wid: int, generation: int, reaper: Reaper, mark: Mapping[str, str] | None = None) -> Process:
-        """Start a process; `mark` is put into its environment.
+    def launch(
+        self,
+        wid: int,
+        generation: int,
+        reaper: Reaper,
+        mark: Mapping[str, str] | None = None,
+        context: str | None = None,
+    ) -> Process:
+        """Start a process; `mark` is put into its environment, `context` is the trace that its start belongs to.
 
         Raises:
             SpawnError: nothing was started.
@@ -133,6 +140,8 @@ class Launcher:
                     clones.append(self._sockets[name].reuseport_clone())
                     fds[name] = clones[-1].fileno()
             command = self._recipe.builder.build(wid, fds)
+            if self.spec.propagate_trace:
+                mark = {**(mark or {}), **self._identity(wid, generation, command.env, context)}
             if mark:
                 command = replace(command, env={**command.env, **mark})
             process = self.process_class.launch(
@@ -160,6 +169,23 @@ class Launcher:
                 clone.close()
         self.outputs.add(process)
         return process
+
+    def _identity(self, wid: int, generation: int, env: Mapping[str, str], context: str | None) -> dict[str, str]:
+        """What tells an OpenTelemetry SDK in the process who it is; what the user has said already stays."""
+        from urllib.parse import quote  # rare
+
+        name = self.spec.name
+        own = {"circus.watcher.name": quote(name), "circus.process.wid": str(wid)}
+        own["service.instance.id"] = f"{self._bus.boot}-{quote(name)}-{wid}-{generation}"
+        given = env.get("OTEL_RESOURCE_ATTRIBUTES", "")
+        taken = {part.partition("=")[0].strip() for part in given.split(",")}
+        added = [f"{key}={value}" for key, value in own.items() if key not in taken]
+        found = {"OTEL_RESOURCE_ATTRIBUTES": ",".join([*filter(None, [given]), *added])}
+        if "OTEL_SERVICE_NAME" not in env and "service.name" not in taken:
+            found["OTEL_SERVICE_NAME"] = name
+        if context is not None:
+            found["TRACEPARENT"] = context
+        return found
 
     def _fds(self) -> dict[str, int]:
         return {name: sock.fileno() for name, sock in self._sockets.items()}

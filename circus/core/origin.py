@@ -21,3 +21,5 @@ class Origin:
     seq: int | None = None
     trace: str | None = None
     """32 hex digits; drawn by the recorder at the first record of the operation when nobody gave one."""
+    context: str | None = None
+    """The trace context of the record that began the operation, where it is not a record of `seq`."""

@@ -82,7 +82,6 @@ class Bus:
         seq = self.journal.last + 1
         if trace is None:
             trace = os.urandom(16).hex()
-        span = blake2b(self._salt + str(seq).encode(), digest_size=8).hexdigest()
         made = wire.Record(
             boot=self.boot,
             seq=seq,
@@ -94,7 +93,7 @@ class Bus:
             pid=pid,
             generation=generation,
             cause=cause,
-            traceparent=f"00-{trace}-{span}-01",
+            traceparent=self.context(seq, trace),
             data=dict(data),
         )
         self._previous[watcher] = seq
@@ -110,6 +109,11 @@ class Bus:
             if self.sink.wants(topic):
                 self.sink.send(topic, body)
         return seq, trace
+
+    def context(self, seq: int, trace: str, flags: str = "01") -> str:
+        """The trace context of a record: what it leads to belongs below it."""
+        span = blake2b(self._salt + str(seq).encode(), digest_size=8).hexdigest()
+        return f"00-{trace}-{span}-{flags}"
 
     def _encoded(self, message: Any) -> bytes:
         try:

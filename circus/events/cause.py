@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 
 from circus.core.origin import Origin
+from circus.events.bus import Bus
 from circus.wire.events import Cause
 
 CURRENT: ContextVar[Cause | None] = ContextVar("circus_cause", default=None)
@@ -24,8 +25,9 @@ def current_origin() -> Origin:
     if cause is None:
         return Origin(kind="command", name="api", actor="python", trace=trace)
     return Origin(
-        kind=cause.kind, id=cause.id, name=cause.name, actor=cause.actor, hash=cause.hash, seq=cause.seq, trace=trace
-    )
+        kind=cause.kind, id=cause.id, name=cause.name, actor=cause.actor, hash=cause.hash, seq=cause.seq, trace=trace,
+        context=parent,
+    )  # fmt: skip
 
 
 def cause_of(origin: Origin) -> Cause:
@@ -38,3 +40,12 @@ def cause_of(origin: Origin) -> Cause:
         seq=origin.seq,
         hash=origin.hash,
     )
+
+
+def context_of(origin: Origin | None, bus: Bus) -> str | None:
+    """The trace context that what comes of an origin belongs to; None where no record has begun it."""
+    if origin is None or origin.trace is None:
+        return None
+    if origin.seq is not None:
+        return bus.context(origin.seq, origin.trace)
+    return origin.context

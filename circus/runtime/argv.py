@@ -157,14 +157,19 @@ class CommandBuilder:
             raise SpawnError("exec", reason) from error
 
 
+_TELEMETRY = ("OTEL_", "TRACEPARENT", "TRACESTATE")
+
+
 def _environment(spec: WatcherSpec, environ: Mapping[str, str], import_path: Sequence[str]) -> dict[str, str]:
     if not spec.copy_env:
         for option in ("copy_path", "virtualenv"):
             if getattr(spec, option):
                 raise CircusError(f"watcher {spec.name!r}: {option} needs copy_env")
         return dict(spec.env or {})
-    # The supervisor's own telemetry settings would make every worker report under the supervisor's name.
-    env = {name: value for name, value in environ.items() if not name.startswith("OTEL_")}
+    # The supervisor's own telemetry settings would make every worker report under the supervisor's name, and the trace
+    # in which it was started would collect all that its workers ever do. The exporter is the supervisor here.
+    ours = spec.role == "exporter"
+    env = {name: value for name, value in environ.items() if ours or not name.startswith(_TELEMETRY)}
     if spec.copy_path:
         # An empty entry is the directory circusd was started in; for the process it would be its own.
         env["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in import_path)

@@ -169,6 +169,7 @@ WATCHER: Mapping[str, Option] = _table(
         _row("backoff_jitter", kinds.number(0, unit="", high=1), 0.1, "Share of the pause that is random.", new=True),
         _row("stable_after", kinds.SECONDS, 10.0, "Seconds of life after which the pauses begin anew.", new=True),
         _row("hook_timeout", kinds.number(above=0), 60.0, "Seconds a hook may take.", new=True),
+        _row("propagate_trace", kinds.BOOLEAN, False, "Tell each process which trace its start belongs to, by TRACEPARENT, and who it is, by OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.", _RELOAD, new=True),
         _row("metrics_memory", kinds.BOOLEAN, False, "Also read unique, proportional and swapped memory, which costs more.", new=True),
     ),
     _row("autostart", kinds.BOOLEAN, True, "Start together with circusd."),
@@ -231,6 +232,23 @@ EXPORTERS: Mapping[str, Mapping[str, Option]] = MappingProxyType({
         _row("processes", kinds.choice("auto", "full", "cpu_mem", "off"), "auto", "How much to show of each process: `full`, `cpu_mem` (five series), `off`, or `auto`: `full` for up to 500 processes, `cpu_mem` for more.", new=True),
         _row("max_series", kinds.integer(2000), 100_000, "Series that a page may have; beyond it less is told, first of processes, then of watchers, and `circus_exporter_left_out` says so.", new=True),
         _row("web_config", kinds.OPTIONAL_TEXT, None, "File with certificates and passwords, as Prometheus' own exporters take it; relative to the file that names it.", new=True),
+    ),
+    # The defaults stand in words: a variable of OpenTelemetry comes between the section and the default.
+    "otlp": _table(
+        _row("endpoint", kinds.HTTP_URL, None, "Where the collector takes OTLP, without the path of a signal; http://localhost:4318 unless given, with grpc port 4317 (`OTEL_EXPORTER_OTLP_ENDPOINT`).", new=True),
+        _row("protocol", kinds.choice("http/protobuf", "grpc"), None, "`http/protobuf` unless given, or `grpc`, which needs `circus[otlp-grpc]` (`OTEL_EXPORTER_OTLP_PROTOCOL`).", new=True),
+        _row("headers", kinds.OPTIONAL_TEXT, None, "key=value,key=value to send with each request, values percent-encoded (`OTEL_EXPORTER_OTLP_HEADERS`).", new=True),
+        _row("timeout", kinds.number(above=0), None, "Seconds that one request may take; 10 unless given (`OTEL_EXPORTER_OTLP_TIMEOUT`).", new=True),
+        _row("compression", kinds.choice("none", "gzip"), None, "`none` unless given, or `gzip` (`OTEL_EXPORTER_OTLP_COMPRESSION`).", new=True),
+        _row("certificate", kinds.OPTIONAL_TEXT, None, "File of the authorities that may vouch for the collector; those of the system unless given (`OTEL_EXPORTER_OTLP_CERTIFICATE`).", new=True),
+        _row("client_certificate", kinds.OPTIONAL_TEXT, None, "File with our own certificate, for a collector that asks for one (`OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE`).", new=True),
+        _row("client_key", kinds.OPTIONAL_TEXT, None, "File with its key (`OTEL_EXPORTER_OTLP_CLIENT_KEY`).", new=True),
+        _row("traces", kinds.BOOLEAN, True, "Whether to send traces.", new=True),
+        _row("metrics", kinds.BOOLEAN, True, "Whether to send metrics of watchers.", new=True),
+        _row("metrics_interval", kinds.number(above=0), None, "Seconds between two requests with metrics; 60 unless given (`OTEL_METRIC_EXPORT_INTERVAL`).", new=True),
+        _row("max_queue", kinds.integer(1), None, "Spans that may wait for the collector, the oldest go first; 20000 unless given (`OTEL_BSP_MAX_QUEUE_SIZE`).", new=True),
+        _row("service_name", kinds.OPTIONAL_TEXT, None, "`service.name` of the daemon; `circus` unless given (`OTEL_SERVICE_NAME`).", new=True),
+        _row("resource", kinds.OPTIONAL_TEXT, None, "key=value,key=value that describe this daemon (`OTEL_RESOURCE_ATTRIBUTES`).", new=True),
     ),
 })
 

@@ -200,6 +200,15 @@ def _parse_keys(text: str, _: Platform) -> tuple[str, ...]:
     return keys
 
 
+def _parse_http_url(text: str, _: Platform) -> str:
+    from urllib.parse import urlsplit  # rare
+
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError(text)
+    return text
+
+
 def _is_args(value: object) -> bool:
     return value is None or isinstance(value, str) or (isinstance(value, list | tuple) and all(map(_is_text, value)))
 
@@ -297,6 +306,13 @@ ENDPOINT = Kind(
     expected="an address such as tcp://127.0.0.1:5555 or ipc:///run/circus.sock, or auto",
     complaint="isn't an address",
     parse=_parse_endpoint,
+    accepts=_is_text,
+)
+HTTP_URL = Kind(
+    word="URL",
+    expected="http://HOST:PORT or https://HOST:PORT",
+    complaint="isn't a URL",
+    parse=_parse_http_url,
     accepts=_is_text,
 )
 MULTICAST = Kind(

@@ -98,6 +98,7 @@ class WatcherSpec:
     capture: bool = False
     hooks: Mapping[str, HookSpec] = field(default_factory=dict)
     hook_timeout: float = 60.0
+    propagate_trace: bool = False  # TRACEPARENT and who it is in the environment of each process
     metrics_memory: bool = False  # read USS, PSS and swap on the slow tier
     options: Mapping[str, Any] = field(default_factory=dict)
     role: Role = "worker"

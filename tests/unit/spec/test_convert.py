@@ -50,6 +50,7 @@ NEW_KEYS = [
     "memory_limit_of",
     "metrics_memory",
     "on_failure",
+    "propagate_trace",
     "stable_after",
 ]
 

@@ -15,15 +15,21 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from circus.exc import ConfigError, Mistake
+from circus.exc import CircusError, ConfigError, Mistake
 from circus.spec.exporters import ExporterDocument
 from circus.spec.fields import EXPORTERS
 from circus_exporters.feed import Feed, Timings
 from circus_exporters.prometheus.http import PrometheusSite
-from circus_exporters.prometheus.options import PrometheusOptions, read_options
+from circus_exporters.prometheus.options import PrometheusOptions
+from circus_exporters.prometheus.options import read_options as read_prometheus
 from circus_exporters.state import FleetState
+
+if TYPE_CHECKING:
+    from circus_exporters.otel.options import OtlpOptions
+    from circus_exporters.otel.setup import OtlpExport
 
 logger = logging.getLogger("circus_exporters.app")
 
@@ -31,8 +37,15 @@ LINGER_SECONDS = 300.0
 SETTLE_SECONDS = 2.0
 
 
-def read_sections(sections: Mapping[str, Mapping[str, str]], *, where: str | None = None) -> PrometheusOptions:
-    """What the sections enable; raises ConfigError with all that is wrong in them."""
+class Sections(NamedTuple):
+    """What is enabled; None is not."""
+
+    prometheus: PrometheusOptions | None
+    otlp: OtlpOptions | None
+
+
+def read_sections(sections: Mapping[str, Mapping[str, str]], *, where: str | None = None) -> Sections:
+    """What the sections enable, without any the page for Prometheus; raises ConfigError with all that is wrong in them."""
     mistakes = [
         Mistake(
             file=where, line=None, section=f"exporter:{name}", option=None, value=None,
@@ -41,14 +54,32 @@ def read_sections(sections: Mapping[str, Mapping[str, str]], *, where: str | Non
         for name in sections
         if name not in EXPORTERS
     ]  # fmt: skip
-    options = PrometheusOptions()
+    prometheus, otlp = None, None
     try:
-        options = read_options(sections.get("prometheus", {}), where=where)
+        if "prometheus" in sections or not sections:
+            prometheus = read_prometheus(sections.get("prometheus", {}), where=where)
+    except ConfigError as error:
+        mistakes += error.mistakes
+    try:
+        if "otlp" in sections:
+            from circus_exporters.otel.options import read_options as read_otlp
+
+            otlp = read_otlp(sections["otlp"], where=where)
     except ConfigError as error:
         mistakes += error.mistakes
     if mistakes:
         raise ConfigError(mistakes)
-    return options
+    return Sections(prometheus, otlp)
+
+
+def _otlp(options: OtlpOptions, feed: Feed, state: FleetState) -> OtlpExport:
+    try:  # libraries that only this section needs: some megabytes
+        from circus_exporters.otel.setup import OtlpExport
+    except ImportError as error:
+        raise CircusError(
+            f"[exporter:otlp] needs opentelemetry-proto: pip install opentelemetry-proto ({error})"
+        ) from error
+    return OtlpExport(state, options, feed.refresh)
 
 
 class App:
@@ -62,12 +93,15 @@ class App:
         linger: float = LINGER_SECONDS,
         timings: Timings | None = None,
     ) -> None:
-        options = read_sections(document.exporters, where=document.config_file)
+        sections = read_sections(document.exporters, where=document.config_file)
         self._state = FleetState(document.endpoint)
         self._feed = Feed(
             document.endpoint, self._state, on_attached=self._attached, on_lost=self._lost, timings=timings
         )
-        self.site = PrometheusSite(self._state, options, self._feed.refresh)
+        self.otlp = None if sections.otlp is None else _otlp(sections.otlp, self._feed, self._state)
+        self.site: PrometheusSite | None = None
+        if sections.prometheus is not None:
+            self.site = PrometheusSite(self._state, sections.prometheus, self._feed.refresh)
         self._child = child
         self._parent = os.getppid()
         self._linger = linger
@@ -81,7 +115,12 @@ class App:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._stop)
         self._lost()
-        jobs = [asyncio.create_task(job) for job in (self._feed.run(), self._serve(), self._leave.wait())]
+        work: list[Coroutine[Any, Any, object]] = [self._feed.run(), self._leave.wait()]
+        if self.site is not None:
+            work.append(self._serve(self.site))
+        if self.otlp is not None:
+            work.append(self.otlp.run())
+        jobs = [asyncio.create_task(job) for job in work]
         try:
             done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
             for job in done:
@@ -92,12 +131,15 @@ class App:
             await asyncio.gather(*jobs, return_exceptions=True)
             if self._deadline is not None:
                 self._deadline.cancel()
-            await self.site.stop()
+            if self.site is not None:
+                await self.site.stop()
+            if self.otlp is not None:
+                await self.otlp.close()
             for signum in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(signum)
         return self._status
 
-    async def _serve(self) -> None:
+    async def _serve(self, site: PrometheusSite) -> None:
         """Listen, then wait for ever: only an error ends this.
 
         The port opens once there is something to tell, so that the first scrape after a start does not see a daemon
@@ -105,8 +147,8 @@ class App:
         """
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._feed.settled.wait(), min(SETTLE_SECONDS, self._linger / 2))
-        await self.site.start()
-        await self.site.watch()
+        await site.start()
+        await site.watch()
 
     def _stop(self) -> None:
         self._leave.set()
@@ -122,6 +164,8 @@ class App:
         if other and self._orphan():
             logger.info("another daemon answers, which has an exporter of its own; leaving")
             self._leave.set()
+        elif self.otlp is not None and self._state.telemetry is not None:
+            self.otlp.attached(self._state.telemetry, other)
 
     def _lost(self) -> None:
         self._deadline = asyncio.get_running_loop().call_later(self._linger, self._give_up)

@@ -31,6 +31,8 @@ COLLECTORS: Final = ("arbiter", "process")
 DETAILS: Final = ("full", "cpu_mem", "off")
 LEFT_OUT: Final = ("process_detail", "processes", "watcher_histograms", "sockets", "watchers")
 CHANNELS: Final = ("stats", "events")
+SPAN_DROPS: Final = ("queue_full", "refused", "rejected", "left")
+METRIC_EXPORT_OUTCOMES: Final = ("success", "failure")
 EVENT_KINDS: Final = ("lifecycle", "watcher", "log", "other")
 
 
@@ -296,6 +298,17 @@ EVENT_GAPS = counter(
 EVENTS_LOST = counter(
     "internals", "X", "circus_exporter_event_lost_records_total",
     "Lifecycle records that had left the daemon's journal before they could be asked for.",
+)  # fmt: skip
+SPANS_EXPORTED = counter("internals", "X", "circus_spans_exported_total", "Spans that the collector has taken.")
+SPANS_DROPPED = counter(
+    "internals", "X", "circus_spans_dropped_total",
+    "Spans that the collector never had: too many waited, it refused the request or a part of it, or the exporter left.",
+    "reason", reason=SPAN_DROPS,
+)  # fmt: skip
+SPANS_WAITING = gauge("internals", "X", "circus_spans_waiting", "Spans that are to be delivered.")
+METRIC_EXPORTS = counter(
+    "internals", "X", "circus_otlp_metric_exports_total", "Requests with metrics that were sent to the collector.",
+    "outcome", outcome=METRIC_EXPORT_OUTCOMES,
 )  # fmt: skip
 WEB_CONFIG_OK = gauge(
     "internals", "X", "circus_exporter_web_config_last_reload_successful",

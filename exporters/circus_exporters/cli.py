@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
         prog="circus-exporter",
-        description="Serve the metrics of a Circus daemon to Prometheus.",
+        description="Serve the metrics of a Circus daemon to Prometheus, push its traces and metrics over OTLP.",
         epilog="Without --stdin, --config and --endpoint it looks for a daemon where circusctl does.",
     )
     source = made.add_mutually_exclusive_group()
@@ -89,7 +89,8 @@ def document_of(arguments: argparse.Namespace) -> ExporterDocument:
     given = {name: text for name, text in given.items() if text is not None}
     read_options(given, where="command line")
     sections = {name: dict(options) for name, options in document.exporters.items()}
-    sections.setdefault("prometheus", {}).update(given)
+    if given or not sections:
+        sections.setdefault("prometheus", {}).update(given)
     return dataclasses.replace(document, exporters=sections)
 
 
@@ -130,8 +131,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def check(document: ExporterDocument) -> None:
     """CircusError tells what keeps these sections from being served."""
-    options = read_sections(document.exporters, where=document.config_file)
-    await Guard(options.web_config).load()
+    sections = read_sections(document.exporters, where=document.config_file)
+    if sections.prometheus is not None:
+        await Guard(sections.prometheus.web_config).load()
 
 
 async def _run(arguments: argparse.Namespace, document: ExporterDocument) -> int:

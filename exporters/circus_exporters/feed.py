@@ -91,6 +91,7 @@ class Feed:
         self._failures = 0
         self._wanted_seq = 0  # records up to this one exist
         self._healing = False
+        self._replaying = False
         self._told: str | None = None
 
     async def run(self) -> None:
@@ -151,8 +152,12 @@ class Feed:
         self._heard_at = time.monotonic()
         self._wake.clear()
         other = self._state.attach(telemetry, self._heard_at, sampled=bool(options.get("stats_endpoint")))
-        self._wanted_seq = self._state.last_seq
-        self._expect(telemetry.seq)
+        self._wanted_seq = telemetry.seq
+        if self._state.last_seq == 0 and telemetry.seq > 0:  # somebody wants what was before: it is in the journal
+            self._healing = self._replaying = True
+            self._wake.set()
+        else:
+            self._expect(telemetry.seq)
         if not self._state.sampled:
             self.settled.set()
         logger.info("following circusd %s (pid %d) at %s", telemetry.version, telemetry.arbiter.pid, self._endpoint)
@@ -275,6 +280,9 @@ class Feed:
                 self._look_into()
                 return
             records = [msgspec.convert(record, Record) for record in answer["records"]]
+            if self._replaying:
+                self._replaying = False
+                state.begin_records(records[0].seq if records else self._wanted_seq + 1)
             state.lose_records((records[0].seq if records else self._wanted_seq + 1) - 1)
             for record in records:
                 state.fold_record(record)

@@ -11,8 +11,8 @@ machine whose clock differs, and clocks are set.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from circus.wire.events import Record
 from circus.wire.samples import DaemonSample, WatcherSample
@@ -46,6 +46,16 @@ class _Received:
     at: float
 
 
+@dataclass(slots=True)
+class Deliveries:
+    """What became of what was pushed to a collector; `dropped` by reason, `requests` of metrics by outcome."""
+
+    spans_exported: int = 0
+    spans_waiting: int = 0
+    spans_dropped: dict[str, int] = field(default_factory=dict)
+    metric_exports: dict[str, int] = field(default_factory=dict)
+
+
 def _alive(watcher: WatcherSnapshot) -> int:
     """The number of slots that a process fills."""
     return sum(watcher.processes.get(state, 0) for state in _ALIVE)
@@ -66,6 +76,9 @@ class FleetState:
         self.attached_at: float | None = None
         self.sampled = True  # False when the daemon has no stats channel
         self.last_seq = 0  # of the last lifecycle record that was folded
+        self.on_record: Callable[[Record], None] | None = None
+        """Who is told each record, once and in order; then those from before the first snapshot are wanted too."""
+        self.deliveries: Deliveries | None = None
         self.stats_gaps = 0
         self.event_gaps = 0
         self.events_lost = 0
@@ -98,7 +111,7 @@ class FleetState:
         if telemetry.boot != self.boot:
             self._forget_samples()
             self.recent.clear()
-            self.last_seq = telemetry.seq
+            self.last_seq = telemetry.seq if self.on_record is None else 0
         self.telemetry = telemetry
         known = {watcher.name for watcher in telemetry.watchers}
         for gone in self._samples.keys() - known:
@@ -132,7 +145,13 @@ class FleetState:
             return Missing(self.last_seq + 1, record.seq - 1)
         self.last_seq = record.seq
         self.recent.append(record)
+        if self.on_record is not None:
+            self.on_record(record)
         return None
+
+    def begin_records(self, first: int) -> None:
+        """The daemon remembers records from this seq on; what was before nobody here has missed."""
+        self.last_seq = max(self.last_seq, first - 1)
 
     def lose_records(self, up_to: int) -> None:
         """Records up to this seq cannot be had any more."""

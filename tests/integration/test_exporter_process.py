@@ -195,7 +195,7 @@ def test_wrong_sections_are_told_with_their_file() -> None:
     done = run("--stdin", stdin=json.dumps(document))
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        "/etc/circus.ini: [exporter:statsd]: no such exporter; there is prometheus",
+        "/etc/circus.ini: [exporter:statsd]: no such exporter; there is prometheus, otlp",
         "/etc/circus.ini: [exporter:prometheus] port = 'http': expected a whole number from 0 to 65535",
         "/etc/circus.ini: [exporter:prometheus] hots = 'x': no such option; did you mean host?",
     ]
@@ -229,7 +229,7 @@ def test_a_section_with_a_mistake_is_left_out_with_one_line_and_the_rest_runs(ci
     daemon.wait_pids("sleeper", 1)
     assert daemon.ok("list")["watchers"] == ["sleeper"]
     assert daemon.log_text().count("[exporter:prometheus] prot = '1': no such option; did you mean port?") == 1
-    assert daemon.log_text().count("[exporter:promtheus]: no such exporter; there is prometheus") == 1
+    assert daemon.log_text().count("[exporter:promtheus]: no such exporter; there is prometheus, otlp") == 1
 
 
 def test_a_reload_that_would_break_the_exporter_is_refused_and_metrics_tell_it(circusd: CircusD) -> None:

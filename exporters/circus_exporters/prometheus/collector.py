@@ -8,15 +8,14 @@ closed label is there, at 0 when the daemon said nothing about it.
 from __future__ import annotations
 
 import math
-import re
-import signal
 from collections.abc import Iterable, Mapping
 
 from circus.wire.samples import DaemonSample
-from circus.wire.snapshot import LastExit, SocketSnapshot, Telemetry, WatcherSnapshot
+from circus.wire.snapshot import SocketSnapshot, Telemetry, WatcherSnapshot
 from circus_exporters import catalogue
 from circus_exporters.prometheus.render import FamilyWriter
 from circus_exporters.state import FleetState
+from circus_exporters.watchers import tell_deliveries, tell_durations, tell_watcher
 
 _DROP_REASON = "hwm"
 _DROP_REASONS = {"log": "limit"}  # lines of output are left out beyond a rate
@@ -44,7 +43,7 @@ class FleetCollector:
         written: list[WatcherSnapshot] = []
         for watcher in telemetry.watchers:
             marks = families.marks()
-            self._watcher(watcher)
+            tell_watcher(families, state, watcher)
             if families.count() > room:
                 families.undo(marks)
                 left_out["watchers"] = len(telemetry.watchers) - len(written)
@@ -57,7 +56,7 @@ class FleetCollector:
             left_out["sockets"] = len(telemetry.sockets)
         marks = families.marks()
         for watcher in written:
-            self._durations(watcher)
+            tell_durations(families, watcher)
         if families.count() > room:
             families.undo(marks)
             left_out["watcher_histograms"] = len(written)
@@ -78,6 +77,7 @@ class FleetCollector:
         add(catalogue.STATS_GAPS, state.stats_gaps)
         add(catalogue.EVENT_GAPS, state.event_gaps)
         add(catalogue.EVENTS_LOST, state.events_lost)
+        tell_deliveries(self._families, state)
 
     def tell_of_page(self, *, others: int, limit: int, detail: str, left_out: Mapping[str, int]) -> None:
         """To be called last; `others` is the number of series that are written elsewhere."""
@@ -95,59 +95,6 @@ class FleetCollector:
         add(catalogue.CONFIG_INFO, 1, config.hash)
         add(catalogue.CONFIG_OK, int(config.ok and config.refused_time is None))
         add(catalogue.CONFIG_TIME, config.applied_time)
-
-    def _watcher(self, watcher: WatcherSnapshot) -> None:
-        families, name, counters = self._families, watcher.name, watcher.counters
-        add, add_all = families.add, families.add_all
-        add(
-            catalogue.WATCHER_INFO, 1,
-            name, watcher.executable, watcher.user or "", watcher.stop_signal, str(watcher.singleton).lower(),
-        )  # fmt: skip
-        if watcher.labels:
-            families.add_labelled(catalogue.WATCHER_LABELS, [("watcher", name), *configured_labels(watcher.labels)])
-        add_all(catalogue.WATCHER_STATE, {watcher.state: 1}, name)
-        add(catalogue.WATCHER_DESIRED, watcher.desired, name)
-        add_all(catalogue.WATCHER_PROCESSES, watcher.processes, name)
-        add(catalogue.WATCHER_READY, watcher.ready, name)
-        add(catalogue.CONSECUTIVE_FAILURES, watcher.consecutive_failures, name)
-        add(catalogue.BACKOFF, watcher.backoff_seconds, name)
-        add(catalogue.RELOAD_START, watcher.reload_started, name)
-        add(catalogue.MEMORY_LIMIT, watcher.memory_limit_bytes, name, watcher.memory_limit_of)
-        add_all(catalogue.STARTS, counters.starts, name)
-        add_all(catalogue.RESTARTS, counters.restarts, name)
-        exits = {(entry.initiator, entry.outcome): entry.n for entry in counters.exits}
-        for initiator in catalogue.EXITS.closed["initiator"]:
-            for outcome in catalogue.EXITS.closed["outcome"]:
-                add(catalogue.EXITS, exits.get((initiator, outcome), 0), name, initiator, outcome)
-        add_all(catalogue.SIGNAL_EXITS, counters.signal_exits, name)
-        add_all(catalogue.SPAWN_FAILURES, counters.spawn_failures, name)
-        add_all(catalogue.HOOK_FAILURES, counters.hook_failures, name)
-        add_all(catalogue.STREAM_BYTES, counters.stream_bytes, name)
-        add_all(catalogue.STREAM_LINES, counters.stream_lines, name)
-        add_all(catalogue.STREAM_DROPS, counters.stream_drops, name)
-        add(catalogue.RELOADS, counters.reloads, name)
-        add(catalogue.RELOAD_FAILURES, counters.reload_failures, name)
-        cpu = self._state.watcher_cpu(watcher)
-        if cpu is not None:
-            add_all(catalogue.WATCHER_CPU, dict(zip(catalogue.CPU_MODES, cpu, strict=True)), name)
-        if watcher.last_exit is not None:
-            self._last_exit(name, watcher.last_exit)
-
-    def _durations(self, watcher: WatcherSnapshot) -> None:
-        families, name, histograms = self._families, watcher.name, watcher.histograms
-        families.add_histogram(catalogue.START_DURATION, histograms.start_seconds, name)
-        families.add_histogram(catalogue.STOP_DURATION, histograms.stop_seconds, name)
-        families.add_histogram(catalogue.LIFETIME, histograms.lifetime_seconds, name)
-        families.add_histogram(catalogue.RELOAD_DURATION, histograms.reload_seconds, name)
-        for hook, histogram in histograms.hook_seconds.items():
-            families.add_histogram(catalogue.HOOK_DURATION, histogram, name, hook)
-
-    def _last_exit(self, name: str, last: LastExit) -> None:
-        add = self._families.add
-        add(catalogue.LAST_EXIT_TIME, last.time, name)
-        add(catalogue.LAST_EXIT_CODE, last.exit_code, name)
-        add(catalogue.LAST_EXIT_SIGNAL, signal_number(last.signal), name)
-        add(catalogue.LAST_EXIT_PEAK, last.max_resident_bytes, name)
 
     def _commands(self, telemetry: Telemetry) -> None:
         families, arbiter = self._families, telemetry.arbiter
@@ -198,24 +145,3 @@ def _by_known_kind(counts: Mapping[str, int]) -> dict[str, int]:
         name = kind if kind in catalogue.EVENT_KINDS else catalogue.EVENT_KINDS[-1]
         known[name] = known.get(name, 0) + count
     return known
-
-
-def configured_labels(labels: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Labels of a configuration under names that Prometheus takes; of two that become the same the second is numbered.
-
-    With their prefix they cannot be mistaken for labels that a metric has by itself.
-    """
-    found: dict[str, str] = {}
-    for written in sorted(labels):
-        name = stem = catalogue.WATCHER_LABELS.prefix + re.sub(r"[^a-zA-Z0-9_]", "_", written)
-        number = 1
-        while name in found:
-            number += 1
-            name = f"{stem}_{number}"
-        found[name] = labels[written]
-    return list(found.items())
-
-
-def signal_number(name: str | None) -> int | None:
-    """The number of a signal by its name; None for none and for names that this system does not know."""
-    return signal.Signals[name].value if name and name in signal.Signals.__members__ else None

@@ -39,7 +39,7 @@ SHUTDOWN_SECONDS = 1.0
 GZIP_LEVEL = 1  # higher levels cost more CPU than they save on a loopback or a local network
 GZIP_FROM_BYTES = 1024
 _EOF = b"# EOF\n"
-OF_EXPORTER = 20  # series that it tells of itself and of the page, at most
+OF_EXPORTER = 28  # series that it tells of itself and of the page, at most
 
 Refresh = Callable[[], Awaitable[bool]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

@@ -172,7 +172,7 @@ def test_the_options_of_an_exporter_stay_text(ini: Ini) -> None:
 @pytest.mark.parametrize(
     ("section", "told"),
     [
-        ("[exporter:promtheus]", "no such exporter; there is prometheus"),
+        ("[exporter:promtheus]", "no such exporter; there is prometheus, otlp"),
         ("[exporter:prometheus]\nport = x", "expected a whole number from 0 to 65535"),
         ("[exporter:prometheus]\nweb_conifg = a", "no such option; did you mean web_config?"),
         ("[exporter:prometheus]\nweb_config = nowhere.yml", "there is no such file, or it may not be read"),

@@ -13,10 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from circus.wire import events
 from circus.wire.snapshot import Exits, SocketSnapshot, WatcherSnapshot
 from circus_exporters.catalogue import METRICS
-from circus_exporters.prometheus.collector import FleetCollector, configured_labels, signal_number
+from circus_exporters.prometheus.collector import FleetCollector
 from circus_exporters.prometheus.http import OF_EXPORTER
 from circus_exporters.prometheus.render import FamilyWriter, Heads
-from circus_exporters.state import FleetState
+from circus_exporters.state import Deliveries, FleetState
+from circus_exporters.watchers import configured_labels, signal_number
 from tests.fakes import fleet
 
 COLLECTORS = {"arbiter": (True, 0.002), "process": (True, 0.001)}
@@ -65,12 +66,14 @@ def rich() -> FleetState:
     web.labels = {"team": "payments"}
     web.memory_limit_bytes, web.memory_limit_of = 512_000_000, "tree"
     web.histograms.hook_seconds = {"before_start": fleet.histogram(0.5)}
-    return attached(
+    state = attached(
         web,
         fleet.watcher("api", 1, last_exit=killed),
         sockets=[SocketSnapshot(name="http", fd=9, address="127.0.0.1:80", accept_queue=3, accept_limit=128)],
         arbiter={"events_dropped": {"pubsub": 4}},
     )
+    state.deliveries = Deliveries()
+    return state
 
 
 def test_every_metric_of_the_catalogue_is_shown_with_its_labels() -> None:
@@ -106,7 +109,9 @@ def test_types_and_units_are_those_of_the_catalogue() -> None:
 
 
 def test_without_a_daemon_only_the_exporter_speaks() -> None:
-    text = page(FleetState())
+    state = FleetState()
+    state.deliveries = Deliveries()
+    text = page(state)
     assert value(text, "circus_up") == 0
     assert {family.name for family in parse_text(text)} == {metric.family for metric in METRICS if metric.source == "X"}
 

@@ -1,0 +1,1 @@
+"""Traces and metrics over OTLP: records and snapshots in, requests to a collector out."""

@@ -1,0 +1,117 @@
+"""Traces and metrics of one exporter, from records and snapshots to the collector.
+
+Owns how the parts of this package are put together. It refuses to know the feed: it is told each record once and in
+order. Invariant: whatever the collector does, nobody here waits for it but the deliveries themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Awaitable, Callable, Mapping
+
+from circus.wire.events import Record
+from circus.wire.snapshot import Telemetry
+from circus_exporters.otel import semantics as name
+from circus_exporters.otel.delivery import MetricDelivery, SpanDelivery
+from circus_exporters.otel.encode import resource, trace_request
+from circus_exporters.otel.metrics import metrics_request
+from circus_exporters.otel.options import OtlpOptions
+from circus_exporters.otel.resume import Resume
+from circus_exporters.otel.sampling import sampler
+from circus_exporters.otel.spans import Value
+from circus_exporters.otel.traces import TraceFold
+from circus_exporters.otel.transport import transport
+from circus_exporters.state import Deliveries, FleetState
+
+CLOSE_SECONDS = 3.0
+
+
+class OtlpExport:
+    """What `[exporter:otlp]` asks for. `refresh` brings the state up to date and says whether it could.
+
+    Raises CircusError when something that the options ask for is not installed or cannot be used.
+    """
+
+    def __init__(self, state: FleetState, options: OtlpOptions, refresh: Callable[[], Awaitable[bool]]) -> None:
+        self._state = state
+        self._options = options
+        self._refresh = refresh
+        self._fold = TraceFold()
+        self._wants = sampler(options.sampler, options.ratio)
+        self._resume: Resume | None = None
+        self._resume_until = 0
+        state.deliveries = Deliveries()
+        self.spans: SpanDelivery | None = None
+        self.metrics: MetricDelivery | None = None
+        if options.traces is not None:
+            self.spans = SpanDelivery(
+                transport(options.traces), lambda spans: trace_request(resource(self._of()), spans),
+                options.traces.shown, state.deliveries, max_queue=options.max_queue, batch=options.batch, delay=options.delay,
+            )  # fmt: skip
+            state.on_record = self.take
+        if options.metrics is not None:
+            self.metrics = MetricDelivery(transport(options.metrics), options.metrics.shown, state.deliveries)
+
+    def _of(self) -> Mapping[str, Value]:
+        """Whom all of it is about."""
+        attributes: dict[str, Value] = {name.HOST_NAME: socket.gethostname(), **self._options.resource}
+        telemetry = self._state.telemetry
+        if telemetry is not None:
+            attributes[name.SERVICE_VERSION] = telemetry.version
+            attributes[name.SERVICE_INSTANCE] = telemetry.boot
+        attributes[name.SERVICE_NAME] = (
+            self._options.service_name or self._options.resource.get(name.SERVICE_NAME) or "circus"
+        )
+        return attributes
+
+    # What the feed tells
+
+    def attached(self, telemetry: Telemetry, other: bool) -> None:
+        """A daemon answers; records up to that seq come from its journal."""
+        if other and self.spans is not None:
+            self._resume, self._resume_until = Resume(os.getpid(), time.time()), telemetry.seq
+            if telemetry.seq == 0:
+                self._resume = None
+
+    def take(self, record: Record) -> None:
+        """The next record."""
+        assert self.spans is not None
+        spans = [span for span in self._fold.fold(record) if self._wants(span)]
+        if self._resume is not None:
+            if record.seq <= self._resume_until:
+                self._resume.fold(record, spans)
+                spans = []
+            if record.seq >= self._resume_until:
+                spans = self._resume.untold(self._fold.open_traces) + spans
+                self._resume = None
+        if spans:
+            self.spans.add(spans)
+
+    # Its life
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            if self.spans is not None:
+                group.create_task(self.spans.run())
+            if self.metrics is not None:
+                group.create_task(self._send_metrics(self.metrics))
+
+    async def _send_metrics(self, delivery: MetricDelivery) -> None:
+        while True:
+            await asyncio.sleep(self._options.metrics_interval)
+            await self._send_metrics_once(delivery)
+
+    async def _send_metrics_once(self, delivery: MetricDelivery) -> None:
+        if await self._refresh():
+            await delivery.send(metrics_request(resource(self._of()), self._state, time.monotonic()))
+
+    async def close(self) -> None:
+        """Deliver what waits, for a moment."""
+        if self.spans is not None:
+            await self.spans.close(CLOSE_SECONDS)
+        if self.metrics is not None:
+            await self.metrics.close()

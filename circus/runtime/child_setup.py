@@ -16,6 +16,7 @@ import resource
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from circus.exc import SpawnError
@@ -27,6 +28,7 @@ _OTHERS: Final = {"nofile": "-n", "core": "-c", "fsize": "-f", "memlock": "-l"}
 _UNIT: Final = {"as": 1024, "data": 1024, "stack": 1024, "memlock": 1024, "core": 512, "fsize": 512}
 """Bytes in what the shell counts."""
 
+_CAP_SYS_RESOURCE: Final = 24
 
 _OF_A_SHELL = ("PWD", "OLDPWD", "SHLVL")
 """Variables that a shell sets and hands on without having been given them."""
@@ -63,6 +65,22 @@ class Limits:
         # What the shell lowers must not be lowered here, so the limit in force stays.
         held = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return Limits((*around, (resource.RLIMIT_NOFILE, held)), self.after, (*self.script, _ulimit("nofile", soft)))
+
+    def for_another_user(self) -> Limits:
+        """The same for a child that is of another user by then, whose limits only CAP_SYS_RESOURCE lets us set: the
+        shell in front of the program lowers its own. What no shell knows is in force, and its hard limit stays.
+        """
+        if not self.after or may_limit_others():
+            return self
+        after: list[tuple[int, int]] = []
+        script = list(self.script)
+        for number, value in self.after:
+            name, hard = _name(number), resource.getrlimit(number)[1]
+            if hard != resource.RLIM_INFINITY and not 0 <= value <= hard:
+                after.append((number, value))  # nobody may raise it, and that is told
+            elif name in _BITING or name in _OTHERS:
+                script.append(_ulimit(name, None if value == resource.RLIM_INFINITY else value, hard=True))
+        return Limits(self.around, tuple(after), tuple(script))
 
 
 NO_LIMITS: Final = Limits((), (), ())
@@ -104,7 +122,8 @@ def _ulimit(name: str, value: int | None, *, hard: bool = False) -> str:
     amount = "unlimited" if value is None else str(value // _UNIT.get(name, 1))
     if name == "nproc":
         # dash calls the number of processes -p, other shells -u.
-        return f"{{ ulimit -S -u {amount} 2>/dev/null || ulimit -S -p {amount}; }}"
+        soft = "" if hard else "-S "
+        return f"{{ ulimit {soft}-u {amount} 2>/dev/null || ulimit {soft}-p {amount}; }}"
     return f"ulimit {flag} {amount}" if hard else f"ulimit -S {flag} {amount}"
 
 
@@ -141,8 +160,25 @@ def set_on_child(pid: int, limits: Limits) -> None:
         except ProcessLookupError:
             return
         except (PermissionError, ValueError) as error:
-            name = next(n for n in dir(resource) if n.startswith("RLIMIT_") and getattr(resource, n) == number)
-            raise SpawnError("rlimit", f"no permission to set {name} to {value}: {error}") from error
+            raise SpawnError(
+                "rlimit", f"no permission to set RLIMIT_{_name(number).upper()} to {value}: {error}"
+            ) from error
+
+
+def _name(number: int) -> str:
+    found = next(n for n in dir(resource) if n.startswith("RLIMIT_") and getattr(resource, n) == number)
+    return found.removeprefix("RLIMIT_").lower()
+
+
+@cache
+def may_limit_others() -> bool:
+    """Whether we may set limits of processes of other users: root may not always, in most containers for one."""
+    try:
+        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
+            held = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff:"))
+    except (OSError, StopIteration, ValueError):
+        return True
+    return bool(held >> _CAP_SYS_RESOURCE & 1)
 
 
 # The id that means none, and the first that nobody can have.

@@ -60,7 +60,7 @@ def spawn(
             f"(ulimit -Hn, or LimitNOFILE in systemd)",
             errno.EMFILE,
         )
-    limits = limits.fitting()
+    limits = limits.fitting() if identity is None else limits.fitting().for_another_user()
     if limits.prefix:
         _must_exist(command)
         # A shell cannot give a program another name than its path.

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import resource
 import sys
 from collections.abc import Callable
@@ -251,6 +252,26 @@ def test_workers_never_take_the_last_descriptors_from_clients(circusd: Start) ->
         callers = [stack.enter_context(daemon.caller()) for _ in range(15)]
         assert [caller.call("numwatchers")["status"] for caller in callers] == ["ok"] * 15
     assert "are kept for clients" in daemon.log_text()
+
+
+@root
+@pytest.mark.parametrize("capable", [True, False], ids=["with CAP_SYS_RESOURCE", "without"])
+def test_limits_of_a_worker_of_another_user_are_in_force(circusd: Start, capable: bool) -> None:
+    """In most containers root has not that capability, and may not set the limits of a process of somebody else."""
+    limits = "rlimit_nofile = 300\nrlimit_core = 0\nrlimit_nproc = 5000\nrlimit_sigpending = 50\nrlimit_cpu = 1000\n"
+    show = (
+        "ulimit -Sn; ulimit -Hn; ulimit -Sc; ulimit -Hc; ulimit -St; ulimit -Ht; cat /proc/$$/limits; exec sleep 1000"
+    )
+    through = [] if capable else ["setpriv", "--bounding-set", "-sys_resource"]
+    daemon = circusd(f"[watcher:web]\ncmd = {show}\nshell = true\nuid = nobody\n{limits}", through=through)
+    daemon.wait_pids("web", 1)
+    wait_until(lambda: "Max realtime timeout" in daemon.log_text())
+    text = daemon.log_text()
+    assert "300\n300\n0\n0\n1000\n1000\n" in text
+    assert re.search(r"Max processes +5000 +5000 ", text)
+    assert re.search(r"Max pending signals +50 ", text)
+    if not capable:
+        assert daemon.telemetry("web")["counters"]["spawn_failures"]["rlimit"] == 0
 
 
 @root

@@ -126,6 +126,7 @@ class Controller:
         self._own_listener: Listener | None = None
         self._on_command = on_command
         self._socket: AnsweringSocket | None = None
+        self._local = self.endpoint.startswith("ipc://")
         self._jobs: set[_Job] = set()
         self._refusals = Allowance(_REFUSALS_A_SECOND, _REFUSALS_AT_ONCE, loop.time)
 
@@ -190,7 +191,7 @@ class Controller:
 
     def _receive(self, frames: list[zmq.Frame]) -> None:
         parts = [frame.bytes for frame in frames]
-        self._take(parts[:1], parts[1:], peer_of(frames[-1]))
+        self._take(parts[:1], parts[1:], peer_of(frames[-1], local=self._local, curve=self.access.curve))
 
     def dispatch(self, job: tuple[bytes | None, bytes | str]) -> None:
         """Run a request as if a client had sent it: (the client, the JSON). Without a client there is no reply."""

@@ -39,16 +39,14 @@ class Peer:
         return ",".join(f"{word}:{value}" for word, value in parts if value is not None) or "unknown"
 
 
-def peer(address: str | None, key: str | None = None) -> Peer:
-    """A peer by what libzmq says of a message: `localhost:UID:GID:PID` on a unix socket, else an IP address."""
-    if address is None:
-        return Peer(key=key)
-    host, colon, credentials = address.partition(":")
-    if host != "localhost" or not colon:
-        return Peer(address=address, key=key)
+def local_peer(address: str) -> Peer:
+    """A peer on a unix socket, by what libzmq says of it: `localhost:UID:GID:PID`."""
+    host, _, credentials = address.partition(":")
+    if host != "localhost":
+        return Peer()
     ids = [int(part) if part.isdecimal() else None for part in credentials.split(":")]
     uid, gid, pid = (*ids, None, None, None)[:3]
-    return Peer(uid=uid, gid=gid, pid=pid, key=key)
+    return Peer(uid=uid, gid=gid, pid=pid)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,8 @@ logger = logging.getLogger("circus")
 ZAP_ADDRESS = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
 _CURVE = b"CURVE"
+# Each is told once, for clients try again and again; and no more of them, for anybody can make more.
+_STRANGERS = 100
 
 
 class Authenticator:
@@ -32,7 +34,7 @@ class Authenticator:
         self, context: zmq.Context[zmq.Socket[bytes]], loop: asyncio.AbstractEventLoop, pair: Pair, access: Access
     ) -> None:
         self.access = access
-        self.refused = 0
+        self._strangers: set[str] = set()
         self._pair = pair
         raw: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
         raw.setsockopt(zmq.LINGER, 0)
@@ -67,8 +69,10 @@ class Authenticator:
         if self.access.knows(key):
             self._answer(route, number, b"200", b"OK", key.encode())
             return
-        self.refused += 1
-        logger.info("a client at %s has a key that no [access:NAME] names: %s", address.decode(errors="replace"), key)
+        if key not in self._strangers and len(self._strangers) < _STRANGERS:
+            self._strangers.add(key)
+            where = address.decode(errors="replace")
+            logger.info("a client at %s has a key that no [access:NAME] names: %s", where, key)
         self._answer(route, number, b"400", b"this key is not known", b"")
 
     def _answer(self, route: bytes, number: bytes, status: bytes, text: bytes, user: bytes) -> None:

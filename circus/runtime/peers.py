@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import zmq
 
-from circus.core.access import Access, Peer, Rule, peer
+from circus.core.access import Access, Peer, Rule, local_peer
 from circus.exc import EndpointError
 from circus.spec.access import AccessSpec
 
@@ -57,17 +57,19 @@ def access(sections: Iterable[AccessSpec], endpoint_owner: int | str | None = No
     return Access(own_uid=os.geteuid(), rules=tuple(rules), owner=owner, curve=curve)
 
 
-def peer_of(frame: zmq.Frame) -> Peer:
-    """Who sent a frame."""
+def peer_of(frame: zmq.Frame, *, local: bool, curve: bool) -> Peer:
+    """Who sent a frame: `local` over a unix socket, with `curve` after our ZAP handler has seen the key.
+
+    A client can claim anything in the properties of its handshake, and libzmq shows that where it knows nothing itself.
+    So only what it does know on such a socket is asked for.
+    """
     try:
         address = str(frame.get("Peer-Address"))
+        if local:
+            return local_peer(address)
+        return Peer(address=address, key=str(frame.get("User-Id")) if curve else None)
     except zmq.ZMQError:
         return Peer()
-    try:
-        user = str(frame.get("User-Id"))
-    except zmq.ZMQError:
-        user = ""
-    return peer(address, user or None)
 
 
 def groups_of(pid: int | None, uid: int | None, root: str = "/proc") -> frozenset[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -46,6 +46,16 @@ def ask_as(
     **properties: Any,
 ) -> dict[str, Any] | None:
     """The (last) reply that this user gets; None when there is none within `timeout` seconds."""
+    reply: dict[str, Any] | None = as_user(
+        lambda: _asked(endpoint, command, timeout, times, properties), uid=uid, gid=gid, groups=groups
+    )
+    return reply
+
+
+def as_user(
+    function: Callable[[], Any], *, uid: int = SOMEBODY, gid: int = SOMEBODYS_GROUP, groups: Sequence[int] = ()
+) -> Any:
+    """What the function gives (anything that JSON can carry) in a process of this user."""
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -54,7 +64,7 @@ def ask_as(
             os.setgroups(groups)
             os.setresgid(gid, gid, gid)
             os.setresuid(uid, uid, uid)
-            os.write(writing, json.dumps(_asked(endpoint, command, timeout, times, properties)).encode())
+            os.write(writing, json.dumps(function()).encode())
             status = 0
         finally:
             os._exit(status)
@@ -63,8 +73,7 @@ def ask_as(
         text = pipe.read()
     _, status = os.waitpid(pid, 0)
     assert status == 0, f"the child ended with {status}"
-    reply: dict[str, Any] | None = json.loads(text)
-    return reply
+    return json.loads(text)
 
 
 def _asked(

@@ -2,11 +2,14 @@
 
 import os
 import pathlib
+import socket
 import stat
+import struct
 
 import pytest
 
-from tests.helpers.users import SOMEBODY, SOMEBODYS_GROUP, as_root, ask_as, open_to_others
+from tests.helpers.users import SOMEBODY, SOMEBODYS_GROUP, as_root, as_user, ask_as, open_to_others
+from tests.helpers.waiting import DEADLINE
 
 pytestmark = as_root
 
@@ -158,3 +161,34 @@ def test_an_abstract_socket_has_no_mode_and_still_lets_no_stranger_do_anything(c
     daemon.start()
     assert ask_as(name, "list")["errno"] == 7
     assert daemon.ok("list")
+
+
+CLAIMS = {b"Peer-Address": b"localhost:0:0:1", b"User-Id": b"root", b"Identity": b"root"}
+
+
+def test_what_a_client_claims_of_itself_counts_for_nothing(circusd):
+    daemon = open_to_others(circusd(WEB, options=OPEN))
+    reply = as_user(lambda: _claim(daemon.endpoint.removeprefix("ipc://"), b'{"command": "quit", "id": 1}'))
+    assert '"errno":7' in reply
+    assert f"and uid:{SOMEBODY},gid:{SOMEBODYS_GROUP},pid:" in reply
+    assert "root" not in reply
+    assert daemon.ok("list")
+
+
+def _claim(path, request):
+    """Send a request by hand, after a handshake with properties that no library would send."""
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.settimeout(DEADLINE)
+        peer.connect(path)
+        peer.sendall(b"\xff" + b"\0" * 8 + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + b"\0" * 32)
+        properties = {b"Socket-Type": b"DEALER", **CLAIMS}
+        ready = b"\x05READY" + b"".join(
+            bytes([len(name)]) + name + struct.pack(">I", len(value)) + value for name, value in properties.items()
+        )
+        peer.sendall(b"\x04" + bytes([len(ready)]) + ready + b"\0" + bytes([len(request)]) + request)
+        heard = b""
+        while b'"id"' not in heard:
+            more = peer.recv(4096)
+            assert more, heard
+            heard += more
+    return heard.decode(errors="replace")

@@ -35,13 +35,11 @@ class Arbiter(Supervisor):
         prereload_fn: called with the arbiter before each reload of everything.
         context: a zmq context to use.
         loop: the asyncio loop (or tornado's, around one) in which `start` is to work, instead of blocking.
-        statsd: taken and without effect: the statistics are always there.
         stats_endpoint: the stats endpoint.
         plugins: mappings with `use`, the dotted name of the class, and the options of the plugin.
         sockets: made beforehand, not bound yet.
-        warmup_delay: seconds between the starts of two watchers.
 
-    The others are as in the section `[circus]` of an ini file.
+    All others, `new` ones too, are as in `[circus]` of an ini file; `access` are dicts like `[access:NAME]`, with `name`.
 
     Attributes:
         socket_event: always False; each on_demand watcher waits for its own sockets.
@@ -84,8 +82,9 @@ class Arbiter(Supervisor):
         fqdn_prefix: str | None = None,
         umask: int | None = None,
         endpoint_owner: str | None = None,
+        **new: Any,
     ) -> None:
-        from circus.config.options import plugin_specs, web_sockets, without_double
+        from circus.config.options import new_options, plugin_specs, web_sockets, without_double
 
         made = without_double(watchers)
         spec = ArbiterSpec(
@@ -113,6 +112,7 @@ class Arbiter(Supervisor):
             watchers=tuple(watcher.spec for watcher in made),
             plugins=plugin_specs(plugins or ()),
             sockets=web_sockets(httpd, httpd_host, httpd_port),
+            **new_options(new),
         )
         super().__init__(spec, watchers=made, sockets=sockets or (), context=context)
         self.prereload_fn = prereload_fn

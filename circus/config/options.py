@@ -17,7 +17,8 @@ from circus.config import near
 from circus.config.platform import this_platform
 from circus.exc import ConfigError, MessageError, Mistake
 from circus.spec import kinds, typed
-from circus.spec.fields import WATCHER, Option, family_of
+from circus.spec.access import AccessSpec
+from circus.spec.fields import ACCESS, CIRCUS, WATCHER, Option, family_of
 from circus.spec.hooks import parse_hook
 from circus.spec.plugins import PluginSpec
 from circus.spec.sockets import SocketSpec
@@ -122,6 +123,46 @@ def plugin_specs(plugins: Iterable[Mapping[str, Any]]) -> tuple[PluginSpec, ...]
         options = {key: str(value) for key, value in plugin.items() if key not in ("use", "name")}
         found.append(PluginSpec(name=plugin.get("name") or plugin["use"], use=plugin["use"], options=options))
     return tuple(found)
+
+
+def new_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of [circus] that circus 0.19 did not have, and the sections `access`, as a spec has them.
+
+    Raises:
+        TypeError: there is no such option, as Python says it of arguments.
+        ConfigError: a value does not fit.
+    """
+    found = {name: _of_table(CIRCUS, name, value, "circus") for name, value in options.items() if name != "access"}
+    if options.get("access"):
+        found["access"] = tuple(
+            AccessSpec(
+                name=section["name"],
+                **{
+                    name: _of_table(ACCESS, name, value, f"access:{section['name']}")
+                    for name, value in section.items()
+                    if name != "name"
+                },
+            )
+            for section in options["access"]
+        )
+    return found
+
+
+def _of_table(table: Mapping[str, Option], name: str, value: Any, section: str) -> Any:
+    if name not in table or not table[name].new:
+        raise TypeError(f"[{section}] has no option {name!r}")
+    row = table[name]
+    if isinstance(value, int | str) and row.kind in (kinds.USERS, kinds.CURVE_KEYS):
+        value = str(value)
+    elif isinstance(value, list):
+        value = tuple(value)
+    try:
+        made = _converted(row, value)
+    except (ValueError, OverflowError):
+        made = None
+    if (made is None and value is not None) or not (made is None or row.kind.accepts(made)):
+        raise ConfigError([Mistake(None, None, section, name, str(value), f"expected {row.kind.expected}")])
+    return made
 
 
 def web_sockets(httpd: bool, host: str, port: int) -> tuple[SocketSpec, ...]:

@@ -4,16 +4,20 @@ Whatever listens on all interfaces does so in a network namespace of its own, wh
 """
 
 import asyncio
+import os
+import pathlib
+import stat
 import subprocess
 
 import pytest
 
 from circus import get_arbiter
+from circus.client import AsyncCircusClient
 from circus.exc import EndpointError
 from tests.helpers.daemon import script
 from tests.helpers.ports import reserved_port
 from tests.helpers.users import as_root
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import DEADLINE, wait_until
 
 WEB = "[watcher:web]\ncmd = sleep 1000\n"
 APART = ("unshare", "--net")
@@ -41,6 +45,27 @@ async def test_a_program_that_embeds_circus_is_refused_too():
     )
     with pytest.raises(EndpointError, match="allow_insecure"):
         await arbiter.start()
+
+
+def mode(endpoint):
+    return stat.S_IMODE(pathlib.Path(endpoint.removeprefix("ipc://")).stat().st_mode)
+
+
+async def test_a_program_can_say_who_may_do_what():
+    here = {"uid": os.geteuid(), "role": "read", "name": "me"}
+    arbiter = get_arbiter(
+        [], controller="auto", pubsub_endpoint="auto", stats_endpoint="auto",
+        endpoint_mode=0o660, access=[here], loop=asyncio.get_running_loop(),
+    )  # fmt: skip
+    await arbiter.start()
+    client = AsyncCircusClient(endpoint=arbiter.endpoint, timeout=DEADLINE)
+    try:
+        assert mode(arbiter.endpoint) == 0o660
+        assert (await client.send_message("list"))["status"] == "ok"
+        assert (await client.send_message("quit"))["errno"] == 7
+    finally:
+        client.stop()
+        await arbiter.stop()
 
 
 @as_root

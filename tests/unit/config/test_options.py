@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from circus.config.options import plugin_specs, replaced_env, watcher_spec, web_sockets, without_double
+from circus.config.options import new_options, plugin_specs, replaced_env, watcher_spec, web_sockets, without_double
 from circus.exc import ConfigError
+from circus.keys import new_pair
+from circus.spec.access import AccessSpec
 from circus.spec.watcher import HookSpec
 
 
@@ -126,3 +128,36 @@ def test_the_web_console_has_a_socket_where_its_package_is(
 def test_two_watchers_cannot_share_a_name() -> None:
     with pytest.raises(ConfigError, match="two watchers"):
         without_double([SimpleNamespace(name="web"), SimpleNamespace(name="WEB")])
+
+
+def test_options_that_0_19_did_not_have_are_checked_as_in_a_file() -> None:
+    key = new_pair().public
+    section = {"name": "me", "role": "operate", "uid": "root, 7", "gid": [5, "staff"], "curve_key": key}
+    assert new_options({"endpoint_mode": "0660", "allow_insecure": True, "journal_size": 5, "access": [section]}) == {
+        "endpoint_mode": 0o660,
+        "allow_insecure": True,
+        "journal_size": 5,
+        "access": (AccessSpec(name="me", role="operate", uid=("root", 7), gid=(5, "staff"), curve_key=(key,)),),
+    }
+    assert new_options({}) == {}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"endpoint_mode": "rw"},
+        {"endpoint_mode": 0o7777},
+        {"journal_size": 0},
+        {"access": [{"name": "me", "role": "boss"}]},
+        {"access": [{"name": "me", "role": "read", "curve_key": "short"}]},
+    ],
+)
+def test_values_that_do_not_fit_are_mistakes(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="expected"):
+        new_options(options)
+
+
+@pytest.mark.parametrize("options", [{"nonsense": 1}, {"access": [{"name": "me", "role": "read", "users": "x"}]}])
+def test_what_is_no_option_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="has no option"):
+        new_options(options)

@@ -134,7 +134,9 @@ class Crew(Ending):
         spec = self.spec
         self._move(slot, None)
         wait = self.pause(slot.failures)
-        self.stumbled = self.stumbled or slot.failures > retry.IMMEDIATE
+        if slot.failures > retry.IMMEDIATE:
+            self.stumbled = True
+            wait = max(wait, retry.LEAST) if slot.spawn_failures else wait
         slot.start_cause, slot.origin, slot.replaces = cause, origin, replaces
         slot.backoff_seconds, slot.backoff_until = wait, self.now + wait
         if self.spent(slot) and not (self.alive or self.unsettled or self.parting):

@@ -10,6 +10,10 @@ from typing import Final
 
 IMMEDIATE: Final = 3
 
+LEAST: Final = 0.1
+"""Seconds between failures to spawn once they are not immediate any more: each is a line in the log, and `backoff = 0`
+must not fill a disk with them."""
+
 
 def delay(failures: int, *, backoff: float, backoff_max: float, jitter: float, random: float) -> float:
     """Seconds to wait after the `failures`-th failure in a row; `random` in [0, 1)."""

@@ -68,6 +68,15 @@ def test_a_crash_loop_without_any_delay_delays_nobody(circusd: Start) -> None:
     daemon.ok("stop", name="crash", waiting=True)
 
 
+def test_a_missing_program_without_any_delay_delays_nobody_and_fills_no_log(circusd: Start) -> None:
+    daemon = circusd(f"[watcher:bad]\n{MISSING}backoff = 0\npriority = 10\n{GOOD}")
+    daemon.wait_pids("good", 1)
+    failed = daemon.events("lifecycle.bad.process.spawn_failed").wait_for(lambda _: True, count=5)
+    gaps = [after.body["time"] - before.body["time"] for before, after in itertools.pairwise(failed)]
+    assert min(gaps) > 0.09
+    daemon.ok("stop", name="bad", waiting=True)
+
+
 def test_a_process_that_starts_and_dies_is_never_given_up(circusd: Start) -> None:
     daemon = circusd("[watcher:web]\ncmd = false\nmax_retry = 1\nbackoff = 0.01\nbackoff_max = 0.02\n")
     wait_until(lambda: daemon.telemetry("web")["counters"]["restarts"]["crash"] >= 30)

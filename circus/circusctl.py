@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from circus.commands.base import Command
 
 _PATIENCE_SECONDS = 1.0
+_WRONG_NUMBER = ("Invalid number of arguments", "List of key/values is invalid")
 
 _TIMED_OUT = """
 A time out usually happens in one of those cases:
@@ -143,7 +144,7 @@ class ControllerApp:
         """Run one command and return the exit status."""
         command = get_command(words[0])
         if command is None:
-            self.parser.error(f"unrecognized arguments: {words[0]}")
+            self.parser.error(_no_command(words[0]))
         args, options = self._command_line(command, words[1:])
         try:
             if command.name in CONVERSATIONS:
@@ -151,7 +152,8 @@ class ControllerApp:
             request = self._traced(command.message(*args, **options))
             return self._print_reply(command, self.client.call(request))
         except ArgumentError as error:
-            complain(str(error))
+            told = str(error)
+            complain(f"{told}\nusage: {usage(command)}" if told in _WRONG_NUMBER else told)
         except CallError as error:
             complain(str(error) + (self._why() if str(error).startswith("Timed out") else ""))
         except (CircusError, ValueError) as error:
@@ -223,6 +225,14 @@ def _hint(word: str, called: str) -> str:
     return " (a program with options is one word in quotes, or stands after --)" if "PROGRAM" in called else ""
 
 
+def _no_command(word: str) -> str:
+    """What to say of a word that is no command, and where to go from there."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word.lower(), get_commands(), 1)
+    return f"unrecognized arguments: {word} ({f'there is {close[0]}; ' if close else ''}--help lists the commands)"
+
+
 def run(argv: Sequence[str]) -> int:
     """Everything but leaving: returns the exit status."""
     if "AUTO_COMPLETE" in os.environ:
@@ -231,10 +241,12 @@ def run(argv: Sequence[str]) -> int:
     if options.version:
         say(f"circusctl {__version__}")
         return OK
+    if options.words[:1] == ["help"]:  # as at the prompt
+        options.help, options.words = True, options.words[1:]
     if options.help:
         known = get_command(options.words[0]) if options.words else None
         if options.words and known is None:
-            parser.error(f"unrecognized arguments: {options.words[0]}")
+            parser.error(_no_command(options.words[0]))
         say(known.desc if known is not None else parser.describe().rstrip())
         return OK
     app = ControllerApp(parser, options)

@@ -80,7 +80,7 @@ def _guarded(imported: Callable[[], Any], name: str, dotted: str) -> Any:
         return imported()
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise ImportError(f"cannot find {dotted!r}: there is no module {error.name!r}") from error
+            raise ImportError(f"cannot find {dotted!r}: there is no module {error.name!r} (PYTHONPATH?)") from error
         raise ImportError(f"cannot import {dotted!r}: {name!r} needs the module {error.name!r}") from error
     except KeyboardInterrupt:
         raise

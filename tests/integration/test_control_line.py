@@ -67,7 +67,7 @@ def watchers():
         ("signal web 42 usr1", 0, "ok\n", ""),
         ("signal web 42 cont --recursive", 0, "ok\n", ""),
         ("stats web 42", 0, "42: 42  sleep root 0 1.50M 2.44M 0.0 0.006 0:00.0\n", ""),
-        ("list a b", 1, "", "Invalid number of arguments\n"),
+        ("list a b", 1, "", "Invalid number of arguments\nusage: circusctl list [NAME]\n"),
         ("incr web x", 1, "", "error: invalid literal for int() with base 10: 'x'\n"),
     ],
 )
@@ -81,6 +81,27 @@ async def test_what_is_not_understood_ends_with_two(words):
     status, out, err = await ctl(*words)
     assert (status, out) == (2, "")
     assert "circusctl: error: unrecognized arguments: " in err or "circusctl: error:" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["statu"], "statu (there is status; --help lists the commands)"),
+        (["--help", "LIST"], "LIST (there is list; --help lists the commands)"),
+        (["zzz"], "zzz (--help lists the commands)"),
+        (["help", "zzz"], "zzz (--help lists the commands)"),
+    ],
+)
+async def test_a_word_that_is_no_command_is_told_what_is_one(words, hint):
+    status, out, err = await ctl(*words)
+    assert (status, out, err.splitlines()[-1]) == (2, "", f"circusctl: error: unrecognized arguments: {hint}")
+
+
+async def test_help_is_a_word_as_at_the_prompt():
+    assert await ctl("help") == await ctl("--help")
+    status, out, err = await ctl("help", "tail")
+    assert (status, out, err) == await ctl("--help", "tail")
+    assert out.startswith("Show the last lines")
 
 
 async def test_an_option_at_the_wrong_place_is_told_where_it_belongs():

@@ -41,10 +41,10 @@ def test_values_that_contradict_each_other_leave_a_watcher_out(ini: Ini, text: s
         ("gid = 4294967294", "gid: there is no such group on this machine"),
         ("uid = 99999999999999999999", "uid: there is no such user on this machine"),
         ("copy_env = yes\nvirtualenv = /nothere", "virtualenv: there is no such directory"),
-        ("hooks.before_start = no_such_module.hook", "hooks.before_start: cannot find 'no_such_module.hook': there is no module 'no_such_module'"),
+        ("hooks.before_start = no_such_module.hook", "hooks.before_start: cannot find 'no_such_module.hook': there is no module 'no_such_module' (PYTHONPATH?)"),
         ("hooks.before_start = os.path.no_such_hook", "hooks.before_start: cannot find 'os.path.no_such_hook': 'posixpath' has no 'no_such_hook'"),
         ("hooks.before_start = os.path", "hooks.before_start: 'os.path' is not callable"),
-        ("stdout_stream.class = no_such.Stream", "stdout_stream.class: cannot find 'no_such.Stream': there is no module 'no_such'"),
+        ("stdout_stream.class = no_such.Stream", "stdout_stream.class: cannot find 'no_such.Stream': there is no module 'no_such' (PYTHONPATH?)"),
     ],
 )  # fmt: skip
 def test_what_this_machine_lacks_leaves_a_watcher_out(ini: Ini, text: str, reason: str) -> None:

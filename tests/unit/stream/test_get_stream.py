@@ -74,7 +74,7 @@ def test_variables_are_filled_into_options(name: str) -> None:
         ),
         (
             StreamSpec(cls="no.such.Thing"),
-            "invalid: no.such.Thing: cannot find 'no.such.Thing': there is no module 'no'",
+            "invalid: no.such.Thing: cannot find 'no.such.Thing': there is no module 'no' (PYTHONPATH?)",
         ),
         (
             StreamSpec(cls="circus.stream.Nope"),

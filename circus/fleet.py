@@ -48,7 +48,7 @@ class Fleet:
     def begin(self) -> None:
         """Be ready for a life in the running loop; an arbiter may have another one before, in another loop."""
         self.quitting = False
-        self._wave, self._dissolving = asyncio.Lock(), asyncio.Lock()
+        self._wave, self.exclusive = asyncio.Lock(), asyncio.Lock()
 
     def add(self, watcher: Watcher) -> None:
         """Take a watcher in; its name is free."""
@@ -128,13 +128,16 @@ class Fleet:
             Overtaken: by a quit.
         """
         async with self.turn(self.exclusive):
-            stopped = False
-            # While some are being stopped others may be added.
-            while not self.quitting and not (stopped and all(watcher.retired for watcher in self)):
-                for watcher in self:
+            down: set[Watcher] = set()
+            # While some are being stopped others may be added, and be removed again before they are down.
+            while not self.quitting and not down.issuperset(self):
+                waiting = list(self)
+                for watcher in waiting:
                     watcher.retired = watcher.retired or "restart of everything"
                 await self.stop()
-                stopped = True
+                down.update(watcher for watcher in waiting if watcher.lifecycle.idle)
+                if not down.issuperset(waiting):  # so many stops wait for it that it would not take another
+                    await asyncio.sleep(0.1)
             if self.quitting:
                 raise Overtaken("cancelled: quit overtook restart")
             self.clear()

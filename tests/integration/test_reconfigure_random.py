@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import random
+import signal
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -259,3 +261,23 @@ def test_quit_ends_all_of_it_at_any_moment(circusd: Start, tmp_path: pathlib.Pat
     siege.end()  # without answers from the moment at which nobody was there any more
     assert not [pid for pid in below if proc.alive(pid)], f"seed {seed}"
     assert "Traceback" not in daemon.log_text(), f"seed {seed}"
+
+
+def test_what_came_and_went_during_a_restart_of_everything_is_stopped_before_it_is_forgotten(circusd: Start) -> None:
+    unmoved = "cmd = sleep 1000\nstop_signal = 18\n"  # SIGCONT ends nothing
+    daemon = circusd(f"[watcher:slow]\n{unmoved}graceful_timeout = 1000\n")
+    (slow,) = daemon.wait_pids("slow", 1)
+    daemon.ok("restart")
+    daemon.wait_status("slow", "stopping")
+    options = {"stop_signal": 18, "graceful_timeout": 3}
+    (late,) = daemon.ok("add", name="late", cmd="sleep 1001", options=options, start=True, waiting=True)["started"]
+    with daemon.caller() as other:
+        other.send("rm", name="late", waiting=True)
+        daemon.wait_status("late", "stopping")
+        os.kill(slow, signal.SIGKILL)
+        assert other.receive()["status"] == "ok"
+    assert not proc.alive(late)
+    again = daemon.wait_pids("slow", 1, without=[slow])
+    assert proc.children(daemon.pid) == set(again)
+    assert daemon.ok("list")["watchers"] == ["slow"]
+    daemon.ok("set", name="slow", options={"graceful_timeout": 0.1})

@@ -16,6 +16,7 @@ import logging
 import os
 import signal
 from collections.abc import Coroutine, Mapping
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from circus.exc import CircusError, ConfigError, Mistake
@@ -72,14 +73,24 @@ def read_sections(sections: Mapping[str, Mapping[str, str]], *, where: str | Non
     return Sections(prometheus, otlp)
 
 
-def _otlp(options: OtlpOptions, feed: Feed, state: FleetState) -> OtlpExport:
+def _otel() -> ModuleType:
     try:  # libraries that only this section needs: some megabytes
-        from circus_exporters.otel.setup import OtlpExport
+        from circus_exporters.otel import setup
     except ImportError as error:
         raise CircusError(
             f"[exporter:otlp] needs opentelemetry-proto: pip install opentelemetry-proto ({error})"
         ) from error
-    return OtlpExport(state, options, feed.refresh)
+    return setup
+
+
+def _otlp(options: OtlpOptions, feed: Feed, state: FleetState) -> OtlpExport:
+    export: OtlpExport = _otel().OtlpExport(state, options, feed.refresh)
+    return export
+
+
+async def check_otlp(options: OtlpOptions) -> None:
+    """CircusError tells what keeps this section from being served."""
+    await _otel().check(options)
 
 
 class App:

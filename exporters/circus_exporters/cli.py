@@ -23,7 +23,7 @@ from circus.exc import CircusError, ConfigError
 from circus.keys import ENV_KEY_FILE, ENV_SERVER, given
 from circus.spec.exporters import ExporterDocument
 from circus.wire import endpoints
-from circus_exporters.app import LINGER_SECONDS, App, read_sections
+from circus_exporters.app import LINGER_SECONDS, App, check_otlp, read_sections
 from circus_exporters.prometheus.guard import Guard
 from circus_exporters.prometheus.options import DEFAULT_HOST, DEFAULT_PORT, read_options
 
@@ -134,6 +134,8 @@ async def check(document: ExporterDocument) -> None:
     sections = read_sections(document.exporters, where=document.config_file)
     if sections.prometheus is not None:
         await Guard(sections.prometheus.web_config).load()
+    if sections.otlp is not None:
+        await check_otlp(sections.otlp)
 
 
 async def _run(arguments: argparse.Namespace, document: ExporterDocument) -> int:

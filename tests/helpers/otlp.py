@@ -178,6 +178,7 @@ class GrpcSink(Collected):
     def __init__(self) -> None:
         super().__init__()
         import grpc
+        from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as metric_stubs
         from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as stubs
 
         self.codes: list[str] = []
@@ -190,8 +191,14 @@ class GrpcSink(Collected):
                 sink.take_traces(request)
                 return ExportTraceServiceResponse()
 
+        class Metrics(metric_stubs.MetricsServiceServicer):
+            def Export(self, request: ExportMetricsServiceRequest, context: Any) -> ExportMetricsServiceResponse:
+                sink.take_metrics(request)
+                return ExportMetricsServiceResponse()
+
         self._server = grpc.server(futures.ThreadPoolExecutor(max_workers=2))
         stubs.add_TraceServiceServicer_to_server(Service(), self._server)
+        metric_stubs.add_MetricsServiceServicer_to_server(Metrics(), self._server)
         self.port: int = self._server.add_insecure_port("127.0.0.1:0")
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._server.start()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -12,7 +14,7 @@ from tests.conftest import CircusD
 from tests.helpers.metrics import scrape
 from tests.helpers.otlp import GrpcSink, HttpSink
 from tests.helpers.ports import wait_listening
-from tests.helpers.waiting import wait_until
+from tests.helpers.waiting import DEADLINE, wait_until
 from tests.workers import python
 
 # The SDKs' own variables reach the exporter: spans do not wait for others for five seconds.
@@ -79,7 +81,7 @@ def test_boot_reload_and_crash_each_are_a_trace(circusd: CircusD, sink: HttpSink
     (crash,) = sink.wait_named("process.respawn")
     assert crash.error == "crash: SIGSEGV"
     assert crash.attributes["error.type"] == "signal"
-    assert [name for name, _ in sink.tree(crash)[1]] == ["process.life", "process.backoff", "process.start"]
+    assert sorted(name for name, _ in sink.tree(crash)[1]) == ["process.backoff", "process.life", "process.start"]
     (life,) = [life for life in sink.named("process.life", watcher="web") if life.trace == crash.trace]
     assert life.attributes["circus.process.exit.signal"] == "SIGSEGV"
     assert "process.exit.code" not in life.attributes
@@ -176,12 +178,13 @@ def test_metrics_of_watchers_are_pushed(circusd: CircusD, sink: HttpSink) -> Non
 def test_grpc(circusd: CircusD) -> None:
     sink = GrpcSink()
     try:
-        ini = INI.format(endpoint=sink.endpoint + "\nprotocol = grpc\nmetrics = no", number=1)
+        ini = INI.format(endpoint=sink.endpoint + "\nprotocol = grpc", number=1)
         sink.codes = ["UNAVAILABLE"]
         daemon = circusd(ini, env=SOON)
         sink.wait_named("arbiter.boot")
         daemon.ok("reload", name="web", waiting=True)
         sink.wait_named("watcher.reload")
+        wait_until(lambda: sink.metrics)
     finally:
         sink.stop()
 
@@ -190,3 +193,41 @@ def test_a_wrong_variable_is_one_clear_line_and_the_daemon_runs(circusd: CircusD
     daemon = circusd(INI.format(endpoint=sink.endpoint, number=1), env={"OTEL_TRACES_SAMPLER": "sometimes"})
     wait_log(daemon, "[environment] OTEL_TRACES_SAMPLER = 'sometimes': expected one of always_on")
     daemon.wait_pids("web", 1)
+
+
+def without(module: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """circus-exporter where a module is not installed."""
+    program = f"import sys; sys.modules[{module!r}] = None; from circus_exporters.cli import main; sys.exit(main())"
+    return subprocess.run(
+        [sys.executable, "-c", program, *words],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("grpc", "[exporter:otlp]: protocol grpc needs grpcio: pip install 'circus[otlp-grpc]'"),
+        ("opentelemetry", "[exporter:otlp] needs opentelemetry-proto: pip install opentelemetry-proto"),
+    ],
+)
+@pytest.mark.parametrize("words", [[], ["--check"]])
+def test_a_library_that_is_missing_is_one_line(tmp_path, module: str, told: str, words: list[str]) -> None:
+    (tmp_path / "c.ini").write_text("[circus]\nendpoint = auto\n[exporter:otlp]\nprotocol = grpc\n")
+    done = without(module, "--config", str(tmp_path / "c.ini"), *words)
+    assert done.returncode == 1
+    assert done.stderr.startswith(told)
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_the_section_nothing_of_it_is_imported() -> None:
+    program = (
+        "import sys, circus_exporters.cli as cli; from circus.spec.exporters import ExporterDocument\n"
+        "import circus_exporters.app as app; app.read_sections({'prometheus': {}})\n"
+        "print([name for name in ('opentelemetry', 'google.protobuf', 'grpc') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE)
+    assert done.stdout == "[]\n", done.stderr

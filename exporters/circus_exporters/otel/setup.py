@@ -29,6 +29,13 @@ from circus_exporters.state import Deliveries, FleetState
 CLOSE_SECONDS = 3.0
 
 
+async def check(options: OtlpOptions) -> None:
+    """CircusError tells what is missing for these options."""
+    for target in (options.traces, options.metrics):
+        if target is not None:
+            await transport(target).close()
+
+
 class OtlpExport:
     """What `[exporter:otlp]` asks for. `refresh` brings the state up to date and says whether it could.
 
@@ -112,6 +119,9 @@ class OtlpExport:
     async def close(self) -> None:
         """Deliver what waits, for a moment."""
         if self.spans is not None:
+            if not self._state.attached() or self._state.boot != self._fold.boot:
+                # Nobody will tell the rest; while the daemon lives a successor does.
+                self.spans.add(span for span in self._fold.abandon("the daemon ended") if self._wants(span))
             await self.spans.close(CLOSE_SECONDS)
         if self.metrics is not None:
             await self.metrics.close()

@@ -22,7 +22,6 @@ logger = logging.getLogger("circus")
 
 ZAP_ADDRESS = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
-_CURVE = b"CURVE"
 # Each is told once, for clients try again and again; and no more of them, for anybody can make more.
 _STRANGERS = 100
 
@@ -61,11 +60,12 @@ class Authenticator:
         if delimiter != [b""] or len(request) < 6 or request[0] != _VERSION:
             return
         number, _, address, _, mechanism, *credentials = request[1:]
-        if mechanism != _CURVE:
+        if mechanism == b"NULL":
             # Sockets that ask for no key are those that need none: of unix sockets the kernel tells who connects.
             self._answer(route, number, b"200", b"OK", b"")
             return
-        key = z85.encode(credentials[0]).decode() if len(credentials) == 1 and len(credentials[0]) == 32 else ""
+        proven = mechanism == b"CURVE" and len(credentials) == 1 and len(credentials[0]) == 32
+        key = z85.encode(credentials[0]).decode() if proven else ""
         if self.access.knows(key):
             self._answer(route, number, b"200", b"OK", key.encode())
             return

@@ -1,5 +1,7 @@
 """CURVE: only clients whose key is known get to any of the three channels, and the key says what they may do."""
 
+import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -9,11 +11,15 @@ import time
 import urllib.request
 
 import pytest
+import zmq
 
-from circus.client import AsyncCircusClient, CircusClient
+from circus.client import AsyncCircusClient, CircusClient, protect
 from circus.consumer import CircusConsumer
-from circus.exc import CallError
-from circus.keys import read_pair
+from circus.core.access import Access, Rule
+from circus.exc import CallError, EndpointError
+from circus.keys import Pair, read_pair
+from circus.runtime.curve import Authenticator
+from circus.runtime.zmq_socket import LoopSocket, answering_socket
 from circus.stats.client import StatsClient
 from tests.helpers.curve import lets_in, make_key
 from tests.helpers.daemon import Daemon, script
@@ -287,3 +293,111 @@ def test_mute_and_old_peers_are_shed(guarded):
             while peer.recv(64):
                 pass
     assert found.ask(found.admin, "list")
+
+
+def test_a_pair_that_is_none_is_said_at_the_start(circusd, tmp_path):
+    one, other = make_key(tmp_path, "one"), make_key(tmp_path, "other")
+    one.file.write_text(one.file.read_text().replace(one.public, other.public))
+    options = {"pubsub_endpoint": "tcp://127.0.0.1:0", "curve_secret_key_file": one.file}
+    daemon = circusd(WEB, options=options, start=False).spawn()
+    assert daemon.wait() == 1
+    (line,) = [line for line in daemon.log_text().splitlines() if str(one.file) in line]
+    assert "the secret key is not that of the public key" in line
+    assert "Traceback" not in daemon.log_text()
+
+
+# The handler by itself, with real sockets in the loop of the test.
+
+
+class Doorkeeper:
+    """A context with a handler that knows one key, and a ROUTER that asks for keys."""
+
+    def __init__(self, tmp_path):
+        self.server, self.known = make_key(tmp_path, "its"), make_key(tmp_path, "known")
+        rule = Rule(name="x", role="read", keys=frozenset({self.known.public}))
+        self.context = zmq.Context()
+        pair = Pair(self.server.public, self.server.secret)
+        self.handler = Authenticator(
+            self.context, asyncio.get_running_loop(), pair, Access(own_uid=0, rules=(rule,), curve=True)
+        )
+        self.heard = asyncio.Queue()
+        raw = answering_socket(self.context)
+        self.handler.guard(raw)
+        raw.bind("tcp://127.0.0.1:*")
+        self.endpoint = raw.getsockopt(zmq.LAST_ENDPOINT).decode()
+        self.socket = LoopSocket(raw, lambda frames: self.heard.put_nowait(frames[-1]), loop=asyncio.get_running_loop())
+
+    def knock(self):
+        client = self.context.socket(zmq.DEALER)
+        client.setsockopt(zmq.LINGER, 0)
+        protect(client, self.endpoint, self.known.to(self.server))
+        client.connect(self.endpoint)
+        client.send(b"hello")
+        return client
+
+    async def answer(self, seconds):
+        try:
+            return await asyncio.wait_for(self.heard.get(), seconds)
+        except TimeoutError:
+            return None
+
+    def close(self):
+        self.socket.close()
+        self.handler.close()
+        self.context.destroy(linger=0)
+
+
+@pytest.fixture
+async def door(tmp_path):
+    made = Doorkeeper(tmp_path)
+    yield made
+    made.close()
+
+
+async def test_the_key_of_each_message_is_known(door):
+    client = door.knock()
+    assert (await door.answer(DEADLINE)).get("User-Id") == door.known.public
+    client.close()
+
+
+async def test_without_a_handler_nobody_gets_in(door):
+    door.handler.close()
+    client = door.knock()
+    assert await door.answer(NO_ANSWER) is None
+    client.close()
+
+
+async def test_sockets_that_need_no_key_go_on_beside_those_that_do(door):
+    raw = answering_socket(door.context)
+    raw.bind("tcp://127.0.0.1:*")
+    client = door.context.socket(zmq.DEALER)
+    client.connect(raw.getsockopt(zmq.LAST_ENDPOINT).decode())
+    client.send(b"hello")
+    heard = asyncio.Queue()
+    socket = LoopSocket(raw, heard.put_nowait, loop=asyncio.get_running_loop())
+    assert (await asyncio.wait_for(heard.get(), DEADLINE))[-1].bytes == b"hello"
+    socket.close()
+    client.close(0)
+
+
+async def test_a_context_with_a_handler_of_somebody_else_is_refused(door):
+    pair = Pair(door.server.public, door.server.secret)
+    with pytest.raises(EndpointError, match="somebody else who lets clients in"):
+        Authenticator(door.context, asyncio.get_running_loop(), pair, Access(own_uid=0))
+
+
+async def test_nonsense_to_the_handler_is_passed_over(door):
+    asking = door.context.socket(zmq.DEALER)
+    asking.connect("inproc://zeromq.zap.01")
+    for frames in ([b""], [b"", b"1.0"], [b"x"] * 9, [b"", b"2.0", *[b"x"] * 7], [b"", b"1.0", *[b"x"] * 4]):
+        asking.send_multipart(frames)
+    for number, credentials in ((b"7", [b"CURVE", b"short"]), (b"8", [b"CURVE"]), (b"9", [b"PLAIN", b"me", b"hush"])):
+        asking.send_multipart([b"", b"1.0", number, b"circus", b"1.2.3.4", b"", *credentials])
+    heard = []
+    async with asyncio.timeout(DEADLINE):
+        while len(heard) < 3:
+            with contextlib.suppress(zmq.Again):
+                heard.append(asking.recv_multipart(zmq.DONTWAIT))
+            await asyncio.sleep(0.01)
+    assert [frames[:4] for frames in heard] == [[b"", b"1.0", number, b"400"] for number in (b"7", b"8", b"9")]
+    asking.close(0)

@@ -135,7 +135,7 @@ class _Builder:
             self._read_hook(entry, end, text)
         elif family.field == "options":
             if _LABEL.fullmatch(end) is None:
-                self._report.wrong(self._section, entry, "expected letters, digits and underscores after labels.")
+                self._report.wrong(self._section, entry, "expected letters, digits and underscores behind `labels.`")
             self._options[entry.name] = self._text(entry.value)
         else:
             self._streams.setdefault(family.field, {})[end] = self._text(entry.value)

@@ -231,43 +231,50 @@ class Passage(ABC):
         asked = crew.hook_tokens.pop(stimulus.token, None)
         slot = crew.find(asked.wid, asked.generation) if asked is not None else None
         no = not stimulus.ok and stimulus.error is None
-        crew.tell("hook.finished", asked.origin if asked is not None else self._origin, slot, hook=stimulus.hook,
+        origin = asked.origin if asked is not None else self._origin
+        answer = Origin(kind="record", trace=origin.trace)
+        crew.tell("hook.finished", origin, slot, answer, hook=stimulus.hook,
                   ok=stimulus.ok, veto=no, seconds=stimulus.seconds, error=stimulus.error)  # fmt: skip
         if asked is None:
             if self._phase is not None and stimulus.token == self._awaited:
                 phase, self._phase = self._phase, None
-                self._watcher_hook_answered(phase, ok=stimulus.ok)
+                self._watcher_hook_answered(phase, stimulus, answer)
         elif asked.hook in ("before_spawn", "after_spawn"):
             if slot is not None:
-                self._spawn_hook_answered(slot, stimulus)
+                self._spawn_hook_answered(slot, stimulus, answer)
         else:
             crew.hook_answered(stimulus.token, asked, slot, no=no)
 
-    def _spawn_hook_answered(self, slot: Slot, stimulus: told.HookAnswered) -> None:
+    def _spawn_hook_answered(self, slot: Slot, stimulus: told.HookAnswered, answer: Origin) -> None:
         crew = self.crew
         if stimulus.hook == "before_spawn" and slot.pid is None:
             if stimulus.ok:
                 crew.effects.append(do.Spawn(slot.wid, slot.generation))
                 return
-            assert slot.origin is not None
-            crew.tell("process.spawn_failed", slot.origin, slot, stage="hook", errno=None,
+            crew.tell("process.spawn_failed", answer, slot, stage="hook", errno=None,
                       message=stimulus.error or "before_spawn said no", attempt=1)  # fmt: skip
-            self._go_down(_E.VETOED, Want.DOWN, slot.origin)
+            self._refused(stimulus, answer)
         elif stimulus.hook == "after_spawn" and slot.alive and not slot.ending:
             if stimulus.ok:
                 crew.came_up(slot)
                 return
-            assert slot.spawned_by is not None
-            self._go_down(_E.VETOED, Want.DOWN, slot.spawned_by)
+            self._refused(stimulus, answer)
 
-    def _watcher_hook_answered(self, phase: str, *, ok: bool) -> None:
+    def _watcher_hook_answered(self, phase: str, stimulus: told.HookAnswered, answer: Origin) -> None:
         if phase == "before_stop":
             self._end_all()
         elif phase == "after_stop":
             self._down()
-        elif not ok:
-            self._go_down(_E.VETOED, Want.DOWN, self._origin)
+        elif not stimulus.ok:
+            self._refused(stimulus, answer)
         elif phase == "before_start":
             self._bring_up()
         else:
             self._active()
+
+    def _refused(self, stimulus: told.HookAnswered, answer: Origin) -> None:
+        """A hook does not let the watcher run. What it raised is in the log already."""
+        if stimulus.error is None:
+            text = f"'{self.spec.name}' is stopped: its hook {stimulus.hook} said no (it did not return True)"
+            self.crew.effects.append(do.Log("warning", text))
+        self._go_down(_E.VETOED, Want.DOWN, answer)

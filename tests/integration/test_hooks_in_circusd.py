@@ -75,6 +75,15 @@ def test_a_hook_without_an_answer_vetoes_the_start(hooked: Hooked) -> None:
     hooked.wait_notes(1)
     daemon.wait_status("web", "stopped")
     assert daemon.pids("web") == []
+    wait_until(lambda: "'web' is stopped: its hook before_start said no" in daemon.log_text())
+
+
+def test_why_leads_from_a_stopped_watcher_to_the_hook_that_said_no(hooked: Hooked) -> None:
+    daemon = hooked.start("hooks.before_start = our_hooks.no", "def no(**_): return False", options="autostart = false")
+    daemon.ok("start", name="web", waiting=True)
+    because = daemon.ok("why", name="web")["state_because"]
+    assert [record["record"] for record in because] == ["command.started", "hook.finished", "watcher.state"]
+    assert (because[1]["data"]["hook"], because[1]["data"]["veto"]) == ("before_start", True)
 
 
 def test_a_hook_that_leaves_is_a_failure_and_the_daemon_lives(hooked: Hooked) -> None:

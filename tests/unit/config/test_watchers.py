@@ -187,7 +187,7 @@ def test_empty_texts_are_none_where_none_is_the_default(ini: Ini) -> None:
         ("rlimit_nofile = many", "expected a whole number, 0 or more, or nothing for no limit"),
         ("hooks.before_start = a.b,perhaps", "expected a dotted name, and perhaps a boolean after a comma"),
         ("stdout_stream = x", "expected an option of the stream, as in stdout_stream.class = FileStream"),
-        ("labels.a-b = x", "expected letters, digits and underscores after labels."),
+        ("labels.a-b = x", "expected letters, digits and underscores behind `labels.`"),
         ("max_retry = -2", "expected a whole number, -1 or more"),
     ],
 )

@@ -125,6 +125,34 @@ async def test_a_gap_is_filled_from_the_journal(following: Following, daemon: Sc
     assert following.state.events_lost == 0
 
 
+@pytest.mark.parametrize("kept_from", [1, 4])
+async def test_who_wants_records_gets_each_once_and_in_order_also_those_from_before(
+    daemon: ScriptedDaemon, directory: pathlib.Path, kept_from: int
+) -> None:
+    daemon.journal += [fleet.record(seq) for seq in range(kept_from, 11)]
+    following, told = Following(directory), []
+    following.state.on_record = lambda record: told.append(record.seq)
+    task = asyncio.create_task(following.feed.run())
+    try:
+        await daemon.subscribed()
+        await daemon.publish(fleet.record(11))
+        await until(lambda: following.state.last_seq == 11)
+        daemon.journal += [fleet.record(12), fleet.record(13)]  # made, and never arrived
+        await daemon.publish(fleet.record(14))
+        await until(lambda: following.state.last_seq == 14)
+        daemon.deaf = True
+        await until(lambda: following.losses == 1)
+        daemon.journal.append(fleet.record(15))  # while nobody followed
+        daemon.telemetry = fleet.telemetry(fleet.watcher("web", 2), seq=15)
+        daemon.deaf = False
+        await until(lambda: following.state.last_seq == 15)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert told == list(range(kept_from, 16))
+    assert following.state.events_lost == 0
+
+
 async def test_a_flood_of_records_is_taken_to_the_last_one(following: Following, daemon: ScriptedDaemon) -> None:
     await daemon.subscribed()
     await until(following.state.attached)

@@ -86,8 +86,8 @@ class Controller:
     What is done every `check_delay` seconds, and discovery, are the arbiter's.
 
     `on_command` is called with `command.started` and `command.finished` and their data, in the context of the command
-    (its cause is `CURRENT`), for commands that can change something; with `command.finished` alone also for those that
-    were refused to somebody, as far as they are not too many.
+    (its cause is `CURRENT`), for commands that can change something, and for all that are refused to somebody, as far as
+    these are not too many.
 
     Attributes:
         access: who may do what; asked for each message.
@@ -218,13 +218,11 @@ class Controller:
         job = _Job(command, request, route, cause, self.loop.time())
         self._jobs.add(job)
         refused = None if sender is None else self._not_permitted(sender, command, request)
-        if refused is None:
-            job.context.run(self._execute, job)
-        else:
+        if refused is not None:
             job.recorded = self._refusals.take(1)
             if job.recorded:
                 logger.warning("%s", refused)
-            job.context.run(self._fail, job, str(refused), refused.errno)
+        job.context.run(self._execute, job, refused)
 
     def _not_permitted(self, sender: Peer, command: Command, request: Request) -> NotPermitted | None:
         needed = command.role_for(request.properties)
@@ -241,13 +239,18 @@ class Controller:
 
     # From a job to its end; all of it runs in the context of the job
 
-    def _execute(self, job: _Job) -> None:
+    def _execute(self, job: _Job, refused: NotPermitted | None) -> None:
+        result: Any = None
         try:
             self._observe("command.started", job)
-            job.command.validate(job.request.properties)
-            result = job.command.execute(self.arbiter, job.request.properties)
+            if refused is None:
+                job.command.validate(job.request.properties)
+                result = job.command.execute(self.arbiter, job.request.properties)
         except Exception as error:  # the dispatcher's catch-all: whatever a command raises is its answer
             self._fail_with(job, error)
+            return
+        if refused is not None:
+            self._fail_with(job, refused)
             return
         if not inspect.isawaitable(result):
             self._succeed(job, result)

@@ -157,7 +157,10 @@ class ControllerApp:
         except CallError as error:
             complain(str(error) + (self._why() if str(error).startswith("Timed out") else ""))
         except (CircusError, ValueError) as error:
-            complain(f"error: {error}")
+            _, number, text = str(error).partition("invalid literal for int() with base 10: ")
+            complain(
+                f"error: expected a whole number, not {text}\nusage: {usage(command)}" if number else f"error: {error}"
+            )
         return NO_ANSWER
 
     def _traced(self, request: Mapping[str, Any]) -> Mapping[str, Any]:

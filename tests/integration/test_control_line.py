@@ -16,6 +16,8 @@ from tests.fakes.arbiter import FakeProcess, FakeWatcher
 from tests.helpers.control import served, short_directory, until
 from tests.helpers.waiting import DEADLINE
 
+EVENTS = "usage: circusctl events [--since SEQ] [--limit N] [--watcher NAME] [--record KIND] [--follow]"
+NO_NUMBER = "error: expected a whole number, not 'x'\n"
 PROGRAM = "from circus.circusctl import main; main()"
 
 
@@ -68,7 +70,8 @@ def watchers():
         ("signal web 42 cont --recursive", 0, "ok\n", ""),
         ("stats web 42", 0, "42: 42  sleep root 0 1.50M 2.44M 0.0 0.006 0:00.0\n", ""),
         ("list a b", 1, "", "Invalid number of arguments\nusage: circusctl list [NAME]\n"),
-        ("incr web x", 1, "", "error: invalid literal for int() with base 10: 'x'\n"),
+        ("incr web x", 1, "", f"{NO_NUMBER}usage: circusctl incr NAME [NB] [--waiting]\n"),
+        ("events --limit x", 1, "", f"{NO_NUMBER}{EVENTS}\n"),
     ],
 )
 async def test_a_command_prints_and_ends_as_of_old(line, status, out, err):

@@ -223,12 +223,13 @@ class Operations(Changing):
         Raises:
             CircusError: at once, when it cannot be had; nothing has changed then.
         """
-        number = self.numprocesses if target is None else target
+        coming = self.lifecycle.coming_target
+        number = coming if target is None else target
         if spec.singleton and number > 1:
             raise CircusError("Singleton watcher has a single process")
         if not spec.cmd.strip():
             raise CircusError(f"watcher {self.name!r} has nothing to run: cmd is empty")
-        before = replace(self.lifecycle.coming_spec, numprocesses=self.numprocesses)
+        before = replace(self.lifecycle.coming_spec, numprocesses=coming)
         made = self.prepare(spec, anew)
         options = watcher_changes(before, replace(spec, numprocesses=number))
         effect = max((option.effect for option in options), default=Effect.NOTHING)

@@ -143,7 +143,7 @@ class Reconfiguration(Assembly):
             raise CircusError("there is no configuration file that could be read again")
         from circus.config.build import load
 
-        return load(path)
+        return load(path, anew=True)
 
     def _planned(self, spec: ArbiterSpec) -> Plan:
         from circus.planning import plan  # most daemons live without a change

@@ -32,14 +32,20 @@ _PREFIXES = ("watcher:", "socket:", "plugin:", "env:", "exporter:", "access:")
 
 
 def load(
-    path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None, look_around: bool = True
+    path: str | os.PathLike[str],
+    *,
+    environ: Mapping[str, str] | None = None,
+    look_around: bool = True,
+    anew: bool = False,
 ) -> ArbiterSpec:
     """Read a configuration and all that it includes; ConfigError carries all mistakes at once.
 
     `environ` is what `$NAME` and `$(circus.env.NAME)` see, os.environ unless given. Without `look_around` nothing is
     asked of this machine: no hook is imported, no user looked up. That is for programs that are not the daemon.
+    `anew` is for a daemon that runs already, and must not wait for a pipe.
     """
-    spec, report = _read(os.fspath(path), os.environ if environ is None else environ, look_around=look_around)
+    known = os.environ if environ is None else environ
+    spec, report = _read(os.fspath(path), known, look_around=look_around, anew=anew)
     if report.mistakes:
         raise ConfigError(_in_order(report.mistakes))
     return spec
@@ -59,8 +65,10 @@ def _in_order(findings: list[Mistake]) -> list[Mistake]:
     return sorted(findings, key=lambda finding: (files[finding.file], finding.line or 0))
 
 
-def _read(path: str, environ: Mapping[str, str], *, look_around: bool) -> tuple[ArbiterSpec, Report]:
-    source = includes.read(path, Variables(environ, prefix="env."))
+def _read(
+    path: str, environ: Mapping[str, str], *, look_around: bool, anew: bool = False
+) -> tuple[ArbiterSpec, Report]:
+    source = includes.read(path, Variables(environ, prefix="env."), anew=anew)
     document, report = source.document, Report()
     report.mistakes += document.mistakes
     report.warnings += document.warnings

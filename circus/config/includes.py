@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -27,11 +28,14 @@ class Source:
     hash: str
 
 
-def read(path: str, variables: Variables) -> Source:
-    """Read the main file and what its [circus] section includes; includes in included files are not followed."""
+def read(path: str, variables: Variables, *, anew: bool = False) -> Source:
+    """Read the main file and what its [circus] section includes; includes in included files are not followed.
+
+    With `anew` a daemon runs already: the main file may be no pipe or device either, whose end may never come.
+    """
     digest = _digest()
     document = ini.Document()
-    main = _read_file(path)
+    main = _read_file(path, any_kind=not anew)
     if isinstance(main, Mistake):
         document.mistakes.append(main)
         return Source(document=document, hash="")
@@ -79,15 +83,16 @@ def _matches(main: str, pattern: str, *, directory: bool) -> Iterator[str]:
     return (match for match in sorted(glob.glob(full)) if not os.path.isdir(match))
 
 
-def _read_file(path: str) -> bytes | Mistake:
+def _read_file(path: str, *, any_kind: bool = False) -> bytes | Mistake:
+    reason = "a file is expected, not a pipe, a socket or a device"
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        # Asked before it is opened: that alone waits for ever at a pipe.
+        if any_kind or stat.S_IFMT(os.stat(path).st_mode) in (stat.S_IFREG, stat.S_IFDIR):
+            with open(path, "rb") as file:
+                return file.read()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Mistake(
-            file=path, line=None, section=None, option=None, value=None, expected=f"cannot be read: {reason}"
-        )
+    return Mistake(file=path, line=None, section=None, option=None, value=None, expected=f"cannot be read: {reason}")
 
 
 def _nested(included: ini.Document) -> Iterator[Mistake]:

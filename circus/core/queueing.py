@@ -44,6 +44,15 @@ class Queueing(Passage):
         """The options in force when everything that waits is done: what the next change builds upon."""
         return self.spec if self.coming is None else self.coming.spec
 
+    @property
+    def coming_target(self) -> int:
+        """How many processes are wanted when everything that waits is done."""
+        target = self.target
+        for op in self.queue:
+            asked = op.target if op.change is None else op.change.target
+            target = max(0, target + op.delta if asked is None else asked)
+        return target
+
     # -- commands -------------------------------------------------------------------------------------------------
 
     def _submitted(self, stimulus: told.Submitted) -> None:
@@ -151,7 +160,8 @@ class Queueing(Passage):
                 self.crew.effects.append(do.WatchSockets(True))  # perhaps others than until now
             op.did = Effect.NOTHING
             return
-        op.did = op.change.effect
+        # What it asks for was found when it was submitted; what went before it has perhaps changed the number.
+        op.did = op.change.effect if self.target == before else max(op.change.effect, Effect.RESIZE)
         if op.did is Effect.RESIZE or self.target < before:
             self._reconcile("scale", op.origin)
         if op.did >= Effect.SIGNAL:

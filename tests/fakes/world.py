@@ -80,7 +80,7 @@ class World:
 
     def change(self, replacing=False, **values) -> int:
         """What the command `set` submits."""
-        before = self.life.coming_spec
+        before = replace(self.life.coming_spec, numprocesses=self.life.coming_target)
         spec = replace(before, **values)
         options = watcher_changes(before, spec)
         effect = max((option.effect for option in options), default=Effect.NOTHING)

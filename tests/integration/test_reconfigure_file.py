@@ -83,6 +83,26 @@ def test_a_number_that_goes_up_and_down_again_is_reached_each_time(circusd: Star
     assert len(daemon.pids("web")) == 2
 
 
+def test_numbers_that_are_set_faster_than_they_are_reached_end_with_the_last_one(circusd: Start) -> None:
+    daemon = circusd(f"{WEB}numprocesses = 3\nstop_signal = 18\ngraceful_timeout = 0.3\n")  # SIGCONT
+    daemon.wait_pids("web", 3)
+    for number in (0, 3, 1, 0, 3):
+        daemon.ok("set", name="web", options={"numprocesses": number})
+    daemon.ok("set", name="web", options={"numprocesses": 3}, waiting=True)
+    assert daemon.status("web") == "active"
+    assert len(daemon.pids("web")) == 3
+
+
+def test_a_pipe_in_place_of_the_file_is_refused_and_waited_for_by_nobody(circusd: Start) -> None:
+    daemon = circusd(WEB)
+    pids = daemon.wait_pids("web", 1)
+    daemon.ini.unlink()
+    os.mkfifo(daemon.ini)
+    reply = daemon.call("reloadconfig", waiting=True)
+    assert "cannot be read: a file is expected, not a pipe" in reply["reason"]
+    assert daemon.pids("web") == pids
+
+
 @pytest.mark.parametrize(
     ("more", "effect"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,15 @@ def test_the_hash_is_of_everything_that_was_read(ini: Ini) -> None:
     assert ini.load(text).config_hash == first
     ini.write("[watcher:b]\ncmd = c", "b.inc")
     assert ini.load(text).config_hash != first
+
+
+def test_a_pipe_is_read_by_who_starts_and_refused_by_who_runs_already_for_its_end_may_never_come(
+    ini: Ini, tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe.ini")
+    main = ini.write("[circus]\ninclude = pipe.ini\n[watcher:a]\ncmd = a")
+    with pytest.raises(ConfigError, match=r"pipe\.ini: cannot be read: a file is expected, not a pipe"):
+        load(main)
+    with pytest.raises(ConfigError, match=r"pipe\.ini: cannot be read: a file is expected, not a pipe"):
+        load(tmp_path / "pipe.ini", anew=True)
+    assert not load("/dev/null").watchers

@@ -307,3 +307,32 @@ def test_after_all_of_it_a_stop_leaves_nothing():
     w.change(numprocesses=4)
     drain(w)
     assert not w.alive
+
+
+def test_a_number_that_was_the_one_in_force_when_it_was_asked_for_is_reached_when_its_turn_comes():
+    w = started(numprocesses=2)
+    w.stop_seconds = 1.0
+    w.change(numprocesses=0)
+    change = told.Change(spec=replace(w.life.spec, numprocesses=2), effect=Effect.NOTHING, target=2)
+    op = w.submit("change", name="set", start_cause="reload", change=change)
+    w.run(10)
+    assert w.answers[op] == {"effect": "resize"}
+    assert w.life.state is WatcherState.ACTIVE
+    assert len(w.alive) == 2
+
+
+def test_the_number_to_come_is_the_one_when_all_that_waits_is_done():
+    w = started(numprocesses=2)
+    w.stop_seconds = 1.0
+    w.submit("restart")
+    assert w.life.coming_target == 2
+    w.submit("resize", delta=3)
+    assert w.life.coming_target == 5
+    w.change(priority=1)
+    w.submit("resize", target=1)
+    w.submit("resize", delta=-3)
+    assert w.life.coming_target == 0
+    w.change(numprocesses=4)
+    assert (w.life.target, w.life.coming_target) == (2, 4)
+    w.run(10)
+    assert w.life.target == w.life.coming_target == len(w.alive) == 4

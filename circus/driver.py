@@ -287,7 +287,8 @@ class Driver:
     def _do_tell(self, effect: do.Tell) -> None:
         origin, opens, data = effect.origin, effect.opens, effect.data
         if effect.record == "process.exited" and data["leftovers"] is None:
-            self._spawn_first(effect.wid)
+            if not self.spec.propagate_trace:  # the successor is told the trace of this record
+                self._spawn_first(effect.wid)
             data = {**data, "leftovers": self._services.findings.who_lives_on(self._by_pid.get(effect.pid or 0))}
         seq, trace = self._services.bus.record(
             effect.record, self.name, cause_of(origin), data,

@@ -80,8 +80,6 @@ class OtlpExport:
         """A daemon answers; records up to that seq come from its journal."""
         if other and self.spans is not None:
             self._resume, self._resume_until = Resume(os.getpid(), time.time()), telemetry.seq
-            if telemetry.seq == 0:
-                self._resume = None
 
     def take(self, record: Record) -> None:
         """The next record."""

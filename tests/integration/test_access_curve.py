@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import subprocess
+import sys
 import time
 import urllib.request
 
@@ -401,3 +402,9 @@ async def test_nonsense_to_the_handler_is_passed_over(door):
             await asyncio.sleep(0.01)
     assert [frames[:4] for frames in heard] == [[b"", b"1.0", number, b"400"] for number in (b"7", b"8", b"9")]
     asking.close(0)
+
+
+def test_a_daemon_that_asks_for_no_keys_does_not_load_what_it_would_take():
+    program = "import circus.circusd, circus.arbiter, sys; print([name for name in sys.modules if 'curve' in name])"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert told.stdout == "[]\n"

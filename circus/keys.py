@@ -118,6 +118,8 @@ def _read(path: str, *, private: bool) -> dict[str, str]:
         raise KeyFileError(f"the key file {path} cannot be read: {error.strerror or error}") from None
     if private and (stat.S_IMODE(found.st_mode) & 0o077 or found.st_uid not in {0, os.geteuid()}):
         raise KeyFileError(f"the key file {path} must be yours and closed to others: chmod 600 {path}")
+    if is_key(text.strip()):  # what `circusctl keygen` has printed
+        return {"public-key": text.strip()}
     keys = {}
     for line in text.splitlines():
         name, equals, value = line.strip().partition("=")

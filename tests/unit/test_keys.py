@@ -46,6 +46,12 @@ def test_a_file_is_read(file: Path) -> None:
     assert public_key(PAIR.public) == PAIR.public
 
 
+def test_what_keygen_prints_is_a_file_with_a_public_key(tmp_path: Path) -> None:
+    printed = tmp_path / "server.pub"
+    printed.write_text(f"{PAIR.public}\n")
+    assert public_key(str(printed)) == PAIR.public
+
+
 def test_files_are_those_of_pyzmq(file: Path, tmp_path: Path) -> None:
     assert zmq.auth.load_certificate(file) == (PAIR.public.encode(), PAIR.secret.encode())
     public, secret = zmq.auth.create_certificates(tmp_path, "theirs")
@@ -72,6 +78,7 @@ def test_a_file_of_somebody_else_is_refused(file: Path) -> None:
     ("text", "expected"),
     [
         ("", "holds no pair of keys"),
+        (f"{PAIR.public}\n", "holds no pair of keys"),
         (f'public-key = "{PAIR.public}"', "holds no pair of keys"),
         ('secret-key = "abc"', "the secret-key is no key of 40 characters"),
         ("\x00\xff" * 100, "holds no pair of keys"),

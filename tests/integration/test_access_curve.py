@@ -232,18 +232,31 @@ def test_plugins_of_circusd_are_let_in_and_show_no_key(guarded, tmp_path):
     assert records[-1]["data"]["actor"] == "curve:circusd,tcp:127.0.0.1"
 
 
+def page(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=DEADLINE) as answer:
+            return answer.read().decode()
+    except OSError:
+        return ""
+
+
 def test_the_exporter_of_circusd_is_let_in(guarded):
     with reserved_port() as port:
         found = guarded(f"[exporter:prometheus]\nport = {port}\n")
+        wait_until(lambda: "circus_up 1" in page(port), what=found.daemon.log_text)
 
-        def page():
+
+def test_an_exporter_of_ones_own_needs_a_key_that_may_read(guarded):
+    found = guarded()
+    options = ("--curve-key", str(found.reader.file), "--curve-server", found.server.public)
+    with reserved_port() as port:
+        words = [script("circus-exporter"), "--endpoint", found.endpoint, *options, "--port", str(port)]
+        with subprocess.Popen(words, stderr=subprocess.PIPE) as exporter:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=DEADLINE) as answer:
-                    return answer.read().decode()
-            except OSError:
-                return ""
-
-        wait_until(lambda: "circus_up 1" in page(), what=found.daemon.log_text)
+                wait_until(lambda: "circus_up 1" in page(port), what=found.daemon.log_text)
+            finally:
+                exporter.terminate()
+                exporter.communicate(timeout=DEADLINE)
 
 
 TELLER = """

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from circus.spec.watcher import WatcherSpec
 from circus.wire.events import Record
-from circus_exporters.otel.encode import resource, trace_request
+from circus_exporters.otel.encode import trace_request
 from circus_exporters.otel.spans import Span
 from circus_exporters.otel.traces import TraceFold
 from tests.benchmarks.report import Row, median
@@ -36,7 +36,7 @@ def _folded(records: Sequence[Record]) -> list[Span]:
 
 
 def _encoded(spans: Sequence[Span]) -> None:
-    of = resource({"service.name": "circus"})
+    of = {"service.name": "circus"}
     for first in range(0, len(spans), BATCH):
         trace_request(of, spans[first : first + BATCH]).SerializeToString()
 

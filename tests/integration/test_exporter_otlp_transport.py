@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from circus_exporters.otel.encode import resource, trace_request
+from circus_exporters.otel.encode import trace_request
 from circus_exporters.otel.options import Target
 from circus_exporters.otel.spans import Span
 from circus_exporters.otel.transport import GrpcTransport, HttpTransport, Outcome, Transport
@@ -31,7 +31,7 @@ def http(sink: HttpSink, path: str = "/v1/traces", **options) -> HttpTransport:
 
 async def sent(transport: Transport) -> Outcome:
     try:
-        return await transport.send(trace_request(resource({"service.name": "circus"}), [SPAN]))
+        return await transport.send(trace_request({"service.name": "circus"}, [SPAN]))
     finally:
         await transport.close()
 
@@ -86,7 +86,7 @@ async def test_codes_of_grpc(code: str, again: bool) -> None:
     try:
         sink.codes = [code]
         transport = GrpcTransport(Target(signal="traces", protocol="grpc", url=sink.endpoint))
-        request = trace_request(resource({}), [SPAN])
+        request = trace_request({}, [SPAN])
         outcome = await transport.send(request)
         assert (outcome.again, outcome.problem) == (again, f"it answers {code}: go away")
         assert await transport.send(request) == Outcome()

@@ -14,7 +14,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Status
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Encoded
 
-from circus_exporters.otel.semantics import SCHEMA_URL, SCOPE
+from circus_exporters.otel.semantics import SCHEMA_URL, SCOPE, SERVICE_INSTANCE
 from circus_exporters.otel.spans import Span, Value
 
 _KINDS = {"internal": Encoded.SPAN_KIND_INTERNAL, "server": Encoded.SPAN_KIND_SERVER}
@@ -67,9 +67,17 @@ def _span(span: Span) -> Encoded:
     )
 
 
-def trace_request(of: Resource, spans: Iterable[Span]) -> ExportTraceServiceRequest:
-    """All spans of one daemon in one request."""
-    encoded = ScopeSpans(scope=scope(), schema_url=SCHEMA_URL, spans=[_span(span) for span in spans])
+def trace_request(of: Mapping[str, Value], spans: Iterable[Span]) -> ExportTraceServiceRequest:
+    """Spans in one request; `of` describes the daemon, whose lives are told apart: some may tell of the one before."""
+    by_boot: dict[str, list[Encoded]] = {}
+    for span in spans:
+        by_boot.setdefault(span.boot, []).append(_span(span))
     return ExportTraceServiceRequest(
-        resource_spans=[ResourceSpans(resource=of, schema_url=SCHEMA_URL, scope_spans=[encoded])]
-    )
+        resource_spans=[
+            ResourceSpans(
+                resource=resource({**of, SERVICE_INSTANCE: boot}), schema_url=SCHEMA_URL,
+                scope_spans=[ScopeSpans(scope=scope(), schema_url=SCHEMA_URL, spans=encoded)],
+            )
+            for boot, encoded in by_boot.items()
+        ]
+    )  # fmt: skip

@@ -125,6 +125,7 @@ class Operations:
             Span(
                 trace=operation.trace, span=span, parent=parent, name=called, start=min(start, end), end=end,
                 attributes=attributes, links=links, error=error, sampled=operation.sampled,
+                boot=str(operation.attributes[name.BOOT]),
                 kind="server" if span == operation.span and parent is not None else "internal",
             )
         )  # fmt: skip

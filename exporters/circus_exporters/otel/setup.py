@@ -55,7 +55,7 @@ class OtlpExport:
         self.metrics: MetricDelivery | None = None
         if options.traces is not None:
             self.spans = SpanDelivery(
-                transport(options.traces), lambda spans: trace_request(resource(self._of()), spans),
+                transport(options.traces), lambda spans: trace_request(self._of(), spans),
                 options.traces.shown, state.deliveries, max_queue=options.max_queue, batch=options.batch, delay=options.delay,
             )  # fmt: skip
             state.on_record = self.take

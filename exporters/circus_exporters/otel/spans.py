@@ -21,7 +21,7 @@ Attributes = dict[str, Value]
 class Span:
     """One finished span. `start` and `end` are Unix times in seconds; ids are hex digits; `links` are (trace, span).
 
-    `error` is the sentence of a failure nobody asked for, None where all is well. `sampled` is what the caller's trace
+    `boot` is the life of the daemon that it tells of. `error` is the sentence of a failure nobody asked for, None where all is well. `sampled` is what the caller's trace
     context said, None where there was none.
     """
 
@@ -36,6 +36,7 @@ class Span:
     error: str | None = None
     kind: Literal["internal", "server"] = "internal"
     sampled: bool | None = None
+    boot: str = ""
 
 
 def ids(record: Record) -> tuple[str, str]:

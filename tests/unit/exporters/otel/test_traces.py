@@ -255,6 +255,7 @@ def test_records_of_another_boot_end_what_was_open() -> None:
     after = History(history.fold, boot="fedcba9876543210")
     after("arbiter.started", None, version="1", pid=1, hash="x", watchers=1, sockets=0)
     assert after.one("watcher.reload").error == "the daemon ended before"
+    assert after.one("watcher.reload").boot == BOOT
     assert after.one("watcher.reloading").parent == after.one("watcher.reload").span
 
 

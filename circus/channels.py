@@ -119,6 +119,8 @@ class Channels:
 
     def _listen(self, option: str, endpoint: str) -> Listener:
         listener = self._made(option, endpoint)
+        if endpoint.startswith("tcp://") and endpoint.endswith((":0", ":*")):
+            logger.info("%s = %s: the port that was taken makes it %s", option, endpoint, listener.endpoint)
         if self._authenticator is not None and listener.endpoint.startswith("tcp://"):
             listener.guard = self._authenticator.guard
         return listener

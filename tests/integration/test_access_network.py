@@ -84,6 +84,14 @@ def test_channels_that_only_tell_are_bound_with_a_warning(circusd):
     assert all("others than this machine can listen to it" in line for line in warnings(daemon))
 
 
+@pytest.mark.parametrize("port", ["0", "*"])
+def test_a_port_that_was_taken_is_in_the_log(circusd, port):
+    asked = f"tcp://127.0.0.1:{port}"
+    daemon = circusd(WEB, options={"pubsub_endpoint": asked}, through=APART)
+    taken = daemon.ok("globaloptions", option="pubsub_endpoint")["options"]["pubsub_endpoint"]
+    assert f"pubsub_endpoint = {asked}: the port that was taken makes it {taken}\n" in daemon.log_text()
+
+
 def test_loopback_is_as_it_was_with_one_line_about_it(circusd):
     with reserved_port() as port:
         where = f"tcp://127.0.0.1:{port}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import queue
 import threading
 from collections import deque
@@ -187,6 +188,7 @@ class HookRunner:
     def _run(self, call: _Call) -> None:
         """Call the hook and carry the answer to the loop; in the hook's thread."""
         _, watcher, arbiter = self._meet()
+        ours = os.getpid()
         try:
             if call.hook == "extended_stats":
                 # By position, because circus 0.19 called this one so and its hooks name the arguments as they like.
@@ -195,9 +197,11 @@ class HookRunner:
                 answer = call.function(watcher=watcher, arbiter=arbiter, hook_name=call.hook, **call.kwargs)
             ok, error = bool(answer), None
         except BaseException as raised:
+            _end_copy_of(ours)
             # SystemExit and KeyboardInterrupt too: a hook cannot end the daemon, nor the thread that serves the next.
             logger.warning("hook %s of %r failed", call.hook, self._watcher_name, exc_info=True)
             ok, error = False, _text(raised)
+        _end_copy_of(ours)
         try:
             self._loop.call_soon_threadsafe(self._finish, call, ok, error)
         except RuntimeError:
@@ -259,6 +263,12 @@ class _HookThread(threading.Thread):
                 work()
         finally:
             self._crossing.leave_hook()
+
+
+def _end_copy_of(pid: int) -> None:
+    """End this process if it is another: a hook forked, and let its child come back as a second daemon."""
+    if os.getpid() != pid:
+        os._exit(1)
 
 
 def _text(error: BaseException) -> str:

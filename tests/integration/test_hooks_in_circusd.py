@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.helpers import proc
 from tests.helpers.daemon import Daemon
 from tests.helpers.waiting import wait_until
 
@@ -187,3 +188,18 @@ def test_a_hook_that_cannot_be_imported_leaves_its_watcher_out(hooked: Hooked) -
     daemon.wait_status("ok", "active")
     assert daemon.ok("list")["watchers"] == ["ok"]
     assert "absent" in daemon.log_text()
+
+
+def test_the_child_of_a_hook_that_forks_and_returns_ends_there(hooked: Hooked) -> None:
+    code = """
+    def fork(**_):
+        if os.fork() == 0:
+            note(child=os.getpid())
+            raise ValueError("somewhere in the child")
+        return True
+    """
+    daemon = hooked.start("hooks.before_start = our_hooks.fork", code)
+    daemon.wait_pids("web", 1)
+    (told,) = hooked.wait_notes(1)
+    wait_until(lambda: not proc.alive(told["child"]), what=lambda: proc.describe(told["child"]))
+    assert "somewhere in the child" not in daemon.log_text()

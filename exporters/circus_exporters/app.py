@@ -78,7 +78,7 @@ def _otel() -> ModuleType:
         from circus_exporters.otel import setup
     except ImportError as error:
         raise CircusError(
-            f"[exporter:otlp] needs opentelemetry-proto: pip install opentelemetry-proto ({error})"
+            f"[exporter:otlp] needs OpenTelemetry: pip install opentelemetry-sdk opentelemetry-proto ({error})"
         ) from error
     return setup
 

@@ -211,7 +211,7 @@ def without(module: str, *words: str) -> subprocess.CompletedProcess[str]:
     ("module", "told"),
     [
         ("grpc", "[exporter:otlp]: protocol grpc needs grpcio: pip install 'circus[otlp-grpc]'"),
-        ("opentelemetry", "[exporter:otlp] needs opentelemetry-proto: pip install opentelemetry-proto"),
+        ("opentelemetry", "[exporter:otlp] needs OpenTelemetry: pip install opentelemetry-sdk opentelemetry-proto"),
     ],
 )
 @pytest.mark.parametrize("words", [[], ["--check"]])

@@ -1,4 +1,4 @@
-"""Which traces are exported, by the sampler that `OTEL_TRACES_SAMPLER` names.
+"""Which traces are exported, by the sampler of OpenTelemetry's SDK that `OTEL_TRACES_SAMPLER` names.
 
 Pure. Invariant: all spans of a trace have the same answer, in whichever exporter, because it comes from the trace id and
 from what the caller said.
@@ -8,20 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from circus_exporters.otel.spans import Span
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Decision, TraceIdRatioBased
 
-_BITS = 64
+from circus_exporters.otel.spans import Span
 
 
 def sampler(kind: str, ratio: float) -> Callable[[Span], bool]:
     """`kind` as in the variable; `ratio` from 0 to 1 for those that take one."""
-    own = kind.removeprefix("parentbased_")
-    bound = {"always_on": 1 << _BITS, "always_off": 0, "traceidratio": round(ratio * (1 << _BITS))}[own]
-    by_parent = own != kind
+    word = kind.removeprefix("parentbased_")
+    own = {"always_on": ALWAYS_ON, "always_off": ALWAYS_OFF, "traceidratio": TraceIdRatioBased(ratio)}[word]
+    by_parent = word != kind
 
     def wants(span: Span) -> bool:
+        # As the SDK's ParentBased has it; that one wants a context made for each span.
         if by_parent and span.sampled is not None:
             return span.sampled
-        return int(span.trace[16:], 16) < bound
+        return own.should_sample(None, int(span.trace, 16), span.name).decision is Decision.RECORD_AND_SAMPLE
 
     return wants

@@ -11,6 +11,9 @@ import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from typing import cast
+
+from opentelemetry.sdk.resources import Resource
 
 from circus.wire.events import Record
 from circus.wire.snapshot import Telemetry
@@ -48,6 +51,8 @@ class OtlpExport:
         self._refresh = refresh
         self._fold = TraceFold()
         self._wants = sampler(options.sampler, options.ratio)
+        # What every program with this SDK says of itself: the variables, and whose SDK it is.
+        self._described = cast("Mapping[str, Value]", Resource.create(dict(options.resource)).attributes)
         self._resume: Resume | None = None
         self._resume_until = 0
         state.deliveries = Deliveries()
@@ -64,7 +69,7 @@ class OtlpExport:
 
     def _of(self) -> Mapping[str, Value]:
         """Whom all of it is about."""
-        attributes: dict[str, Value] = {name.HOST_NAME: socket.gethostname(), **self._options.resource}
+        attributes: dict[str, Value] = {name.HOST_NAME: socket.gethostname(), **self._described}
         telemetry = self._state.telemetry
         if telemetry is not None:
             attributes[name.SERVICE_VERSION] = telemetry.version

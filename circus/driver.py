@@ -301,12 +301,14 @@ class Driver:
 
     def _spawn_first(self, wid: int | None) -> None:
         """A successor need not wait until it is known who was left over: with a thousand processes that takes as long as
-        its start.
+        its start. It passes nothing but what is said of the dead one; a restart closes and opens streams before.
         """
         for effect in self._pending:
             if isinstance(effect, do.Spawn) and effect.wid == wid:
                 self._pending.remove(effect)
                 self._do_spawn(effect)
+                return
+            if not isinstance(effect, do.Publish | do.Forget | do.CancelTimer | do.Log):
                 return
 
     def _do_answer(self, effect: do.Answer) -> None:

@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from circus.runtime.fds import ROOM
+
 _KMSG: Final = "/dev/kmsg"
 _LINES: Final = 20_000
 """So many lines of the kernel are read at once at most; a flood must not hold the loop up."""
@@ -58,9 +60,11 @@ class Witness:
             self._counted, self._seen = max(self._counted, self._seen), self._group.kills()
 
     def close(self) -> None:
-        """Let go of the kernel's log."""
+        """Let go of both."""
         if self._log is not None:
             self._log.close()
+        if self._group is not None:
+            self._group.close()
 
 
 class _KernelLog:
@@ -122,13 +126,19 @@ class _Group:
     events: str
     limit: str
     peaks: tuple[str, ...]
+    fd: int
+    """Of `events`, kept: the counter is asked for at each SIGKILL, before the next process is started."""
 
     def kills(self) -> int:
-        for line in _text(f"{self.path}/{self.events}").splitlines():
-            name, _, value = line.partition(" ")
-            if name == "oom_kill":
-                return int(value)
-        return 0
+        try:
+            text = os.pread(self.fd, 4096, 0)
+        except OSError:  # the group is gone
+            return 0
+        _, found, rest = text.partition(b"oom_kill ")
+        return int(rest.split(maxsplit=1)[0]) if found else 0
+
+    def close(self) -> None:
+        os.close(self.fd)
 
     def was_full(self) -> bool:
         peak, limit = self._numbers()
@@ -165,9 +175,14 @@ def _own_group() -> _Group | None:
         else:
             continue
         for point in points:
-            group = _Group(f"{point}{path}".rstrip("/"), *files)
-            if "oom_kill " in _text(f"{group.path}/{group.events}"):
-                return group
+            directory, (events, limit, peaks) = f"{point}{path}".rstrip("/"), files
+            try:
+                fd = ROOM.move_up(os.open(f"{directory}/{events}", os.O_RDONLY | os.O_CLOEXEC))
+            except OSError:
+                continue
+            if b"oom_kill " in os.pread(fd, 4096, 0):
+                return _Group(directory, events, limit, peaks, fd)
+            os.close(fd)
     return None
 
 

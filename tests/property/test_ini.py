@@ -126,6 +126,7 @@ def values_of(option: Option) -> st.SearchStrategy[str]:
         "signal": st.sampled_from(["TERM", "sigusr1", "9"]),
         "name or id": st.just("0"),
         "octal": st.sampled_from(["022", "77"]),
+        "size": st.sampled_from(["0", "500000000", "512M", "2G"]),
     }
     if " | " in option.kind.word:
         return st.sampled_from(option.kind.word.split(" | "))

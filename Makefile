@@ -11,6 +11,9 @@ PYTHON ?= python3
 VENV ?= .venv
 COMPAT := $(VENV)-compat-0.19
 
+# Most tests wait for processes most of the time, so three at once; a file stays together for what it shares.
+PYTEST ?= -n 3 --dist loadfile
+
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := circus exporters tests examples docs

@@ -83,6 +83,7 @@ def test_a_file_of_somebody_else_is_refused(file: Path) -> None:
         ('secret-key = "abc"', "the secret-key is no key of 40 characters"),
         ("\x00\xff" * 100, "holds no pair of keys"),
     ],
+    ids=["empty", "a bare key", "half a pair", "a short secret", "binary"],
 )
 def test_a_file_without_keys_is_said_to_be_one(file: Path, text: str, expected: str) -> None:
     file.write_text(text)

@@ -11,7 +11,7 @@ from tests.conftest import CircusD
 from tests.helpers import bad_input
 from tests.helpers.bad_input import Bad
 from tests.helpers.daemon import Daemon
-from tests.helpers.waiting import DEADLINE
+from tests.helpers.waiting import DEADLINE, wait_until
 
 INI = """
 [watcher:web]
@@ -48,7 +48,9 @@ def _asked(daemon: Daemon, bad: Bad) -> str | None:
 def _as_before(daemon: Daemon) -> None:
     """What was asked without waiting is overtaken, so that no queue grows."""
     daemon.ok("stop", name="web", waiting=True)
-    daemon.ok("set", name="web", options={"numprocesses": 1, "cmd": "sleep 1000"}, waiting=True)
+    # A restart of everything, asked for without waiting, may overtake this too.
+    options = {"numprocesses": 1, "cmd": "sleep 1000"}
+    wait_until(lambda: daemon.call("set", name="web", options=options, waiting=True)["status"] == "ok")
     daemon.ok("start", waiting=True)
 
 

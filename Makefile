@@ -48,7 +48,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format $(SOURCES)
 
 chaos: $(VENV)/.dev
-	CIRCUS_CHAOS_SECONDS=$${CIRCUS_CHAOS_SECONDS:-60} $(BIN)/pytest -s tests/integration/test_chaos.py $(PYTEST)
+	CIRCUS_CHAOS_SECONDS=$${CIRCUS_CHAOS_SECONDS:-60} $(BIN)/pytest -s tests/integration/test_chaos.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(BENCH)

@@ -19,7 +19,6 @@ from circus.events.cause import cause_of, current_origin
 from circus.exc import AlreadyExist, CircusError, ConfigError, Mistake, Overtaken
 from circus.logs import LOG_LEVELS
 from circus.ports import WatcherLike
-from circus.rebinding import Rebinding
 from circus.spec.arbiter import ArbiterSpec
 from circus.spec.diff import Change, watcher_changes
 from circus.spec.fields import Effect
@@ -29,6 +28,7 @@ from circus.wire.changes import told_changes, told_sections
 
 if TYPE_CHECKING:
     from circus.planning import Plan, Step
+    from circus.rebinding import Rebinding
 
 logger = logging.getLogger("circus")
 
@@ -174,6 +174,8 @@ class Reconfiguration(Assembly):
                    seconds=self.clock.monotonic() - began)  # fmt: skip
 
     async def _reconfigure(self, spec: ArbiterSpec, began: float) -> dict[str, Any]:
+        from circus.rebinding import Rebinding
+
         async with self.fleet.turn(self.fleet.exclusive):
             if self.fleet.quitting:
                 raise Overtaken("cancelled: quit overtook reloadconfig")

@@ -21,7 +21,7 @@ from typing import Any
 
 import zmq
 
-from circus.commands import Commands
+from circus.commands import get_commands
 from circus.commands.base import Command
 from circus.core.access import Access, Groups, Peer, refusal, suffices
 from circus.events.allowance import Allowance
@@ -116,8 +116,9 @@ class Controller:
         self.context, self.loop, self.check_delay = context, loop, check_delay
         self.arbiter = arbiter
         self.access = made_access((), self._local_owner) if access is None else access
-        self.commands: Mapping[str, Command] = Commands()
-        self.command_counts = dict.fromkeys([*self.commands, UNKNOWN], 0)
+        # All of them now: one that is imported when it is asked for cannot be answered where descriptors are short.
+        self.commands = get_commands()
+        self.command_counts = dict.fromkeys([*sorted(self.commands), UNKNOWN], 0)
         self.command_errors = dict(self.command_counts)
         self.command_error_kinds = {name: dict.fromkeys(COMMAND_ERRORS.values(), 0) for name in self.commands}
         self.command_error_kinds[UNKNOWN] = dict.fromkeys(REQUEST_ERRORS.values(), 0)

@@ -6,7 +6,6 @@ Invariant: every name in `MODULES` is the `name` of the one command class in tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ MODULES = {
     "why": "why",
 }
 
-__all__ = ["KNOWN_COMMANDS", "MODULES", "Command", "Commands", "command_names", "get_command", "get_commands"]
+__all__ = ["KNOWN_COMMANDS", "MODULES", "Command", "command_names", "get_command", "get_commands"]
 
 
 def command_names() -> list[str]:
@@ -78,30 +77,6 @@ def get_commands() -> dict[str, Command]:
     for module in MODULES.values():
         import_module(f"circus.commands.{module}")
     return {known.name: known() for known in KNOWN_COMMANDS}
-
-
-class Commands(Mapping[str, "Command"]):
-    """The commands that are known when it is made, each imported when it is first asked for: most daemons hear few of
-    them in their life.
-    """
-
-    def __init__(self) -> None:
-        self._names = tuple(command_names())
-        self._made: dict[str, Command] = {}
-
-    def __getitem__(self, name: str) -> Command:
-        made = self._made.get(name)
-        if made is None:
-            if name not in self._names or (made := get_command(name)) is None:
-                raise KeyError(name)
-            self._made[name] = made
-        return made
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 def __getattr__(name: str) -> Any:

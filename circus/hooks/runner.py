@@ -115,9 +115,11 @@ class HookRunner:
         self._thread: _HookThread | None = None
         self._stuck: list[_HookThread] = []
         self._closed = False
+        if hooks:
+            self._meet()
 
     def _meet(self) -> tuple[Loop, Facade, Facade]:
-        """The crossing to the loop and what hooks see, made with the first call: most watchers have no hooks."""
+        """The crossing to the loop and what hooks see, made with the first hook: most watchers have none."""
         if self._faces is None:
             from circus.hooks.facade import Facade, Loop
 
@@ -129,6 +131,8 @@ class HookRunner:
     def change(self, specs: Mapping[str, HookSpec], functions: Mapping[str, HookCallable], timeout: float) -> None:
         """Have these hooks from now on, which `resolve_hooks` has found; calls that were made before are as they were."""
         self._specs, self._functions, self._timeout = dict(specs), dict(functions), timeout
+        if specs:
+            self._meet()
 
     def has(self, name: str) -> bool:
         """True when the watcher has a hook of that name."""

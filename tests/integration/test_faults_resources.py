@@ -29,17 +29,21 @@ def limit_fds(daemon: Daemon, soft: int) -> None:
     )
 
 
-def test_with_no_descriptor_left_who_is_connected_is_served_and_deaths_are_told(circusd: Start) -> None:
+@pytest.mark.parametrize("soft", [1024, 4096])
+def test_with_no_descriptor_left_who_is_connected_is_served_and_deaths_are_told(circusd: Start, soft: int) -> None:
     """The limit falls below what is open: no pipe, no pidfd, no /proc file can be had until it is raised again."""
     daemon = circusd(
         f"[watcher:web]\ncmd = sleep 1000\nnumprocesses = 3\n{QUICK}"
-        f"[watcher:log]\ncmd = {workers.python('chatty', 0, 0.05)}\n{QUICK}stdout_stream.class = QueueStream\n"
+        f"[watcher:log]\ncmd = {workers.python('chatty', 0, 0.05)}\n{QUICK}stdout_stream.class = QueueStream\n",
+        # With more allowed than it was started with, what its dead give back lies above the limit that comes.
+        through=["prlimit", f"--nofile={soft}:"],
     )
     first = daemon.wait_pids("web", 3)
     daemon.wait_pids("log", 1)
     events = daemon.events("lifecycle.")
     samples = daemon.stats("sample.web")
     samples.wait_for(lambda _: True)
+    daemon.stats("sample.log").wait_for(lambda _: True)
     limits = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
     # The lowest number that is free is the first that cannot be had.
     limit_fds(daemon, next(number for number in itertools.count() if number not in proc.open_fds(daemon.pid)))
@@ -48,7 +52,7 @@ def test_with_no_descriptor_left_who_is_connected_is_served_and_deaths_are_told(
     ends = events.wait_for(lambda message: message.topic == "lifecycle.web.process.exited", count=3)
     assert {end.body["pid"] for end in ends} == set(first)
     assert {end.body["data"]["signal"] for end in ends} == {"SIGKILL"}
-    failed = events.wait_for(lambda message: message.body["record"] == "process.spawn_failed", 60.0)
+    failed = events.wait_for(lambda message: message.body["record"] == "process.spawn_failed", count=6)
     assert {(each.body["data"]["stage"], each.body["data"]["errno"]) for each in failed} == {("fork", 24)}
     # Commands, samples and what is running go on meanwhile.
     assert daemon.status("log") == "active"

@@ -56,6 +56,7 @@ bench: $(VENV)/.dev
 # The real components that the tests start.
 servers:
 	@tools/need.sh prometheus prometheus
+	@tools/need.sh /usr/bin/prometheus-alertmanager prometheus-alertmanager
 	@tools/need.sh openssl openssl
 	@tools/need.sh zsh zsh
 	@tools/need.sh fish fish

@@ -121,7 +121,8 @@ def test_children_are_found_and_signalled(made: Any) -> None:
 
 def test_what_it_uses_is_told_in_the_form_of_0_19(made: Any) -> None:
     process = made("sh -c 'sleep 1000 & wait'")
-    wait_until(process.children)
+    # A forked child is named after the shell until it has executed its own program.
+    wait_until(lambda: [child["cmdline"] for child in process.info()["children"]] == ["sleep"])
     info = process.info()
     assert info["pid"] == process.pid
     assert info["wid"] == 1

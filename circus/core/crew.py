@@ -24,7 +24,8 @@ class Crew(Ending):
 
     def __init__(self, spec: WatcherSpec, *, random: Callable[[], float], signal_names: Mapping[int, str]) -> None:
         super().__init__(spec, random=random, signal_names=signal_names)
-        self._held: list[int] = []
+        self.held: list[int] = []
+        """Pending slots that the warm-up delay holds, in the order in which they are let go."""
         self.warming = False
         """Whether the warm-up delay since the last spawn still runs."""
         self.idle_failures = 0
@@ -54,9 +55,9 @@ class Crew(Ending):
         self._move(slot, ProcessState.PENDING)
         # With a warm-up delay only one process at a time is let go; the timer releases the next. A reload does not wait:
         # the old processes are there, or, one after the other, it has waited before it stopped one.
-        if self.spec.warmup_delay > 0 and cause != "reload" and (self.warming or self._held):
+        if self.spec.warmup_delay > 0 and cause != "reload" and (self.warming or self.held):
             slot.held = True
-            self._held.append(slot.wid)
+            self.held.append(slot.wid)
             return
         self._let_go(slot)
 
@@ -73,8 +74,8 @@ class Crew(Ending):
     def warmup_over(self) -> None:
         """The delay between two spawns has passed."""
         self.warming = False
-        while self._held:
-            slot = self.slots.get(self._held.pop(0))
+        while self.held:
+            slot = self.slots.get(self.held.pop(0))
             if slot is not None and slot.held:
                 self._let_go(slot)
                 if self.spec.warmup_delay > 0:
@@ -157,6 +158,16 @@ class Crew(Ending):
         if slot.state is None:
             assert slot.origin is not None
             self.launch(slot, slot.start_cause, slot.origin, replaces=slot.replaces)
+
+    def take_over(self, slot: Slot) -> None:
+        """Have a slot that was somebody else's, with what lives in it."""
+        self.slots.put(slot)
+        self.count[slot.state] += 1
+        if slot.state is ProcessState.PENDING and not slot.held:
+            self.effects.append(do.Spawn(slot.wid, slot.generation))
+        elif slot.left:
+            assert slot.pid is not None
+            self.effects.append(do.AwaitTree(slot.wid, slot.generation, slot.pid, slot.scope))
 
     # -- what follows an end --------------------------------------------------------------------------------------
 

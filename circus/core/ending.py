@@ -60,7 +60,7 @@ class Ending(Roster, ABC):
         """Signals whose hook has not answered, by its token."""
         self.sent: dict[int, Order] = {}
         """Signals of which nobody has told yet whom they reached."""
-        self._order = 0
+        self.order = 0
 
     @abstractmethod
     def drop(self, slot: Slot) -> None:
@@ -145,9 +145,9 @@ class Ending(Roster, ABC):
         if not vetoed:
             if order.by == "command" and order.grace is None:
                 slot.commanded.add(order.signum)
-            self._order += 1
-            self.sent[self._order] = order
-            self.effects.append(do.SendSignal(self._order, slot.wid, order.pid, order.signum, order.scope))
+            self.order += 1
+            self.sent[self.order] = order
+            self.effects.append(do.SendSignal(self.order, slot.wid, order.pid, order.signum, order.scope))
         if order.grace is not None:
             slot.grace_ends = self.now + order.grace
             self.arm("reap" if slot.killing else "grace", slot.wid, order.grace)

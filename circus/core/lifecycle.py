@@ -13,8 +13,8 @@ from typing import Any
 from circus.core import effects as do
 from circus.core import stimuli as told
 from circus.core.origin import Origin
-from circus.core.queueing import Queueing
 from circus.core.reloading import Reloading
+from circus.core.resuming import Resuming
 from circus.core.slots import Slot
 from circus.core.stimuli import Operation, Stimulus
 from circus.core.watcher_fsm import Want, WatcherEvent, WatcherState
@@ -23,7 +23,7 @@ from circus.spec.watcher import WatcherSpec
 _S, _E = WatcherState, WatcherEvent
 
 
-class Lifecycle(Queueing):
+class Lifecycle(Resuming):
     """One watcher's brain."""
 
     def __init__(self, spec: WatcherSpec, *, random: Callable[[], float], signal_names: Mapping[int, str]) -> None:

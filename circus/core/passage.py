@@ -25,7 +25,7 @@ STORY: Final = 16
 
 _S, _E = WatcherState, WatcherEvent
 
-_LIVELY = frozenset({_S.STARTING, _S.BACKOFF, _S.ACTIVE, _S.RELOADING})
+LIVELY = frozenset({_S.STARTING, _S.BACKOFF, _S.ACTIVE, _S.RELOADING})
 
 
 class Passage(ABC):
@@ -93,7 +93,7 @@ class Passage(ABC):
     def _to(self, event: WatcherEvent) -> None:
         before = self.public_state
         self.state = step(self.state, event, subject=self.spec.name, story=self.story)
-        self.crew.respawning = self.state in _LIVELY
+        self.crew.respawning = self.state in LIVELY
         if self.public_state != before:
             waits = (
                 [slot for slot in self.crew.slots.values() if slot.state is None] if self.state is _S.BACKOFF else []

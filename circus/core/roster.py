@@ -52,9 +52,11 @@ class Roster:
         self.signal_names = signal_names
         self.stumbled = False
         """Whether a slot has ever failed so often that its restarts are not immediate any more."""
-        self._token = 0
-        self._epochs: dict[tuple[str, int | None], int] = {}
-        self._epoch = 0
+        self.token = 0
+        """Of the hook that was called last."""
+        self.timers: dict[tuple[str, int | None], tuple[int, float]] = {}
+        """The timers that run, by name and slot: their epoch, and when they are due."""
+        self.epoch = 0
 
     # -- counts ---------------------------------------------------------------------------------------------------
 
@@ -104,34 +106,35 @@ class Roster:
 
     def arm(self, name: str, wid: int | None, delay: float) -> None:
         """Arm a timer; one of the same name and slot becomes stale."""
-        self._epoch += 1
-        self._epochs[name, wid] = self._epoch
-        self.effects.append(do.ArmTimer(name, wid, self._epoch, delay))
+        self.epoch += 1
+        self.timers[name, wid] = self.epoch, self.now + delay
+        self.effects.append(do.ArmTimer(name, wid, self.epoch, delay))
 
     def disarm(self, name: str, wid: int | None) -> None:
         """Forget a timer."""
-        if self._epochs.pop((name, wid), None) is not None:
+        if self.timers.pop((name, wid), None) is not None:
             self.effects.append(do.CancelTimer(name, wid))
 
     def armed(self, name: str, wid: int | None) -> bool:
         """Whether such a timer is to come."""
-        return (name, wid) in self._epochs
+        return (name, wid) in self.timers
 
     def fresh(self, name: str, wid: int | None, epoch: int) -> bool:
         """Whether a fired timer is the one that was armed last; it is used up by this."""
-        if self._epochs.get((name, wid)) != epoch:
+        armed = self.timers.get((name, wid))
+        if armed is None or armed[0] != epoch:
             return False
-        del self._epochs[name, wid]
+        del self.timers[name, wid]
         return True
 
     def call_hook(self, hook: str, slot: Slot | None = None, origin: Origin | None = None, **kwargs: Any) -> int:
         """Ask for a hook; the token tells its answer from those of others. One about a slot's process needs an origin."""
-        self._token += 1
+        self.token += 1
         if slot is not None:
             assert origin is not None
-            self.hook_tokens[self._token] = Asked(hook, slot.wid, slot.generation, origin)
-        self.effects.append(do.CallHook(self._token, hook, kwargs))
-        return self._token
+            self.hook_tokens[self.token] = Asked(hook, slot.wid, slot.generation, origin)
+        self.effects.append(do.CallHook(self.token, hook, kwargs))
+        return self.token
 
     def find(self, wid: int, generation: int) -> Slot | None:
         """The slot, if it still holds that process."""

@@ -121,6 +121,11 @@ class SlotTable(dict[int, Slot]):
         slot = self[wid] = Slot(wid)
         return slot
 
+    def put(self, slot: Slot) -> None:
+        """Take in a slot that has its wid already."""
+        assert slot.wid not in self
+        self[slot.wid] = slot
+
     def close(self, wid: int) -> None:
         """Give a wid back."""
         if self.pop(wid, None) is not None:

@@ -11,12 +11,15 @@ import itertools
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from circus.core import effects as do
 from circus.core import stimuli as told
 from circus.core.exit_status import ExitStatus, Leftover
 from circus.core.lifecycle import Lifecycle
 from circus.core.origin import Origin
 from circus.core.process_fsm import ProcessState
+from circus.core.resuming import MachineRecord
 from circus.core.watcher_fsm import WatcherState
 from circus.spec.diff import watcher_changes
 from circus.spec.fields import Effect
@@ -49,6 +52,8 @@ class World:
         self.told: list[str] = []
         """Hooks as they answered, and events as they were published, in order."""
         self.left: list[int] = []
+        self.adopted = 0
+        """How many of its processes somebody else has started."""
         self.specs: list[WatcherSpec] = []
         self.veto: set[str] = set()
         self.failing: set[str] = set()
@@ -106,10 +111,32 @@ class World:
             what()
         self.now = until
 
+    def adopt(self, record: MachineRecord):
+        """Take over processes that nobody here has started."""
+        for slot in record.slots:
+            self.adopted += 1
+            self.alive[slot.pid] = FakeProcess(slot.pid, slot.wid, slot.generation, self.ignore_term)
+        self.resume(record)
+
+    def upgrade(self) -> bool:
+        """Another daemon takes over: a new machine from what the old one writes down. False while it is busy."""
+        if self.life.busy is not None:
+            return False
+        self.resume(msgspec.json.decode(msgspec.json.encode(self.life.record()), type=MachineRecord))
+        return True
+
+    def resume(self, record):
+        self.life = Lifecycle(self.life.spec, random=self.life.crew.random, signal_names=NAMES)
+        self.watching = False
+        self._perform(self.life.resume(self.now, record))
+
     # -- what follows
 
     def tell(self, stimulus):
-        self._pending.extend(self.life.handle(self.now, stimulus))
+        self._perform(self.life.handle(self.now, stimulus))
+
+    def _perform(self, effects):
+        self._pending.extend(effects)
         if self._performing:
             return
         self._performing = True
@@ -247,7 +274,8 @@ class World:
         reaps = Counter(action for action, _ in self.events)["reap"]
         ended = told_of["process.exited"] + told_of["process.lost"] - len(self.left)
         assert reaps + crew.parting >= ended >= reaps
-        assert told_of["process.spawned"] == told_of["process.exited"] + told_of["process.lost"] + len(living)
+        spawned = told_of["process.spawned"] + self.adopted
+        assert spawned == told_of["process.exited"] + told_of["process.lost"] + len(living)
 
     def names(self):
         return [record.record for record in self.records]

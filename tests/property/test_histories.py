@@ -2,6 +2,7 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from circus.core import stimuli as told
 from circus.core.origin import Origin
@@ -173,3 +174,38 @@ def test_a_watcher_can_be_abandoned_at_any_moment(options, history):
     assert not w.alive
     submitted = w.submit("stop")
     assert set(w.answers) | set(w.refusals) == set(range(1, submitted + 1))
+
+
+quiet_options = st.fixed_dictionaries(
+    {
+        "numprocesses": st.integers(0, 3),
+        "warmup_delay": st.sampled_from([0.0, 0.05]),
+        "respawn": st.sampled_from([True, True, False]),
+        "max_retry": st.sampled_from([1, 3, -1]),
+        "graceful_timeout": st.sampled_from([0.0, 0.3, 30.0]),
+        "max_age": st.sampled_from([0, 2]),
+        "on_demand": st.sampled_from([False, False, True]),
+        "kill_scope": st.sampled_from([None, "tree"]),
+        "hooks": st.sets(st.sampled_from(HOOKS), max_size=2).map(lambda ns: {n: HookSpec(target="x") for n in ns}),
+    }
+)
+
+
+def told_by(w):
+    records = [(r.record, r.wid, r.pid, r.generation, r.origin, r.data) for r in w.records]
+    return records, w.events, w.answers, w.refusals, w.signals, sorted(w.alive), w.watching
+
+
+@settings(max_examples=300, deadline=None)
+@given(options=quiet_options, history=st.lists(st.tuples(st.booleans(), moves), max_size=30))
+def test_a_machine_that_is_taken_over_goes_on_as_if_nothing_had_been(options, history):
+    stays, taken = world(**options), world(**options)
+    for over, move in history:
+        if over and taken.upgrade():
+            # What it writes down now is what it was made from.
+            before = taken.life.record()
+            assert taken.upgrade()
+            assert replace(taken.life.record(), epoch=0) == replace(before, epoch=0)
+        play(stays, move)
+        play(taken, move)
+        assert told_by(taken) == told_by(stays)

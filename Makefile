@@ -16,7 +16,7 @@ PYTEST ?= -n 3 --dist loadfile
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-SOURCES := circus exporters tests examples docs
+SOURCES := circus exporters tests examples docs dashboards
 
 # A pip.conf that asks for --user must not reach into the environments.
 export PIP_USER := 0

@@ -18,7 +18,10 @@ EXCEPTIONS: dict[str, tuple[int, str]] = {}
 
 def modules() -> list[pathlib.Path]:
     return sorted(
-        path for top in ("circus", "exporters") for path in (REPOSITORY / top).rglob("*.py") if path.stat().st_size
+        path
+        for top in ("circus", "dashboards", "exporters")
+        for path in (REPOSITORY / top).rglob("*.py")
+        if path.stat().st_size
     )
 
 

@@ -20,6 +20,7 @@ from circus.config.platform import reaches_network
 from circus.core.access import Access, Rule
 from circus.exc import EndpointError, EndpointInUse
 from circus.keys import Keys, Pair, read_pair
+from circus.runtime.doorkeeper import Doorkeeper
 from circus.runtime.listener import Listener, listen, private_directory, remove_private_directory
 from circus.runtime.peers import access
 from circus.spec.arbiter import ArbiterSpec
@@ -61,6 +62,7 @@ class Channels:
         self._listeners: dict[str, Listener] = {}
         self._directory: str | None = None
         self._authenticator: Authenticator | None = None
+        self._doorkeeper: Doorkeeper | None = None
         self.keys: Keys | None = None
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if context is None else context
 
@@ -123,6 +125,10 @@ class Channels:
             logger.info("%s = %s: the port that was taken makes it %s", option, endpoint, listener.endpoint)
         if self._authenticator is not None and listener.endpoint.startswith("tcp://"):
             listener.guard = self._authenticator.guard
+        if listener.path is not None:
+            if self._doorkeeper is None:
+                self._doorkeeper = Doorkeeper(asyncio.get_running_loop())
+            listener.watched = self._doorkeeper.watch
         return listener
 
     def _made(self, option: str, endpoint: str) -> Listener:
@@ -165,6 +171,9 @@ class Channels:
 
     def close(self) -> None:
         """Stop listening and remove what was made."""
+        if self._doorkeeper is not None:
+            self._doorkeeper.close()
+            self._doorkeeper = None
         for listener in self._listeners.values():
             listener.close()
         self._listeners.clear()

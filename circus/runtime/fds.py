@@ -20,8 +20,8 @@ from typing import Final
 _GENEROUS: Final = 65_536
 _CLIENTS_MEANWHILE: Final = 128
 """Who may connect while the limit of a worker is in force: as many as wait in a backlog."""
-_CLIENTS: Final = 128
-"""Descriptors that no worker gets; a quarter where the limit is low."""
+_CLIENTS: Final = 512
+"""Descriptors that no worker gets; a third where the limit is low. With a third of them gone no further clients get in."""
 
 
 @dataclass(slots=True)
@@ -67,7 +67,28 @@ class FdRoom:
         """Whether descriptors for clients are left when one more process takes its own."""
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         number = _lowest_free(self.base or 0)
-        return number is not None and (soft == resource.RLIM_INFINITY or number < soft - min(_CLIENTS, soft // 4))
+        return number is not None and (soft == resource.RLIM_INFINITY or number < soft - _for_clients(soft))
+
+    def left(self) -> int:
+        """How many descriptors can be had, at least: holes that others have left are not looked for."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if soft == resource.RLIM_INFINITY:
+            return _GENEROUS
+        low = _lowest_free()
+        if low is None:
+            return 0
+        if self.base is None or low >= self.base:
+            return max(soft - low, 0)
+        high = _lowest_free(self.base)
+        return self.base - low + (0 if high is None else max(soft - high, 0))
+
+    def is_nearly_full(self) -> bool:
+        """Whether a third of what is kept for clients is gone."""
+        return self.left() <= _for_clients(resource.getrlimit(resource.RLIMIT_NOFILE)[0]) * 2 // 3
+
+    def has_room_for_clients(self) -> bool:
+        """Whether most of what is kept for clients are free again."""
+        return self.left() >= _for_clients(resource.getrlimit(resource.RLIMIT_NOFILE)[0]) * 4 // 5
 
     def move_up(self, fd: int) -> int:
         """The same descriptor under a high number, if low ones have to be kept free."""
@@ -79,6 +100,10 @@ class FdRoom:
             return fd
         os.close(fd)
         return moved
+
+
+def _for_clients(soft: int) -> int:
+    return _CLIENTS if soft == resource.RLIM_INFINITY else min(_CLIENTS, soft // 3)
 
 
 def _lowest_free(start: int = 0) -> int | None:

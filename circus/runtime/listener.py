@@ -13,6 +13,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import resource
 import socket
 import stat
 import time
@@ -25,17 +26,19 @@ from circus.runtime.peers import gid_of, uid_of
 from circus.wire.endpoints import Endpoint, parse
 
 BACKLOG = 128
+"""Who may wait to be let in; fewer where the limit of descriptors is low, since they get in even after it is reached."""
 _LOCK_SECONDS = 1.0
 
 
 class Listener:
     """A socket that listens. `endpoint` is its real address, with the port that the system chose; `guard` is called with
-    each zmq socket before it accepts, to say whom it lets in.
+    each zmq socket before it accepts, to say whom it lets in, `watched` with the listener and that socket when it does.
     """
 
     def __init__(self, sock: socket.socket, endpoint: Endpoint, identity: tuple[int, int] | None) -> None:
         self.endpoint = str(endpoint)
         self.guard: Callable[[zmq.Socket[bytes]], None] | None = None
+        self.watched: Callable[[Listener, zmq.Socket[bytes]], None] | None = None
         self._sock = sock
         self._parsed = endpoint
         self._identity = identity
@@ -64,6 +67,8 @@ class Listener:
             raise EndpointError(f"{self.endpoint}: libzmq does not take the socket: {error}") from error
         finally:
             zmq_socket.setsockopt(zmq.USE_FD, -1)
+        if self.watched is not None:
+            self.watched(self, zmq_socket)
 
     def close(self) -> None:
         """Stop listening and remove the path, if it still is ours. Closing twice is harmless."""
@@ -176,7 +181,7 @@ def _listen_tcp(wanted: Endpoint) -> Listener:
         # Connections that a daemon before us left in TIME_WAIT must not keep the port; a listener still does.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind(address)
-        sock.listen(BACKLOG)
+        sock.listen(_backlog())
         sock.setblocking(False)
     except BaseException:
         sock.close()
@@ -211,7 +216,7 @@ def _listen_abstract(wanted: Endpoint) -> Listener:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.bind("\0" + wanted.path[1:])
-        sock.listen(BACKLOG)
+        sock.listen(_backlog())
         sock.setblocking(False)
     except BaseException:
         sock.close()
@@ -233,7 +238,7 @@ def _listen_unix(wanted: Endpoint, mode: int, uid: int | None, gid: int | None) 
                 if uid is not None or gid is not None:
                     _give_to(path, uid, gid)
                 os.chmod(path, mode)
-                sock.listen(BACKLOG)
+                sock.listen(_backlog())
             except BaseException:
                 os.unlink(path)
                 raise
@@ -280,6 +285,11 @@ def _directory_lock(directory: str) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
+
+
+def _backlog() -> int:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return BACKLOG if hard == resource.RLIM_INFINITY else min(BACKLOG, max(8, hard // 64))
 
 
 def _identity(path: str) -> tuple[int, int] | None:

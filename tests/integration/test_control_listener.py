@@ -11,6 +11,7 @@ import zmq
 from circus.exc import EndpointError, EndpointInUse
 from circus.runtime import listener as listening
 from circus.runtime.listener import is_alive, listen, private_directory
+from circus.runtime.waiting_room import WaitingRoom
 from tests.helpers.control import short_directory
 from tests.helpers.waiting import DEADLINE
 
@@ -270,3 +271,59 @@ def test_a_file_in_place_of_the_directory_is_refused(place):
     (place / "circus").write_text("")
     with pytest.raises(EndpointError, match="not a directory"):
         private_directory(f"{place}/circus/web")
+
+
+def test_a_door_is_closed_to_newcomers_and_who_is_in_stays(place):
+    context = zmq.Context()
+    listener = listen(f"ipc://{place}/s")
+    server = context.socket(zmq.ROUTER)
+    listener.attach(server)
+    inside, late = (context.socket(zmq.DEALER) for _ in range(2))
+
+    def asks(client, text):
+        client.connect(listener.endpoint)
+        client.send(text)
+
+    asks(inside, b"first")
+    assert server.poll(DEADLINE * 1000)
+    who, text = server.recv_multipart()
+    assert text == b"first"
+    identity = place.joinpath("s").stat().st_ino
+
+    room = WaitingRoom(f"{place}/s")
+    assert mode(place / "s") == 0o600
+    with pytest.raises(EndpointInUse):  # nobody else may have the address meanwhile
+        listen(f"ipc://{place}/s")
+    asks(late, b"late")
+    server.send_multipart([who, b"still here"])
+    assert inside.poll(DEADLINE * 1000)
+    assert inside.recv() == b"still here"
+    assert not server.poll(100)
+
+    room.close()
+    assert place.joinpath("s").stat().st_ino == identity
+    assert server.poll(DEADLINE * 1000)
+    assert server.recv_multipart()[1] == b"late"
+    listener.close()
+    assert list(place.iterdir()) == []
+    context.destroy(linger=0)
+
+
+def test_a_door_that_cannot_be_closed_stays_as_it_is(place):
+    listener = listen(f"ipc://{place}/s")
+    place.joinpath("s.full").touch()
+    with pytest.raises(FileExistsError):
+        WaitingRoom(f"{place}/s")
+    assert is_alive(f"{place}/s")
+    assert {path.name for path in place.iterdir()} == {"s", "s.full"}
+    listener.close()
+
+
+def test_what_somebody_put_in_front_of_a_closed_door_stays(place):
+    listener = listen(f"ipc://{place}/s")
+    room = WaitingRoom(f"{place}/s")
+    place.joinpath("s").unlink()
+    place.joinpath("s").write_text("mine")
+    room.close()
+    listener.close()
+    assert [path.read_text() for path in place.iterdir()] == ["mine"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import pathlib
 import resource
@@ -11,6 +12,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 import pytest
+import zmq
 
 from tests import workers
 from tests.helpers import proc
@@ -81,6 +83,33 @@ def test_more_clients_than_descriptors_come_in_when_others_have_left(circusd: St
     with contextlib.ExitStack() as stack:
         again = [stack.enter_context(daemon.caller()) for _ in range((64 - used) // 2)]
         assert {each.call("numwatchers")["status"] for each in again} == {"ok"}
+    assert daemon.pids("web") == [pid]
+
+
+@pytest.mark.parametrize("hard", [256, 1024])
+def test_clients_beyond_all_descriptors_wait_outside_and_get_in_later(circusd: Start, hard: int) -> None:
+    """libzmq would end the program with the first client for whom no descriptor is left."""
+    daemon = circusd("[watcher:web]\ncmd = sleep 1000\n", through=["prlimit", f"--nofile={hard}:{hard}"])
+    (pid,) = daemon.wait_pids("web", 1)
+    context = zmq.Context()
+    context.set(zmq.MAX_SOCKETS, 4 * hard)
+    try:
+        crowd = [context.socket(zmq.DEALER) for _ in range(hard + 100)]
+        for client in crowd:
+            client.connect(daemon.endpoint)
+            client.send(json.dumps({"id": "1", "command": "numwatchers"}).encode())
+        wait_until(lambda: "no further clients are let in" in daemon.log_text())
+        assert daemon.status("web") == "active"  # who has come before is served
+        # Each that is answered leaves, so the next ones get in, until all were.
+        while crowd:
+            answered = [client for client in crowd if client.poll(0)]
+            for client in answered:
+                assert json.loads(client.recv())["numwatchers"] == 1
+                client.close(0)
+            crowd = [client for client in crowd if client not in answered]
+            assert daemon.status("web") == "active"
+    finally:
+        context.destroy(linger=0)
     assert daemon.pids("web") == [pid]
 
 

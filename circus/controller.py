@@ -113,8 +113,7 @@ class Controller:
         access: Access | None = None,
     ) -> None:
         self.endpoint, self.multicast_endpoint, self.endpoint_owner = endpoint, multicast_endpoint, endpoint_owner
-        self.context, self.loop, self.check_delay = context, loop, check_delay
-        self.arbiter = arbiter
+        self.context, self.loop, self.check_delay, self.arbiter = context, loop, check_delay, arbiter
         self.access = made_access((), self._local_owner) if access is None else access
         # All of them now: one that is imported when it is asked for cannot be answered where descriptors are short.
         self.commands = get_commands()
@@ -240,16 +239,19 @@ class Controller:
 
     # From a job to its end; all of it runs in the context of the job
 
-    def _execute(self, job: _Job, refused: NotPermitted | None) -> None:
+    def _execute(self, job: _Job, refused: Exception | None) -> None:
         result: Any = None
         try:
             self._observe("command.started", job)
             if refused is None:
                 job.command.validate(job.request.properties)
+                # Who waits is told what of it is overtaken, and of which watcher.
+                if self.arbiter.quitting and job.command.overtaken_by_quit and not job.waits:
+                    refused = Overtaken(f"cancelled: quit overtook {job.command.name}")
+            if refused is None:
                 result = job.command.execute(self.arbiter, job.request.properties)
         except Exception as error:  # the dispatcher's catch-all: whatever a command raises is its answer
-            self._fail_with(job, error)
-            return
+            refused = error
         if refused is not None:
             self._fail_with(job, refused)
             return

@@ -135,6 +135,11 @@ class ArbiterLike(Protocol):
     endpoint_owner: str | None
 
     @property
+    def quitting(self) -> bool:
+        """The end has begun."""
+        ...
+
+    @property
     def sockets(self) -> Mapping[str, SocketLike]: ...
     @property
     def stats(self) -> StatsLike: ...

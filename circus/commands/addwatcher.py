@@ -41,6 +41,7 @@ class AddWatcher(Command):
     """
 
     name = "add"
+    overtaken_by_quit = True
     role = "admin"
     properties = ("name", "cmd")
     options = (("start", "start", False, "start it at once"), *Command.waiting_options)

@@ -34,6 +34,7 @@ class Command:
         msg_type: `dealer` for request and reply, `sub` for following a channel.
         changes: whether it can change anything; what only reads says False and is not recorded.
         role: which role it takes to use it; `read` for what changes nothing, else `operate` unless it says otherwise.
+        overtaken_by_quit: whether it is too late for it once the end of the daemon has begun.
         always_waits: whether a reply makes no sense before the work is done, `waiting` or not.
     """
 
@@ -44,6 +45,7 @@ class Command:
     waiting_options: ClassVar[Sequence[Option]] = (("waiting", "waiting", False, "reply when the work is done"),)
     changes: ClassVar[bool] = True
     role: ClassVar[Role] = "operate"
+    overtaken_by_quit: ClassVar[bool] = False
     always_waits: ClassVar[bool] = False
     short: ClassVar[str] = ""
     desc: ClassVar[str] = ""

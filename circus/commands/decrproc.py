@@ -40,6 +40,7 @@ class DecrProc(IncrProc):
     """
 
     name = "decr"
+    overtaken_by_quit = True
 
     def _change(self, watcher: WatcherLike, nb: int) -> Awaitable[int]:
         return watcher.decr(nb)

@@ -42,6 +42,7 @@ class IncrProc(Command):
     """
 
     name = "incr"
+    overtaken_by_quit = True
     properties = ("name",)
     options = Command.waiting_options
 

@@ -38,6 +38,7 @@ class Reload(Command):
     """
 
     name = "reload"
+    overtaken_by_quit = True
     options = (
         *Command.waiting_options,
         ("sequential", "sequential", False, "replace one process after the other"),

@@ -43,6 +43,7 @@ class ReloadConfig(Command):
     """
 
     name = "reloadconfig"
+    overtaken_by_quit = True
     role = "admin"
     options = Command.waiting_options
 

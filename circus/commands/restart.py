@@ -39,6 +39,7 @@ class Restart(Start):
     """
 
     name = "restart"
+    overtaken_by_quit = True
 
     def role_for(self, props: Mapping[str, Any]) -> Role:
         return self.role if "name" in props else "admin"  # all of it is what the file says now

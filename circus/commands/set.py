@@ -44,6 +44,7 @@ class Set(Command):
     """
 
     name = "set"
+    overtaken_by_quit = True
     role = "admin"
     properties = ("name", "options")
     options = Command.waiting_options

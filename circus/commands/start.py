@@ -39,6 +39,7 @@ class Start(Command):
     """
 
     name = "start"
+    overtaken_by_quit = True
     options = (*Command.waiting_options, MATCH_OPTION)
 
     def message(self, *args: str, **opts: Any) -> dict[str, Any]:

@@ -199,6 +199,7 @@ class FakeArbiter:
         self.endpoint, self.pubsub_endpoint = "tcp://127.0.0.1:5555", "tcp://127.0.0.1:5556"
         self.stats_endpoint, self.multicast_endpoint = "tcp://127.0.0.1:5557", ""
         self.check_delay = 5.0
+        self.quitting = False
         self.endpoint_owner: str | None = None
         self.watchers = {watcher.name.lower(): watcher for watcher in watchers}
         self.sockets: dict[str, FakeSocket] = {}

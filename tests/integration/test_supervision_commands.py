@@ -320,6 +320,11 @@ def test_a_command_during_quit_is_refused_in_words(circusd: Start) -> None:
     daemon.ok("quit")
     reply = daemon.call("start", name="other", waiting=True)
     assert (reply["errno"], reply["reason"]) == (5, "cancelled: quit overtook start of 'other'")
+    for command in ("start", "restart", "reload", "incr", "reloadconfig"):
+        reply = daemon.call(command, name="other")
+        assert (reply["errno"], reply["reason"]) == (5, f"cancelled: quit overtook {command}")
+    reply = daemon.call("set", name="other", options={"priority": 3})
+    assert (reply["errno"], reply["reason"]) == (5, "cancelled: quit overtook set")
     os.kill(daemon.pids("web")[0], signal.SIGKILL)
     assert daemon.wait() == 0
 

@@ -166,7 +166,8 @@ def _check_exporters(config: str) -> list[str]:
 
     from circus.config.build import load
 
-    if not load(config, look_around=False).exporters:
+    spec = load(config, look_around=False)
+    if not spec.exporters and not spec.alerts:
         return []
     words = [sys.executable, "-P", "-m", "circus_exporters.cli", "--config", config, "--check"]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)

@@ -17,6 +17,7 @@ from circus.spec.diff import Action, Change, OptionChange, Subject, changes, wat
 from circus.spec.fields import CIRCUS, Effect
 from circus.spec.watcher import WatcherSpec
 
+_EXPORTED = ("exporter", "alert", "notify")
 _SUBJECTS: Mapping[str, Subject] = {"plugin": "plugin", "exporter": "exporter"}
 _SOCKETS = "sockets."
 _MAPPINGS = ("env", "rlimits", "hooks", "options")
@@ -80,7 +81,7 @@ class Plan:
         told += [
             Change(subject=step.subject, name=step.name, action=step.action, options=step.options, effect=step.effect)
             for step in self.steps
-            # All exporters share one watcher, whose options are not theirs.
+            # All exporters and alerts share one watcher, whose options are not theirs.
             if (step.action != "changed" or step.effect or step.options)
             and not (step.subject == "exporter" and self.exporters)
         ]
@@ -117,7 +118,7 @@ def plan(
         pending=pending,
         sockets=sockets,
         steps=tuple(steps),
-        exporters=tuple(change for change in found if change.subject == "exporter"),
+        exporters=tuple(change for change in found if change.subject in _EXPORTED),
         access=tuple(change for change in found if change.subject == "access"),
         refusals=(*_left_out(old, new), *_missed(sockets, after), *_stuck(sockets)),
     )

@@ -1,5 +1,5 @@
 """Which watchers a configuration makes: its own, one for each plugin, one for the web console, one for
-the exporters; and the room they need.
+the exporters and alerts; and the room they need.
 """
 
 from __future__ import annotations
@@ -43,10 +43,16 @@ def watcher_specs(
     exporters = (
         [
             exporter_watcher(
-                spec.exporters, **where, stats_endpoint=stats_endpoint, config_file=spec.config_file, keys=keys
+                spec.exporters,
+                **where,
+                stats_endpoint=stats_endpoint,
+                alerts=spec.alerts,
+                notify=spec.notify,
+                config_file=spec.config_file,
+                keys=keys,
             )
         ]
-        if spec.exporters
+        if spec.exporters or spec.alerts
         else []
     )
     # The console gets a socket where its package is installed.

@@ -12,6 +12,7 @@ from typing import Any
 
 from circus.config import includes, near, possible
 from circus.config.access import build_access, check_endpoints
+from circus.config.alerts import build_alerts
 from circus.config.environ import Environment
 from circus.config.ini import Document, Entry, Section
 from circus.config.interpolate import Variables
@@ -28,7 +29,7 @@ from circus.spec.web import WEB, web_socket
 
 _ENDPOINTS = ("endpoint", "pubsub_endpoint", "stats_endpoint", "multicast_endpoint")
 _LEVELS = ("critical", "error", "warning", "info", "debug")
-_PREFIXES = ("watcher:", "socket:", "plugin:", "env:", "exporter:", "access:")
+_PREFIXES = ("watcher:", "socket:", "plugin:", "env:", "exporter:", "alert:", "notify:", "access:")
 
 
 def load(
@@ -81,6 +82,14 @@ def _read(
     watchers = build_watchers(document, environment, sockets, report, look_around=look_around)
     plugins = _plugins(document, text, report, look_around=look_around)
     exporters = _exporters(document, text, report, look_around=look_around)
+    alerts, notify = build_alerts(
+        _sections(document, "alert:", report, empty=True),
+        _sections(document, "notify:", report, empty=True),
+        watchers,
+        text,
+        report,
+        look_around=look_around,
+    )
     rules = _sections(document, "access:", report, empty=True)
     access = build_access(rules, text, report, look_around=look_around)
     if look_around:
@@ -93,6 +102,8 @@ def _read(
         watchers=tuple(watchers),
         plugins=tuple(plugins),
         exporters=tuple(exporters),
+        alerts=tuple(alerts),
+        notify=tuple(notify),
         access=tuple(access),
         omitted=tuple(_in_order(report.omitted)),
         warnings=tuple(_in_order(report.warnings)),

@@ -14,7 +14,7 @@ from circus.spec.fields import CIRCUS, FAMILIES, SOCKET, STREAM, WATCHER
 from circus.spec.watcher import HOOK_NAMES
 from circus.spec.web import MODULE
 
-SECTION_KINDS = ("watcher", "socket", "plugin", "env", "exporter", "access")
+SECTION_KINDS = ("watcher", "socket", "plugin", "env", "exporter", "alert", "notify", "access")
 
 _PAPA = "papa was removed in circus 0.18; this has no effect, circusd itself keeps what is in [socket:NAME]"
 _CIRCUSWEB = "the web console is the separate package circusweb, which is not installed; this has no effect"

@@ -59,6 +59,8 @@ class ArbiterSpec:
     sockets: tuple[SocketSpec, ...] = ()
     plugins: tuple[PluginSpec, ...] = ()
     exporters: tuple[ExporterSpec, ...] = ()
+    alerts: tuple[ExporterSpec, ...] = ()
+    notify: tuple[ExporterSpec, ...] = ()
     access: tuple[AccessSpec, ...] = ()
     omitted: tuple[Mistake, ...] = ()
     warnings: tuple[Mistake, ...] = ()

@@ -21,7 +21,7 @@ from circus.spec.streams import StreamSpec
 from circus.spec.watcher import WatcherSpec
 
 Action = Literal["added", "removed", "changed"]
-Subject = Literal["circus", "watcher", "socket", "plugin", "exporter", "access"]
+Subject = Literal["circus", "watcher", "socket", "plugin", "exporter", "alert", "notify", "access"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Change:
 
 
 def changes(old: ArbiterSpec, new: ArbiterSpec) -> list[Change]:
-    """All differences, in the order [circus], sockets, watchers, plugins, exporters, access."""
+    """All differences, in the order [circus], sockets, watchers, plugins, exporters, alerts, notifiers, access."""
     found: list[Change] = []
     before, after = ({name: getattr(spec, name) for name in CIRCUS if hasattr(spec, name)} for spec in (old, new))
     options = _compared(before, after, lambda name: CIRCUS[name].effect)
@@ -58,6 +58,8 @@ def changes(old: ArbiterSpec, new: ArbiterSpec) -> list[Change]:
     found += _sections("watcher", old.watchers, new.watchers)
     found += _sections("plugin", old.plugins, new.plugins)
     found += _sections("exporter", old.exporters, new.exporters)
+    found += _sections("alert", old.alerts, new.alerts)
+    found += _sections("notify", old.notify, new.notify)
     found += _sections("access", old.access, new.access)
     return found
 
@@ -147,7 +149,7 @@ def _options_of(old: _Section, new: _Section) -> tuple[OptionChange, ...]:
     if isinstance(old, AccessSpec) and isinstance(new, AccessSpec):
         before, after = ({name: getattr(spec, name) for name in ACCESS} for spec in (old, new))
         return _compared(before, after, lambda name: ACCESS[name].effect)
-    # Plugins and exporters read their options once, when they start.
+    # Plugins and the exporter read their options once, when they start.
     return _compared(_texts(old), _texts(new), lambda _: Effect.RELOAD)
 
 

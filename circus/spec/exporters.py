@@ -21,7 +21,9 @@ EXPORTER_WATCHER = "circus-exporter"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExporterSpec:
-    """`name` is what follows `exporter:` (`prometheus`); the options are text that fits."""
+    """A section that the exporter reads: `name` is what follows `exporter:`, `alert:` or `notify:` (`prometheus`), the
+    options are text that fits.
+    """
 
     name: str
     options: Mapping[str, str] = field(default_factory=dict)
@@ -35,6 +37,8 @@ class ExporterDocument:
     pubsub_endpoint: str
     stats_endpoint: str
     exporters: dict[str, dict[str, str]]
+    alerts: dict[str, dict[str, str]] = field(default_factory=dict)
+    notify: dict[str, dict[str, str]] = field(default_factory=dict)
     config_file: str | None = None
     keys: Keys | None = None
 
@@ -72,24 +76,32 @@ def _unknown(option: str, table: Mapping[str, Option]) -> str:
     return f"no such option; did you mean {near[0]}?" if near else f"no such option; there are {', '.join(table)}"
 
 
+def _texts(sections: Iterable[ExporterSpec]) -> dict[str, dict[str, str]]:
+    return {section.name: dict(section.options) for section in sections}
+
+
 def exporter_watcher(
     exporters: Iterable[ExporterSpec],
     endpoint: str,
     pubsub_endpoint: str,
     stats_endpoint: str,
     *,
+    alerts: Iterable[ExporterSpec] = (),
+    notify: Iterable[ExporterSpec] = (),
     python: str | None = None,
     config_file: str | None = None,
     keys: Keys | None = None,
 ) -> WatcherSpec:
-    """The watcher of the one process that runs all exporters; `python` is the interpreter, this one without it, and
+    """The watcher of the one process that runs all exporters and watches for alerts; `python` is the interpreter, this one without it, and
     `keys` are those with which it is let in.
     """
     document = ExporterDocument(
         endpoint=endpoint,
         pubsub_endpoint=pubsub_endpoint,
         stats_endpoint=stats_endpoint,
-        exporters={exporter.name: dict(exporter.options) for exporter in exporters},
+        exporters=_texts(exporters),
+        alerts=_texts(alerts),
+        notify=_texts(notify),
         config_file=config_file,
         keys=keys,
     )

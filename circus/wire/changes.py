@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from circus.spec.diff import Change, OptionChange
-from circus.wire.messages import masked
+from circus.wire.messages import MASK, masked
 
 _PLAIN = (str, int, float, bool, type(None), list, dict)
 
@@ -51,4 +51,15 @@ def _told(name: str, value: object) -> Any:
     where, _, variable = name.partition(".")
     if where == "env" and value is not None:
         return masked({"env": {variable: value}})["env"][variable]
+    if value is not None and "headers" in (where, name):
+        return MASK
+    if name == "url" and isinstance(value, str):
+        return _address(value)
     return masked({name: value})[name]
+
+
+def _address(url: str) -> str:
+    """Where it goes, without what lets one in: of many services the path is the password."""
+    scheme, _, rest = url.partition("://")
+    host = rest.partition("/")[0].rpartition("@")[2]
+    return f"{scheme}://{host}/{MASK}" if rest != host else url

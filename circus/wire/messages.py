@@ -17,7 +17,7 @@ from circus.exc import INVALID_JSON, MESSAGE_ERROR, UNKNOWN_COMMAND, CircusError
 NULL: Final = msgspec.Raw(b"null")
 CAST: Final = "cast"
 
-_MASK: Final = "***"
+MASK: Final = "***"
 _SECRET_WORDS: Final = ("password", "passwd", "secret", "token", "credential", "api_key", "apikey", "private_key")
 
 
@@ -221,12 +221,12 @@ class _Masking:
                 told["…"] = f"{len(value) - len(told)} more"
                 break
             name = self._text(str(key))
-            told[name] = _MASK if hide else self._value(name.lower(), item, depth)
+            told[name] = MASK if hide else self._value(name.lower(), item, depth)
         return told
 
     def _value(self, name: str, value: Any, depth: int) -> Any:
         if any(word in name for word in _SECRET_WORDS) and value not in (None, "", True, False):
-            return _MASK
+            return MASK
         if isinstance(value, str):
             return self._text(value)
         self._left -= 1

@@ -152,6 +152,26 @@ def test_exporters_share_a_watcher_and_are_told_by_themselves() -> None:
     assert [each.name for each in plan([], one, one, people).sections()] == ["circus-exporter"]
 
 
+def test_alerts_and_notifiers_replace_the_exporter_and_are_told_by_themselves() -> None:
+    def spec(seconds: str, *, cmd: str = "x") -> ArbiterSpec:
+        alert = ExporterSpec(name="down", options={"for": seconds})
+        return file(alerts=(alert,), notify=(ExporterSpec(name="ops", options={"type": "exec", "cmd": cmd}),))
+
+    def people(spec: ArbiterSpec) -> Sequence[WatcherSpec]:
+        where = {"alerts": spec.alerts, "notify": spec.notify, "python": "python"}
+        return [exporter_watcher(spec.exporters, "e", "p", "s", **where)] if spec.alerts else []
+
+    one = spec("1s")
+    for two, told in (
+        (spec("2s"), ("alert", "down", "changed")),
+        (spec("1s", cmd="y"), ("notify", "ops", "changed")),
+    ):
+        found = plan(people(one), one, two, people)
+        assert acts(found) == [("circus-exporter", "changed", Effect.RELOAD)]
+        assert [(each.subject, each.name, each.action) for each in found.sections()] == [told]
+    assert acts(plan(people(one), one, one, people)) == []
+
+
 def test_a_socket_that_moves_takes_those_along_that_use_it() -> None:
     watchers = (ON_SOCKET, replace(WEB, name="all", use_sockets=True), replace(WEB, name="hup", send_hup=True, stdin_socket="S"),
                 replace(WEB, name="other"))  # fmt: skip

@@ -24,6 +24,14 @@ def test_the_configured_come_first_then_plugins_then_the_exporter():
     assert [watcher.role for watcher in made] == ["worker", "plugin", "exporter"]
 
 
+def test_an_alert_alone_runs_the_exporter_and_a_notifier_alone_does_not():
+    alert, way = ExporterSpec(name="down"), ExporterSpec(name="ops", options={"type": "exec", "cmd": "x"})
+    assert [watcher.name for watcher in watcher_specs(ArbiterSpec(alerts=(alert,), notify=(way,)), **WHERE)] == [
+        "circus-exporter"
+    ]
+    assert watcher_specs(ArbiterSpec(notify=(way,)), **WHERE) == []
+
+
 def test_without_sections_there_is_neither():
     assert watcher_specs(ArbiterSpec(), **WHERE) == []
 

@@ -23,8 +23,15 @@ def test_sections_and_addresses_go_over_standard_input() -> None:
     assert json.loads(data) == {
         "endpoint": "ipc:///c", "pubsub_endpoint": "ipc:///e", "stats_endpoint": "ipc:///s",
         "exporters": {"prometheus": {"port": "9464", "password": "hunter2"}}, "config_file": "/etc/circus.ini",
-        "keys": None,
+        "alerts": {}, "notify": {}, "keys": None,
     }  # fmt: skip
+
+
+def test_alerts_and_notifiers_go_the_same_way() -> None:
+    alert, way = ExporterSpec(name="down", options={"for": "1m"}), ExporterSpec(name="ops", options={"secret": "x"})
+    data = exporter_watcher([], "ipc:///c", "ipc:///e", "ipc:///s", alerts=[alert], notify=[way]).stdin_data
+    document = read_document(data or b"")
+    assert (document.alerts, document.notify) == ({"down": {"for": "1m"}}, {"ops": {"secret": "x"}})
 
 
 def test_keys_go_the_same_way_and_are_read_again() -> None:

@@ -4,6 +4,7 @@ import json
 
 from circus.spec.arbiter import ArbiterSpec
 from circus.spec.diff import changes, watcher_changes
+from circus.spec.exporters import ExporterSpec
 from circus.spec.plugins import PluginSpec
 from circus.spec.streams import StreamSpec
 from circus.spec.watcher import WatcherSpec
@@ -34,3 +35,20 @@ def test_sections_are_told_with_their_options_and_secrets_are_masked():
         "plugin", "plugin:x", "changed", "reload",
     )  # fmt: skip
     assert section["options"] == [{"name": "password", "old": "***", "new": "***", "effect": "reload"}]
+
+
+def test_headers_and_the_paths_of_urls_are_masked():
+    old, new = (
+        {"url": f"https://u:p@hooks.example/{path}", "headers.Authorization": path, "headers": path} for path in "ab"
+    )
+    options = [ArbiterSpec(notify=(ExporterSpec(name="x", options=each),)) for each in (old, new)]
+    (section,) = told_sections(changes(*options))
+    told = {option["name"]: option["new"] for option in section["options"]}
+    assert told == {"url": "https://hooks.example/***", "headers.Authorization": "***", "headers": "***"}
+
+
+def test_a_url_without_a_path_is_told():
+    new = ArbiterSpec(notify=(ExporterSpec(name="x", options={"url": "http://am:9093"}),))
+    old = ArbiterSpec(notify=(ExporterSpec(name="x", options={"url": "http://127.0.0.1:9093"}),))
+    (section,) = told_sections(changes(old, new))
+    assert section["options"][0]["new"] == "http://am:9093"

@@ -1,0 +1,176 @@
+"""Alerts between the exporter, which watches for them, the daemon, which keeps them, and whoever asks.
+
+Owns the shapes. Invariant: an alert is known by its rule, watcher and wid, never by a pid; numbers are plain (bytes,
+percent, seconds, a count) and `unit` says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+FIRING: Final = "alert.firing"
+RESOLVED: Final = "alert.resolved"
+DELIVERED: Final = "alert.delivered"
+FAILED: Final = "alert.failed"
+TOLD: Final = (FIRING, RESOLVED, DELIVERED, FAILED)
+"""What the command `record` takes."""
+SILENCED: Final = "alert.silenced"
+UNSILENCED: Final = "alert.unsilenced"
+TEST: Final = "alert.test"
+
+RESOLVED_REASONS: Final = ("recovered", "gone", "removed")
+"""`recovered`: the condition is over. `gone`: the process or watcher is not there any more, or was stopped on purpose.
+`removed`: the configuration has no such alert any more.
+"""
+
+MOST_DATA: Final = 16_384
+"""Bytes that the data of one record may have: the journal keeps thousands."""
+
+
+class Firing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Data of `alert.firing`. `since` is when the condition began, Unix time; watcher and wid are the record's."""
+
+    alert: str
+    kind: str
+    severity: str
+    since: float
+    value: float | None = None
+    threshold: float | None = None
+    unit: str | None = None
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+
+
+class Resolved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Data of `alert.resolved`; `reason` is one of RESOLVED_REASONS, `value` the last one seen."""
+
+    alert: str
+    reason: str
+    value: float | None = None
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Data of `alert.delivered` and `alert.failed`: one delivery, which may carry many alerts.
+
+    `alerts` are the seqs of their records `alert.firing` (of `alert.test` for a test), as far as they are known;
+    `count` is how many they were. `failed` is told when a delivery is given up, not at each attempt; `error` says why,
+    and `reason` in a word: `refused`, `timeout`, `unreachable`, `overflow`, `error`.
+    """
+
+    notify: str
+    type: str
+    count: int
+    alerts: list[int] = []
+    attempts: int = 1
+    seconds: float | None = None
+    waiting: int | None = None
+    reason: str | None = None
+    error: str | None = None
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The properties of the command `record`. `cause` is the seq of the lifecycle record that led here, if one did."""
+
+    record: str
+    watcher: str | None = None
+    wid: int | None = None
+    cause: int | None = None
+    data: dict[str, Any] = {}
+
+
+class DeliveryState(msgspec.Struct, frozen=True, kw_only=True):
+    """How the last delivery of an alert to one notifier went."""
+
+    ok: bool
+    time: float
+    attempts: int
+    error: str | None = None
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert that fires. `seq` is its record `alert.firing`; `silence` the id of a silence that covers it."""
+
+    alert: str
+    kind: str
+    watcher: str | None
+    wid: int | None
+    severity: str
+    since: float
+    fired: float
+    seq: int
+    value: float | None
+    threshold: float | None
+    unit: str | None
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    deliveries: dict[str, DeliveryState] = {}
+    silence: int | None = None
+
+
+class Silence(msgspec.Struct, frozen=True, kw_only=True):
+    """Alerts of these rules, watchers (globs) and slot are told to nobody before `until`, Unix time."""
+
+    id: int
+    alert: str
+    watcher: str
+    wid: int | None
+    since: float
+    until: float
+    author: str
+    comment: str
+
+
+class Notifier(msgspec.Struct, frozen=True, kw_only=True):
+    """How a notifier does, since the daemon's boot: alerts delivered and given up, how many wait, and the last error."""
+
+    name: str
+    type: str
+    delivered: int = 0
+    failed: int = 0
+    waiting: int | None = None
+    last_time: float | None = None
+    last_error: str | None = None
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `record`, `silence`, `unsilence` and `test-alert`: the record that was made, and of which life."""
+
+    boot: str
+    seq: int
+    silence: Silence | None = None
+
+
+class AlertsAnswer(msgspec.Struct, kw_only=True):
+    """The answer of `alerts`: all that fires, all silences that are in force, and how the notifiers do.
+
+    `refused` counts alerts that there was no room for. `seq` is the last lifecycle record before this was taken.
+    """
+
+    status: str = "ok"
+    boot: str
+    seq: int
+    time: float
+    alerts: list[Alert]
+    silences: list[Silence]
+    notifiers: list[Notifier]
+    refused: int
+
+
+def told_data(record: str, data: Mapping[str, Any]) -> Firing | Resolved | Delivery:
+    """The data of a record of this name; msgspec.ValidationError where it does not fit."""
+    match record:
+        case "alert.firing":
+            return msgspec.convert(data, type=Firing)
+        case "alert.resolved":
+            return msgspec.convert(data, type=Resolved)
+        case _:
+            return msgspec.convert(data, type=Delivery)
+
+
+def as_data(value: Firing | Resolved | Delivery | Silence) -> dict[str, Any]:
+    """As the data of a record: every key is there."""
+    found: dict[str, Any] = msgspec.to_builtins(value)
+    return found

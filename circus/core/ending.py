@@ -242,7 +242,7 @@ class Ending(Roster, ABC):
         left = ", ".join(f"{each.pid} ({each.name})" for each in slot.left)
         self.effects.append(do.Log("error", f"'{self.spec.name}': SIGKILL did not end all that belonged to process "
                                             f"{slot.pid}, which leaves {left}"))  # fmt: skip
-        self._no_rest(slot)
+        self._no_rest(slot, [each.pid for each in slot.left])
 
     def _ended(self, slot: Slot, status: ExitStatus, record: str, extra: dict[str, Any]) -> None:
         for name in ("grace", "reap", "max_age"):
@@ -320,10 +320,12 @@ class Ending(Roster, ABC):
         """Nothing is left of what belonged to an ended process."""
         slot = self.find(stimulus.wid, stimulus.generation)
         if slot is not None:
-            self._no_rest(slot)
+            self._no_rest(slot, [])
 
-    def _no_rest(self, slot: Slot) -> None:
+    def _no_rest(self, slot: Slot, left: list[int]) -> None:
         if slot.left:
+            assert slot.origin is not None
+            self.tell("process.drained", slot.origin, slot, seconds=self.now - slot.spawned_at - slot.lived, left=left)
             slot.left = ()
             self.disarm("grace", slot.wid)
             self.disarm("reap", slot.wid)

@@ -107,6 +107,8 @@ def test_a_stop_of_a_tree_ends_all_of_it(  # noqa: PLR0917 -- fixtures and param
     if deaf:
         escalated = told.wait_for_topic("lifecycle.web.process.escalated")[0].body["data"]
         assert set(escalated["left"]) == set(pids.values()) - {pids["worker"]}
+        drained = told.wait_for_topic("lifecycle.web.process.drained")[0].body["data"]
+        assert (drained["left"], drained["seconds"] > 0) == ([], True)
     exited = told.wait_for_topic("lifecycle.web.process.exited")[0].body["data"]
     assert (exited["reason"], exited["outcome"], exited["leftovers"]) == ("stopped", "success", [])
     events.wait_for_topic("watcher.web.stop")

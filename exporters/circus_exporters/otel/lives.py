@@ -224,6 +224,17 @@ class Lives:
         if stop.operation.trace != ids(record)[0]:  # otherwise a successor may be due in it
             self._operations.settle(stop.operation, ended)
 
+    def drained(self, record: Record) -> None:
+        """What the process left is gone."""
+        operation, left = self._operations.of(record), record.data["left"]
+        _, span = ids(record)
+        error = f"SIGKILL did not end {', '.join(map(str, left))}" if left else None
+        self._operations.emit(
+            operation, "process.drain", span, (record.time - record.data["seconds"], record.time), _attributes(record),
+            parent=self._above(operation, record.watcher), error=error,
+        )  # fmt: skip
+        self._operations.settle(operation, record.time)
+
     # Slots that wait for a process
 
     def _vacate(self, slot: Slot, operation: Operation, record: Record) -> None:

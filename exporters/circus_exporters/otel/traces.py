@@ -62,6 +62,7 @@ class TraceFold:
             "process.escalated": self._lives.escalated,
             "process.exited": self._lives.exited,
             "process.lost": self._lives.exited,
+            "process.drained": self._lives.drained,
             "hook.finished": self._lives.hook,
         }
 

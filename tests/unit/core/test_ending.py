@@ -308,6 +308,9 @@ def test_who_outlives_its_parent_keeps_the_rest_of_the_grace():
     (escalated,) = told_of(w, "process.escalated")
     assert escalated["left"] == [100000, 100001]
     assert told_of(w, "process.exited")[0]["outcome"] == "success"
+    (drained,) = told_of(w, "process.drained")
+    assert drained["left"] == []
+    assert 1.5 < drained["seconds"] < 2.2
     assert w.told == ["kill"] * 5 + ["reap", "stop"]
 
 
@@ -340,6 +343,7 @@ def test_with_the_process_alone_in_scope_those_who_stay_are_named():
     (exited,) = told_of(w, "process.exited")
     assert [(each.pid, each.name) for each in exited["leftovers"]] == [(100000, "kid"), (100001, "kid")]
     assert w.signals == [(100, TERM)]
+    assert not told_of(w, "process.drained")
 
 
 def test_signals_of_operators_and_reloads_are_for_the_process_alone():
@@ -365,6 +369,7 @@ def test_what_not_even_sigkill_ends_is_given_up():
     assert stop not in w.answers
     w.run(2)
     assert stop in w.answers
+    assert told_of(w, "process.drained")[0]["left"] == [100000, 100001]
 
 
 def exceeded(w: World, pid: int):

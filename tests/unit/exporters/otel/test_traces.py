@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from circus.wire.events import Cause, Record
 from circus_exporters.otel.spans import Span
 from circus_exporters.otel.traces import TraceFold
@@ -156,6 +158,25 @@ def test_grace_and_kill() -> None:
     assert history.one("process.grace").end == history.one("process.kill").start
     assert stop.error == history.one("process.life").error == "stop_timeout: SIGKILL"
     assert history.one("watcher.stop").error is None
+
+
+@pytest.mark.parametrize(("left", "error"), [([], None), ([201, 202], "SIGKILL did not end 201, 202")])
+def test_what_a_process_leaves_of_its_tree_is_a_drain(left: list[int], error: str | None) -> None:
+    history = History()
+    history.booted()
+    history.command("stop", "22" * 16, name="web")
+    history.state("active", "stopping")
+    history.signalled(1)
+    history("process.exited", wid=1, **EXIT | {"stop_seconds": 0.1})
+    history("process.drained", wid=1, seconds=2.0, left=left)
+    history.state("stopping", "stopped")
+    history.finished()
+    drain = history.one("process.drain")
+    assert (drain.end - drain.start, drain.error) == (pytest.approx(2.0), error)
+    name, spans = history.tree(history.one("watcher.stop"))[1][0]
+    assert (name, sorted(each for each, _ in spans)) == (
+        "watcher.stopping", ["process.drain", "process.life", "process.stop"],
+    )  # fmt: skip
 
 
 def test_a_crash_and_its_respawn_are_a_trace_that_ends_by_itself() -> None:

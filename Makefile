@@ -10,6 +10,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 COMPAT := $(VENV)-compat-0.19
+SUPERVISOR := $(VENV)-supervisor
 
 # Most tests wait for processes most of the time, so three at once; a file stays together for what it shares.
 PYTEST ?= -n 3 --dist loadfile
@@ -31,8 +32,8 @@ help:
 demo: $(VENV)/.demo
 	@exec $(BIN)/python examples/demo/run.py
 
-test: lint $(COMPAT)/.ready servers
-	CIRCUS_COMPAT_VENV=$(abspath $(COMPAT)) $(BIN)/pytest $(PYTEST)
+test: lint $(COMPAT)/.ready $(SUPERVISOR)/.ready servers
+	CIRCUS_COMPAT_VENV=$(abspath $(COMPAT)) CIRCUS_SUPERVISOR_VENV=$(abspath $(SUPERVISOR)) $(BIN)/pytest $(PYTEST)
 
 check: lint
 	$(BIN)/pytest -q tests/unit tests/architecture
@@ -67,7 +68,7 @@ servers:
 	@tools/need.sh ip iproute2
 
 clean:
-	rm -rf $(VENV) $(COMPAT) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(COMPAT) $(SUPERVISOR) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # What is installed, and what it depends on. A second run finds the stamps newer than pyproject.toml and does nothing.
 
@@ -91,4 +92,10 @@ $(COMPAT)/.ready: tools/make-venv.sh
 	@echo "installing circus 0.19.0, whose clients are tested against our daemon, into $(COMPAT) ..."
 	@tools/make-venv.sh $(COMPAT) $(PYTHON)
 	@$(COMPAT)/bin/python -m pip --quiet --disable-pip-version-check install 'circus==0.19.0'
+	@touch $@
+
+$(SUPERVISOR)/.ready: tools/make-venv.sh
+	@echo "installing supervisor, whose configurations are converted, into $(SUPERVISOR) ..."
+	@tools/make-venv.sh $(SUPERVISOR) $(PYTHON)
+	@$(SUPERVISOR)/bin/python -m pip --quiet --disable-pip-version-check install 'supervisor==4.3.0'
 	@touch $@

@@ -165,6 +165,15 @@ def printed(_: Caller, command: Command, args: Sequence[str], __: dict[str, Any]
     return OK
 
 
+def imported(_: Caller, command: Command, args: Sequence[str], __: dict[str, Any]) -> int:
+    """`circusctl import`: print the configuration that was made, and what was lost on the way."""
+    converted = command.message(*args)
+    say(converted.text)
+    if converted.notes:
+        complain("\n".join(map(str, converted.notes)))
+    return OK if converted.whole else REFUSED
+
+
 def tail(app: Caller, command: Command, args: Sequence[str], options: dict[str, Any]) -> int:
     """`circusctl tail`: print the last lines of workers, and what they write from now on."""
     from circus.commands.following import Follower, Printed
@@ -201,6 +210,7 @@ def tail(app: Caller, command: Command, args: Sequence[str], options: dict[str, 
 CONVERSATIONS: Mapping[str, Callable[[Caller, Command, Sequence[str], dict[str, Any]], int]] = {
     "completion": printed,
     "events": events,
+    "import": imported,
     "keygen": printed,
     "listen": listen,
     "tail": tail,

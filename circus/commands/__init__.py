@@ -20,6 +20,7 @@ MODULES = {
     "events": "events",
     "get": "get",
     "globaloptions": "globaloptions",
+    "import": "import_supervisor",
     "incr": "incrproc",
     "ipython": "ipythonshell",
     "keygen": "keygen",

@@ -35,10 +35,15 @@ def type_in(command: str, shown: Sequence[str], directory: Path, env: Mapping[st
         ["bash", "-c", command], cwd=directory, env=env, capture_output=True, text=True, timeout=DEADLINE
     )
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    lacking = missing(shown, done.stdout)
+    assert not lacking, f"{command}: {lacking} not in {done.stdout}"
+
+
+def missing(shown: Sequence[str], printed: str) -> list[str]:
+    """The shown lines, as they are compared, that were not printed."""
     wanted = [line for line in map(without_numbers, shown) if line]
-    printed = list(map(without_numbers, done.stdout.splitlines()))
-    missing = [line for line in wanted if not any(other.startswith(line) for other in printed)]
-    assert not missing, f"{command}: {missing} not in {printed}"
+    there = list(map(without_numbers, printed.splitlines()))
+    return [line for line in wanted if not any(other.startswith(line) for other in there)]
 
 
 def without_numbers(line: str) -> str:

@@ -54,7 +54,7 @@ def _as_before(daemon: Daemon) -> None:
     daemon.ok("start", waiting=True)
 
 
-@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"completion", "keygen"}))
+@pytest.mark.parametrize("command", sorted(set(COMMANDS) - {"completion", "import", "keygen"}))
 def test_the_examples_of_a_command_name_what_it_requires(command: str) -> None:
     assert set(COMMANDS[command].properties) <= set(bad_input.documented(COMMANDS[command]))
 

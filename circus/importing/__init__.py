@@ -1,0 +1,1 @@
+"""Configurations of other supervisors, made into one for circusd. Loaded by `circusctl import` alone."""

@@ -17,7 +17,6 @@ from grafana_foundation_sdk.models.dashboard import (
     AnnotationQuery,
     DashboardCursorSync,
     DashboardLinkType,
-    Panel,
     VariableOption,
     VariableRefresh,
     VariableSort,
@@ -35,6 +34,7 @@ DEPLOYS: Final = "circus-deploys"
 INTERNALS: Final = "circus-internals"
 
 ANY: Final = ".+"
+_HIDDEN: Final = "inControlsMenu"
 _ALL: Final = VariableOption(selected=True, text=["All"], value=["$__all"])
 
 
@@ -69,7 +69,6 @@ class Frame:
     sections: Sequence[Section]
     marks: Sequence[Mark] = field(default_factory=tuple)
     since: str = "now-1h"
-    one_watcher: bool = False
 
 
 def address(uid: str, *labels: str, source: str = "__data.fields") -> str:
@@ -89,10 +88,7 @@ def _variables(frame: Frame) -> list[Any]:
         variable = dashboard.QueryVariable(name).label(name).datasource(SOURCE).definition(query)
         variable.query({"query": query, "refId": f"{name}-values", "qryType": 1})
         variable.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.NATURAL_ASC)
-        if name == "watcher" and frame.one_watcher:
-            made.append(variable.multi(False).include_all(False))
-        else:
-            made.append(variable.multi(True).include_all(True).all_value(ANY).current(_ALL))
+        made.append(variable.multi(True).include_all(True).all_value(ANY).current(_ALL))
         known += f'{", " if known else ""}{name}=~"${name}"'
     return made
 
@@ -115,8 +111,6 @@ class _Made(dashboard.Dashboard):
     def numbered(self) -> None:
         for number, panel in enumerate(self._internal.panels or [], 1):
             panel.id_val = number
-            if isinstance(panel, Panel):
-                panel.plugin_version = None
 
 
 def text(frame: Frame) -> str:
@@ -140,4 +134,12 @@ def text(frame: Frame) -> str:
             made.with_panel(panel)
     made.marked(frame.marks)
     made.numbered()
-    return json.dumps(made.build(), cls=JSONEncoder, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    plain = _in_sight(json.loads(json.dumps(made.build(), cls=JSONEncoder)))
+    return json.dumps(plain, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def _in_sight(told: Any) -> Any:
+    """The same without `placement`: the SDK knows only one, which hides links and annotations in a menu."""
+    if isinstance(told, dict):
+        return {name: _in_sight(value) for name, value in told.items() if name != "placement" or value != _HIDDEN}
+    return [_in_sight(value) for value in told] if isinstance(told, list) else told

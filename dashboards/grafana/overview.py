@@ -1,4 +1,4 @@
-"""The fleet: which watcher is sick, since when, and who takes the memory.
+"""The fleet: which watcher is sick, since when, what changed, and who takes CPU and memory.
 
 Owns the panels of one dashboard.
 """
@@ -6,12 +6,29 @@ Owns the panels of one dashboard.
 from __future__ import annotations
 
 from circus_exporters import catalogue as c
-from dashboards.grafana import states
-from dashboards.grafana.frame import OVERVIEW, WATCHER, Frame, Section, address
-from dashboards.grafana.panels import GREEN, RED, PanelBuilder, Query, number, timeline
-from dashboards.grafana.promql import Scope, select
+from dashboards.grafana import foreign, marks, signs, states
+from dashboards.grafana.frame import INTERNALS, OVERVIEW, PROCESS, WATCHER, Frame, Section, address
+from dashboards.grafana.panels import (
+    GREY,
+    ORANGE,
+    RED,
+    YELLOW,
+    Column,
+    PanelBuilder,
+    Query,
+    graph,
+    number,
+    rows,
+    timeline,
+)
+from dashboards.grafana.promql import PROCESS as SLOT
+from dashboards.grafana.promql import RANGE, TARGET, Scope, by, increase, on, rate, select, why
+from dashboards.grafana.promql import WATCHER as NAME
 
 F, W = Scope.FLEET, Scope.WATCHER
+TO_WATCHER = address(WATCHER, "instance", "watcher")
+TO_PROCESS = address(PROCESS, "instance", "watcher", "wid")
+HEAVIEST = 20
 
 
 def overview() -> Frame:
@@ -19,24 +36,167 @@ def overview() -> Frame:
     return Frame(
         uid=OVERVIEW,
         title="Circus / Fleet overview",
-        description="Every daemon and watcher: what is sick, since when, what crashes, and who takes CPU and memory.",
+        description="Every daemon and watcher: what is sick, since when, what changed, who takes CPU and memory.",
         scope=W,
         sections=[
-            Section(title="Now", panels=[_down()]),
-            Section(title="What changed", panels=[_states()]),
+            Section(title="Now", panels=_now()),
+            Section(title="Sick watchers", panels=[_sick(), _restless()]),
+            Section(title="What ended and was started", panels=_ends()),
+            Section(title="Who takes CPU and memory", panels=[*_takers(), _heaviest()]),
+            Section(title="Daemons", panels=[_daemons()]),
         ],
+        marks=[marks.daemon_started(), marks.configured(), marks.reloaded(), marks.reload_failed()],
+        since="now-3h",
     )
 
 
-def _down() -> PanelBuilder:
-    return number(
-        "Daemons down", "Daemons that do not answer their exporter, or whose samples are old.",
-        f"count({select(c.UP, F)} == 0) or vector(0)", unit="short", steps=[(1, RED)], first=GREEN,
+def _now() -> list[PanelBuilder]:
+    return [
+        number(
+            "Daemons down",
+            "Daemons whose exporter cannot be scraped, that do not answer it, or whose last sample is old.",
+            f"count(({select(foreign.TARGET_UP, F)} == 0) or ({select(c.UP, F)} == 0)) or vector(0)",
+            unit="short", steps=[(1, RED)],
+        ),
+        number(
+            "Failing watchers",
+            "Watchers that wait before the next attempt (backoff), or that have been given up (fatal).",
+            f"count({signs.failing(W)}) or vector(0)", unit="short", steps=[(1, RED)],
+        ),
+        number(
+            "Processes missing",
+            "Processes that watchers should have ready and have not. Stopped, waiting and reloading watchers do not count.",
+            f"sum({signs.missing(W)}) or vector(0)", unit="short", steps=[(1, ORANGE)],
+        ),
+        number(
+            "Unwanted exits",
+            "Processes that ended in the shown time though nobody told them to, with an error or by a signal.",
+            f"{signs.unwanted(W, (), RANGE)} or vector(0)", unit="short", steps=[(0.5, YELLOW), (10, RED)],
+        ),
+        number(
+            "Lost to memory",
+            "Processes that the kernel killed for lack of memory, and those replaced because of memory_limit, in the shown time.",
+            f"sum({increase(select(c.EXITS, W, outcome='oom'), RANGE)}) "
+            f"+ sum({increase(select(c.RESTARTS, W, cause='memory_limit'), RANGE)})",
+            unit="short", steps=[(0.5, RED)],
+        ),
+        number(
+            "Processes running", "Processes that run now.",
+            f"sum({select(c.WATCHER_PROCESSES, W, state='running')})", unit="short", none="0",
+        ),
+    ]  # fmt: skip
+
+
+def _sick() -> PanelBuilder:
+    def of_sick(expression: str) -> str:
+        return on(NAME, by(NAME, expression, "max"), "and", signs.sick(W))
+
+    return rows(
+        "Watchers with a sign of trouble",
+        "Each watcher that failed, is short of processes, or lost one that nobody told to end, in the shown time. "
+        "A click on its name shows it; the command in the last column tells what led to its present state.",
+        [
+            Column(title="State", expression=why(of_sick(states.code(W)), "watcher"), meanings=states.MEANINGS),
+            Column(title="Unwanted exits", expression=of_sick(signs.unwanted(W, window=RANGE)), whole=True),
+            Column(title="Missing", expression=of_sick(signs.missing(W)), unit="short", steps=[(1, ORANGE)]),
+            Column(title="Failures in a row", expression=of_sick(select(c.CONSECUTIVE_FAILURES, W)), steps=[(1, ORANGE)]),
+            Column(title="Pause before next start", expression=of_sick(select(c.BACKOFF, W)), unit="s"),
+            Column(title="Last exit", expression=of_sick(f"time() - {select(c.LAST_EXIT_TIME, W)}"), unit="s"),
+            Column(title="Exit code", expression=of_sick(select(c.LAST_EXIT_CODE, W)), unit="none"),
+            Column(title="Signal", expression=of_sick(select(c.LAST_EXIT_SIGNAL, W)), unit="none"),
+        ],
+        labels=["instance", "watcher"], last=["why"], link=TO_WATCHER, link_on="watcher", sort="Unwanted exits",
     )  # fmt: skip
 
 
-def _states() -> PanelBuilder:
+def _restless() -> PanelBuilder:
+    shown = on(NAME, states.code(W), "and", signs.restless(W))
     return timeline(
-        "States of watchers", "The state that each watcher was in.",
-        Query(states.code(W), "{{instance}} {{watcher}}"), states.MEANINGS, link=address(WATCHER, "instance", "watcher", source="__field.labels"),
+        "Watchers that changed",
+        "States of the watchers that were not in one quiet state all the time. Since when, and what else changed then.",
+        Query(shown, "{{instance}} {{watcher}}"), states.MEANINGS, height=9,
+        link=address(WATCHER, "instance", "watcher", source="__field.labels"),
+    )  # fmt: skip
+
+
+def _ends() -> list[PanelBuilder]:
+    worst = f"topk(10, {signs.unwanted(W, ('instance', 'watcher'))} > 0)"
+    return [
+        graph(
+            "Unwanted exits", "The ten watchers that lose most processes that nobody told to end.",
+            Query(worst, "{{instance}} {{watcher}}"), unit="short", bars=True, stacked=True,
+        ),
+        graph(
+            "Restarts by cause",
+            "Processes started in the place of another: after a crash, by a reload or a command, because of their age or memory.",
+            Query(f"{by(('cause',), increase(select(c.RESTARTS, W)))} > 0", "{{cause}}"),
+            unit="short", bars=True, stacked=True, colors={"crash": RED, "memory_limit": ORANGE, "manual": GREY},
+        ),
+    ]  # fmt: skip
+
+
+def _takers() -> list[PanelBuilder]:
+    cpu = by(("instance", "watcher"), rate(select(c.WATCHER_CPU, W)))
+    return [
+        graph(
+            "CPU", "The ten watchers that use most CPU, their ended processes included. 1 is one core.",
+            Query(f"topk(10, {cpu})", "{{instance}} {{watcher}}"), unit="short", stacked=True,
+        ),
+        graph(
+            "Memory", "The ten watchers with most memory in RAM. Pages that processes share are counted for each.",
+            Query(f"topk(10, {signs.resident(W, ('instance', 'watcher'))})", "{{instance}} {{watcher}}"),
+            unit="bytes", stacked=True,
+        ),
+    ]  # fmt: skip
+
+
+def _heaviest() -> PanelBuilder:
+    chosen = f"topk({HEAVIEST}, {signs.resident(W)})"
+
+    def of_chosen(expression: str) -> str:
+        return on(SLOT, expression, "and", chosen)
+
+    cpu = by(SLOT, rate(select(c.PROCESS_CPU, W)))
+    return rows(
+        "Heaviest processes",
+        f"The {HEAVIEST} processes with most memory in RAM. Growth is the slope over the last half hour; one that grows "
+        "steadily and is far from its limit is a leak to come.",
+        [
+            Column(title="Memory", expression=why(signs.with_pid(W, chosen), "watcher", "wid"), unit="bytes"),
+            Column(title="Growth in an hour", expression=of_chosen(signs.growth(W)), unit="bytes"),
+            Column(
+                title="Of limit", expression=of_chosen(signs.share_of_limit(W)), unit="percentunit",
+                steps=[(0.8, YELLOW), (0.95, RED)],
+            ),
+            Column(title="CPU", expression=of_chosen(cpu), unit="short", steps=[(0.9, ORANGE)]),
+            Column(
+                title="Descriptors", expression=of_chosen(signs.descriptors(W)), unit="percentunit",
+                steps=[(0.8, YELLOW), (0.95, RED)],
+            ),
+            Column(title="Age", expression=of_chosen(signs.age(W)), unit="s"),
+        ],
+        labels=["instance", "watcher", "wid", "pid"], last=["why"], link=TO_PROCESS, link_on="wid", sort="Memory",
+    )  # fmt: skip
+
+
+def _daemons() -> PanelBuilder:
+    def of_daemon(expression: str) -> str:
+        return by(TARGET, expression, "max")
+
+    answers = {0: ("no", RED), 1: ("yes", "transparent")}
+    return rows(
+        "Daemons",
+        "Each daemon: whether it answers, since when it runs, and whether it has applied what its configuration says.",
+        [
+            Column(title="Answers", expression=of_daemon(select(c.UP, F)), meanings=answers),
+            Column(title="Up for", expression=of_daemon(f"time() - {select(c.START_TIME, F)}"), unit="s"),
+            Column(title="Configuration applied", expression=of_daemon(select(c.CONFIG_OK, F)), meanings=answers),
+            Column(title="Watchers", expression=by(TARGET, select(c.WATCHER_DESIRED, F), "count")),
+            Column(title="Processes", expression=of_daemon(select(c.SAMPLE_PROCESSES, F))),
+            Column(title="Age of sample", expression=of_daemon(f"time() - {select(c.SAMPLE_TIME, F)}"), unit="s"),
+            Column(
+                title="Version", expression=by((*TARGET, "version"), select(c.BUILD_INFO, F), "max"), hidden=True,
+            ),
+        ],
+        labels=["instance", "version"], link=address(INTERNALS, "instance"), link_on="instance", sort="Processes", height=7,
     )  # fmt: skip

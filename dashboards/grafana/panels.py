@@ -7,7 +7,7 @@ be made without title, description and unit.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from grafana_foundation_sdk.builders import common as looks
@@ -53,6 +53,7 @@ class Column:
     unit: str = "short"
     steps: Sequence[tuple[float, str]] = ()
     meanings: Mapping[int, Meaning] = field(default_factory=dict)
+    whole: bool = False
     hidden: bool = False
 
 
@@ -114,7 +115,7 @@ def graph(
     made.tooltip(looks.VizTooltipOptions().mode(common.TooltipDisplayMode.MULTI).sort(common.SortOrder.DESCENDING))
     made.line_width(1).fill_opacity(60 if bars else 25 if stacked else 5).show_points(common.VisibilityMode.NEVER)
     if bars:
-        made.draw_style(common.GraphDrawStyle.BARS)
+        made.draw_style(common.GraphDrawStyle.BARS).decimals(0)  # increases are extrapolated: 3.02 exits are 3
     if stacked:
         made.stacking(looks.StackingConfig().mode(common.StackingMode.NORMAL).group("A"))
     if least is not None:
@@ -164,6 +165,8 @@ def number(
     made.graph_mode(common.BigValueGraphMode.NONE)
     made.color_mode(common.BigValueColorMode.BACKGROUND if steps or meanings else common.BigValueColorMode.NONE)
     made.text_mode(common.BigValueTextMode.VALUE_AND_NAME if legend else common.BigValueTextMode.VALUE)
+    if unit == "short":
+        made.decimals(0)
     made.reduce_options(looks.ReduceDataOptions().calcs(["lastNotNull"]))
     if meanings:
         made.mappings(_mappings(meanings))
@@ -210,10 +213,14 @@ def rows(
     link: str,
     link_on: str,
     sort: str,
+    last: Sequence[str] = (),
     span: int = 24,
     height: int = 9,
 ) -> PanelBuilder:
-    """A table with one row for each set of `labels`; `link_on` is the column that leads somewhere, `sort` falls."""
+    """A table with one row for each set of `labels`, and the labels `last` at its end.
+
+    `link_on` is the column that leads somewhere, `sort` the one whose largest values come first.
+    """
     letters = _letters(len(columns))
     made = table.Panel().title(title).description(description).datasource(SOURCE).unit("short").no_value("")
     made.span(span).height(height).show_header(True).filterable(True)
@@ -224,7 +231,7 @@ def rows(
     if len(columns) == 1:
         titles = {"Value": columns[0].title}
     made.with_transformation(DataTransformerConfig(id_val="merge", options={}))
-    order = [*labels, *titles]
+    order = [*labels, *titles, *last]
     hidden = [name for name, column in zip(titles, columns, strict=True) if column.hidden]
     made.with_transformation(
         DataTransformerConfig(
@@ -245,6 +252,8 @@ def rows(
 
 def _cell(column: Column) -> dict[str, Any]:
     told: dict[str, Any] = {"unit": column.unit}
+    if column.whole:
+        told["decimals"] = 0
     if column.steps:
         told["thresholds"] = _thresholds(column.steps, "transparent").build().to_json()
         told["custom.cellOptions"] = {"type": "color-background", "mode": "basic"}
@@ -255,9 +264,9 @@ def _cell(column: Column) -> dict[str, Any]:
 
 
 def density(
-    title: str, description: str, expression: str, *, unit: str, span: int = 12, height: int = 8
+    title: str, description: str, expression: str, *, unit: str, traces: bool = True, span: int = 12, height: int = 8
 ) -> PanelBuilder:
-    """A histogram over time, with the traces that its exemplars know."""
+    """A histogram over time; `traces` draws its exemplars too."""
     made = heatmap.Panel().title(title).description(description).datasource(SOURCE).unit(unit)
     made.span(span).height(height).calculate(False).y_axis(heatmap.YAxisConfig().unit(unit).min(0))
     made.color(
@@ -273,10 +282,5 @@ def density(
     made.tooltip(
         heatmap.HeatmapTooltip().mode(common.TooltipDisplayMode.SINGLE).y_histogram(True).show_color_scale(False)
     )
-    query = target(Query(expression, "{{le}}", exemplar=True), "A").format(PromQueryFormat.HEATMAP)
+    query = target(Query(expression, "{{le}}", exemplar=traces), "A").format(PromQueryFormat.HEATMAP)
     return made.with_target(query)
-
-
-def with_traces(query: Query) -> Query:
-    """The same query, which asks for exemplars too."""
-    return replace(query, exemplar=True)

@@ -119,3 +119,13 @@ class Prometheus:
     def targets(self) -> list[dict[str, Any]]:
         active: list[dict[str, Any]] = self._ask("targets")["activeTargets"]
         return active
+
+    def range(self, expression: str, start: float, end: float, step: float = 1.0) -> list[tuple[dict[str, str], Any]]:
+        """The series of an expression over time as (labels, [(time, value), …])."""
+        found = self._ask("query_range", query=expression, start=start, end=end, step=step)["result"]
+        return [(each["metric"], [(at, float(value)) for at, value in each["values"]]) for each in found]
+
+    def label_values(self, label: str, selector: str) -> list[str]:
+        """The values of a label on the series that a selector finds."""
+        values: list[str] = self._ask(f"label/{label}/values", **{"match[]": selector})
+        return values

@@ -1,0 +1,113 @@
+"""Every query of the dashboards gives something when it is asked of a real Prometheus after a busy half minute.
+
+No Grafana is at hand: what is tested is what it would ask, not how it would look.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import pytest
+
+from tests.dashboards.shipped import DASHBOARDS, LABEL_VALUES, Asked, asked, panels, put_in, variables
+from tests.helpers.busy_life import Life, busy_life
+
+pytestmark = pytest.mark.real
+
+QUERIES = list(asked())
+MARKS = [(name, mark) for name, told in DASHBOARDS.items() for mark in told["annotations"]["list"]]
+# Queries that give nothing even in that life, each with the reason.
+SILENT: dict[str, str] = {}
+
+
+@pytest.fixture(scope="module")
+def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
+    with busy_life(tmp_path_factory.mktemp("busy")) as lived:
+        yield lived
+
+
+def values(life: Life, expression: str, at_end: bool) -> list[float]:
+    """All numbers that an expression gives: at the end of the life, or if it gives none there, over all of it."""
+    found = [value for _, value in life.prometheus.query(expression, life.end)] if at_end else []
+    if not found:
+        series = life.prometheus.range(expression, life.begin, life.end)
+        found = [value for _, points in series for _, value in points]
+    return [value for value in found if not math.isnan(value)]
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_a_query_gives_something(life: Life, query: Asked) -> None:
+    found = values(life, put_in(query.expression), query.target["instant"])
+    assert bool(found) is (str(query) not in SILENT)
+
+
+def test_what_is_known_to_be_silent_still_exists() -> None:
+    assert {*SILENT} <= {str(query) for query in QUERIES}
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=str)
+def test_a_query_depends_on_what_is_chosen(life: Life, query: Asked) -> None:
+    assert not any(values(life, put_in(query.expression, instance="nobody"), query.target["instant"]))
+
+
+@pytest.mark.parametrize("query", [query for query in QUERIES if "$watcher" in query.expression], ids=str)
+def test_a_query_of_watchers_depends_on_the_watcher(life: Life, query: Asked) -> None:
+    chosen = put_in(query.expression, watcher="web")
+    series = life.prometheus.range(chosen, life.begin, life.end)
+    assert {labels["watcher"] for labels, _ in series if "watcher" in labels} <= {"web"}
+    assert not any(values(life, put_in(query.expression, watcher="nobody"), query.target["instant"]))
+
+
+@pytest.mark.parametrize("query", [query for query in QUERIES if query.target.get("exemplar")], ids=str)
+def test_the_dots_lead_to_traces(life: Life, query: Asked) -> None:
+    found = life.prometheus.exemplars(put_in(query.expression))
+    assert found
+    assert all(len(each["labels"]["trace_id"]) == 32 for each in found)
+
+
+@pytest.mark.parametrize(("name", "mark"), MARKS, ids=lambda each: each if isinstance(each, str) else each["name"])
+def test_an_annotation_tells_when_it_happened(life: Life, name: str, mark: dict[str, object]) -> None:
+    target = mark["target"]
+    assert isinstance(target, dict)
+    series = life.prometheus.range(put_in(target["expr"]), life.begin, life.end)
+    assert series
+    assert mark["useValueForTime"]
+    times = {value / 1000 for _, points in series for _, value in points}
+    assert all(life.begin - 1 < each < life.end for each in times)
+    told = {label for labels, _ in series for label in labels}
+    assert {*str(mark["tagKeys"]).split(",")} <= told
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_variables_offer_what_there_is(life: Life, name: str) -> None:
+    offered = {}
+    for variable, told in variables(DASHBOARDS[name]).items():
+        asks = LABEL_VALUES.fullmatch(put_in(told["query"]["query"]))
+        assert asks is not None
+        assert asks["label"] == variable
+        offered[variable] = life.prometheus.label_values(asks["label"], asks["selector"])
+    assert offered["job"] == ["circus"]
+    assert len(offered["instance"]) == 1
+    if "watcher" in offered:
+        assert {"web", "crasher", "hopeless", "later", "newcomer"} <= set(offered["watcher"])
+    if "wid" in offered:
+        assert {"1", "2", "3"} <= set(offered["wid"])
+
+
+TABLES = [(name, panel) for name, panel in panels() if panel["type"] == "table"]
+
+
+@pytest.mark.parametrize(("name", "panel"), TABLES, ids=lambda each: each if isinstance(each, str) else each["title"])
+def test_the_columns_of_a_table_fall_into_rows(life: Life, name: str, panel: dict[str, object]) -> None:
+    """Grafana merges rows by the labels that all queries have: no query may have two rows with the same ones."""
+    targets = panel["targets"]
+    assert isinstance(targets, list)
+    frames = [[labels for labels, _ in life.prometheus.query(put_in(each["expr"]), life.end)] for each in targets]
+    frames = [frame for frame in frames if frame]
+    shared = set.intersection(*[{label for labels in frame for label in labels} for frame in frames]) if frames else ()
+    for frame in frames:
+        keys = [tuple(labels.get(label) for label in sorted(shared)) for labels in frame]
+        assert len(keys) == len(set(keys))
+    if frames:
+        assert {"job", "instance"} <= {*shared}

@@ -1,0 +1,160 @@
+"""A daemon to whom everything happens that the metrics can tell of, and a real Prometheus that looked all the time.
+
+Owns the script: who crashes, leaks, is reloaded, is given up. The life of a test file takes about half a minute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import bcrypt
+
+from tests.helpers.daemon import Daemon
+from tests.helpers.otlp import HttpSink
+from tests.helpers.ports import reserved_port
+from tests.helpers.prometheus import Prometheus, job
+from tests.helpers.waiting import wait_until
+from tests.workers import python
+
+PATIENCE = 90.0
+PASSWORD = "open sesame"
+
+HOOKS = """\
+import os
+
+def may_spawn(watcher, arbiter, hook_name, **more):
+    return not os.path.exists("closed")
+
+def complain(watcher, arbiter, hook_name, **more):
+    raise RuntimeError("as always")
+"""
+INI = f"""
+[circus]
+slow_interval = 1
+
+[exporter:prometheus]
+port = {{port}}
+web_config = web.yml
+
+[exporter:otlp]
+endpoint = {{collector}}
+metrics_interval = 2
+
+[socket:front]
+host = 127.0.0.1
+port = 0
+
+[watcher:web]
+cmd = {python("chatty", 0, 0.05)}
+numprocesses = 3
+use_sockets = True
+stdout_stream.class = FileStream
+stdout_stream.filename = web.out
+stderr_stream.class = FileStream
+stderr_stream.filename = web.err
+hooks.before_spawn = our_hooks.may_spawn
+hooks.after_stop = our_hooks.complain, true
+labels.team = payments
+graceful_timeout = 5
+
+[watcher:slow]
+cmd = {python("slow_start", 0.0, 2.0)}
+numprocesses = 2
+warmup_delay = 2
+
+[watcher:leaker]
+cmd = {python("leak", 4_000_000, 400_000_000)}
+memory_limit = 48M
+memory_limit_after = 1
+metrics_memory = True
+
+[watcher:burner]
+cmd = {python("burn", 0.05, 0.05)}
+
+[watcher:crasher]
+cmd = {python("exit_n", 70, 0.3)}
+backoff = 0.2
+backoff_max = 2
+max_retry = -1
+
+[watcher:faulty]
+cmd = {python("exit_n", "SIGSEGV", 0.3)}
+backoff = 0.5
+max_retry = -1
+
+[watcher:hopeless]
+cmd = ./nobody-wrote-this
+backoff = 0.1
+max_retry = 2
+
+[watcher:later]
+cmd = {python("slow_start", 0.0)}
+use_sockets = True
+on_demand = True
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """It is still running when the tests look."""
+
+    daemon: Daemon
+    prometheus: Prometheus
+    begin: float
+    end: float
+
+
+@contextlib.contextmanager
+def busy_life(directory: pathlib.Path) -> Iterator[Life]:
+    """Live it, and look back on it."""
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(reserved_port())
+        collector = HttpSink()
+        stack.callback(collector.stop)
+        told = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "web.yml").write_text(f"basic_auth_users: {{prometheus: {told}}}\n")
+        (directory / "our_hooks.py").write_text(HOOKS)
+        ini = INI.format(port=port, collector=collector.endpoint)
+        daemon = Daemon(ini, directory, env={"PYTHONPATH": str(directory)})
+        stack.callback(daemon.stop)
+        login = f"basic_auth: {{username: prometheus, password: {PASSWORD}}}\n"
+        prometheus = Prometheus(directory / "prometheus", jobs=[job("circus", f"127.0.0.1:{port}", more=login)])
+        stack.enter_context(prometheus)
+        begin = time.time()
+        daemon.start()
+        _live(daemon, prometheus, directory)
+        yield Life(daemon=daemon, prometheus=prometheus, begin=begin, end=time.time())
+
+
+def _live(daemon: Daemon, prometheus: Prometheus, directory: pathlib.Path) -> None:
+    def until(expression: str) -> None:
+        wait_until(lambda: prometheus.query(expression), PATIENCE, expression, 0.2)
+
+    until('circus_watcher_processes_ready{watcher="web"} == 3')
+    until("count(circus_process_info) >= 7")
+    daemon.ok("reload", name="slow")  # takes seconds, so a scrape sees it run
+    daemon.ok("reload", name="web", waiting=True)
+    until("circus_watcher_reload_start_timestamp_seconds")
+    daemon.call("start", name="nobody")
+    daemon.call("no-such-command")
+    (directory / "closed").touch()
+    daemon.call("reload", name="web", waiting=True)
+    (directory / "closed").unlink()
+    daemon.call("start", name="web", waiting=True)
+    daemon.ok("incr", name="burner")
+    daemon.ini.write_text(daemon.ini.read_text() + "\n[watcher:newcomer]\ncmd = sleep 1000\n")
+    daemon.ok("reloadconfig", waiting=True)
+    until('circus_watcher_state{watcher="hopeless",state="fatal"} == 1')
+    until('circus_watcher_state{state="backoff"} == 1')
+    until('circus_watcher_restarts_total{cause="memory_limit"} >= 1')
+    until('circus_watcher_signal_exits_total{signal="SIGSEGV"} >= 2')
+    until("circus_watcher_reload_failures_total > 0")
+    until("circus_spans_exported_total > 0")
+    until('circus_otlp_metric_exports_total{outcome="success"} >= 2')
+    until("circus_process_unique_memory_bytes > 0")
+    until('count_over_time(circus_up{job="circus"}[5m]) >= 25')

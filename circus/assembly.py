@@ -262,6 +262,7 @@ class Assembly:
     def _sweep_again(self) -> None:
         if self.check_delay > 0:
             self._reaper.sweep()
+            self._channels.restore()
             self._witness.refresh()
             self._sweep = self._loop.call_later(self.check_delay, self._sweep_again)
 

@@ -21,8 +21,9 @@ from circus.core.access import Access, Rule
 from circus.exc import EndpointError, EndpointInUse
 from circus.keys import Keys, Pair, read_pair
 from circus.runtime.doorkeeper import Doorkeeper
-from circus.runtime.listener import Listener, listen, private_directory, remove_private_directory
+from circus.runtime.listener import Listener, listen
 from circus.runtime.peers import access
+from circus.runtime.private_directory import private_directory, remove_private_directory
 from circus.spec.arbiter import ArbiterSpec
 from circus.wire.endpoints import auto_endpoints
 
@@ -60,6 +61,7 @@ class Channels:
     ) -> None:
         self._spec, self._environ, self._own_context = spec, environ, context is None
         self._listeners: dict[str, Listener] = {}
+        self._lost: set[str] = set()
         self._directory: str | None = None
         self._authenticator: Authenticator | None = None
         self._doorkeeper: Doorkeeper | None = None
@@ -135,6 +137,23 @@ class Channels:
         spec = self._spec
         return listen(endpoint, mode=mode_of(spec), owner=spec.endpoint_owner, group=spec.endpoint_group, option=option)
 
+    def restore(self) -> None:
+        """Bind unix sockets anew that somebody has removed, as happens to a runtime directory when its user logs out."""
+        for option, listener in self._listeners.items():
+            if not listener.is_lost:
+                continue
+            try:
+                if self._directory is not None:
+                    self._make_private(self._directory)
+                listener.replace(self._made(option, listener.endpoint))
+            except EndpointError as error:
+                level = logging.DEBUG if option in self._lost else logging.ERROR
+                self._lost.add(option)
+                logger.log(level, "%s was removed, and cannot be bound anew: %s", listener.endpoint, error)
+            else:
+                self._lost.discard(option)
+                logger.warning("%s was removed by somebody, and is there again", listener.endpoint)
+
     def _look_at(self, option: str, endpoint: str) -> None:
         """Refuse to take commands from the network unless told to; warn about what others can reach besides us."""
         if self._authenticator is not None:
@@ -164,10 +183,13 @@ class Channels:
             stem, _, name = endpoint.rpartition("/")
             endpoint = f"{stem}/{apart}-{name}"
         self._directory = endpoint.removeprefix("ipc://").rpartition("/")[0]
-        private_directory(
-            self._directory, passable=self._spec.endpoint_owner is not None or bool(mode_of(self._spec) & 0o077)
-        )
+        self._make_private(self._directory)
         return endpoint
+
+    def _make_private(self, directory: str) -> None:
+        private_directory(
+            directory, passable=self._spec.endpoint_owner is not None or bool(mode_of(self._spec) & 0o077)
+        )
 
     def close(self) -> None:
         """Stop listening and remove what was made."""

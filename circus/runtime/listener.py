@@ -42,6 +42,19 @@ class Listener:
         self._sock = sock
         self._parsed = endpoint
         self._identity = identity
+        self._served: zmq.Socket[bytes] | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """True when nothing is at the path of a unix socket any more, so that nobody new can come."""
+        return self.path is not None and self._identity is not None and not os.path.lexists(self.path)
+
+    def replace(self, other: Listener) -> None:
+        """Go on with the socket of another, which has the same address; who is connected stays."""
+        self._sock.close()
+        self._sock, self._identity = other._sock, other._identity
+        if self._served is not None:
+            self._accept(self._served)
 
     @property
     def path(self) -> str | None:
@@ -58,6 +71,12 @@ class Listener:
             zmq_socket.setsockopt(zmq.IPV6, 1)
         if self.guard is not None:
             self.guard(zmq_socket)
+        self._accept(zmq_socket)
+        self._served = zmq_socket
+        if self.watched is not None:
+            self.watched(self, zmq_socket)
+
+    def _accept(self, zmq_socket: zmq.Socket[bytes]) -> None:
         duplicate = os.dup(self._sock.fileno())
         try:
             zmq_socket.setsockopt(zmq.USE_FD, duplicate)
@@ -67,8 +86,6 @@ class Listener:
             raise EndpointError(f"{self.endpoint}: libzmq does not take the socket: {error}") from error
         finally:
             zmq_socket.setsockopt(zmq.USE_FD, -1)
-        if self.watched is not None:
-            self.watched(self, zmq_socket)
 
     def close(self) -> None:
         """Stop listening and remove the path, if it still is ours. Closing twice is harmless."""
@@ -105,39 +122,6 @@ def listen(
         raise _explained(error, option, endpoint) from error
 
 
-def private_directory(path: str, *, passable: bool = False) -> None:
-    """Make the directory of an instance (`<runtime>/circus/<instance>`) for us alone, and what it lies in if need be.
-
-    `passable` lets others through to a socket that they own, but not look. What exists must be ours and is closed to
-    others: the owner of a directory could put a socket of his own in the place of ours.
-    """
-    mode = 0o711 if passable else 0o700
-    ours = os.path.dirname(path)
-    above = os.path.dirname(ours)
-    for directory in (above, ours, path):
-        try:
-            os.mkdir(directory, mode)
-        except FileExistsError:
-            if directory == above:
-                _check_above(directory)
-            else:
-                _check_ours(directory)
-                if directory == path or passable or stat.S_IMODE(os.stat(directory).st_mode) & 0o066:
-                    os.chmod(directory, mode)
-        except OSError as error:
-            raise EndpointError(
-                f"{directory}: cannot make the directory for the sockets ({error.strerror}); {_OTHER_DIRECTORY}"
-            ) from error
-        else:
-            os.chmod(directory, mode)  # the umask may have taken something off
-
-
-def remove_private_directory(path: str) -> None:
-    """Remove the directory of an instance, if nothing is left in it; the one above may serve other daemons."""
-    with contextlib.suppress(OSError):
-        os.rmdir(path)
-
-
 def is_alive(path: str) -> bool:
     """True when somebody accepts connections on a unix socket (also when we are not let in)."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
@@ -150,28 +134,6 @@ def is_alive(path: str) -> bool:
             # A full backlog (EAGAIN) or no permission: not free in any case.
             return True
     return True
-
-
-_OTHER_DIRECTORY = "set CIRCUS_RUNTIME_DIR to a directory of yours, or write the endpoints out"
-
-
-def _check_above(directory: str) -> None:
-    """Whoever can rename things in the directory above could swap ours."""
-    found = os.stat(directory)
-    open_to_all = found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX
-    if found.st_uid not in {0, os.geteuid()} or open_to_all:
-        raise EndpointError(f"{directory} can be changed by others than uid {os.geteuid()}; {_OTHER_DIRECTORY}")
-
-
-def _check_ours(directory: str) -> None:
-    found = os.lstat(directory)
-    if not stat.S_ISDIR(found.st_mode):
-        raise EndpointError(f"{directory} is not a directory; remove it, or {_OTHER_DIRECTORY}")
-    if found.st_uid != os.geteuid():
-        raise EndpointError(
-            f"{directory} belongs to uid {found.st_uid}, circusd runs as uid {os.geteuid()}; remove it, or "
-            f"{_OTHER_DIRECTORY}"
-        )
 
 
 def _listen_tcp(wanted: Endpoint) -> Listener:

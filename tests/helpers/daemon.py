@@ -83,6 +83,11 @@ class Daemon:
         self._recorders: list[Recorder] = []
         self.process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """What it is started with."""
+        return self._env
+
     def _program(self, name: str) -> list[str]:
         """The words that run circusd or circusctl."""
         if self._module is None:

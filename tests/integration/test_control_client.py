@@ -17,7 +17,8 @@ from circus.client import (
     running_daemons,
 )
 from circus.exc import CallError
-from circus.runtime.listener import listen, private_directory
+from circus.runtime.listener import listen
+from circus.runtime.private_directory import private_directory
 from tests.fakes.arbiter import FakeWatcher
 from tests.helpers.control import served, short_directory, until
 

@@ -11,7 +11,8 @@ import pytest
 
 from circus import __version__
 from circus.publisher import EventPublisher
-from circus.runtime.listener import listen, private_directory
+from circus.runtime.listener import listen
+from circus.runtime.private_directory import private_directory
 from tests.fakes.arbiter import FakeProcess, FakeWatcher
 from tests.helpers.control import served, short_directory, until
 from tests.helpers.waiting import DEADLINE

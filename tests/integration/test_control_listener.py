@@ -10,7 +10,8 @@ import zmq
 
 from circus.exc import EndpointError, EndpointInUse
 from circus.runtime import listener as listening
-from circus.runtime.listener import is_alive, listen, private_directory
+from circus.runtime.listener import is_alive, listen
+from circus.runtime.private_directory import private_directory
 from circus.runtime.waiting_room import WaitingRoom
 from tests.helpers.control import short_directory
 from tests.helpers.waiting import DEADLINE

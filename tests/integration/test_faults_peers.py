@@ -10,7 +10,9 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import socket
+import stat
 import struct
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import zmq
 
+from circus.wire.endpoints import auto_endpoints
 from tests.helpers import proc
 from tests.helpers.daemon import Daemon
 from tests.helpers.waiting import DEADLINE, wait_until
@@ -330,3 +333,59 @@ def test_operations_that_wait_by_thousands_are_limited_and_a_stop_gets_through(c
     daemon.ok("stop", name="slow", waiting=True)
     assert daemon.status("slow") == "stopped"
     assert not proc.alive(pid)
+
+
+@pytest.fixture
+def automatic(tmp_path: pathlib.Path) -> Iterator[Daemon]:
+    """A daemon whose endpoints are automatic."""
+    names = ("endpoint", "pubsub_endpoint", "stats_endpoint")
+    made = Daemon(
+        "[circus]\ncheck_delay = 0.1\n[watcher:web]\ncmd = sleep 1000\n", tmp_path, options=dict.fromkeys(names, "auto")
+    )
+    found = auto_endpoints(str(made.ini), made.environ, os.geteuid())
+    made.endpoint, made.pubsub_endpoint, made.stats_endpoint = (found[name] for name in names)
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+@pytest.mark.parametrize("with_directory", [False, True])
+def test_sockets_that_somebody_removed_are_bound_anew_and_who_is_connected_stays(
+    automatic: Daemon, with_directory: bool
+) -> None:
+    """As it happens to a runtime directory when its user logs out."""
+    events = automatic.events("watcher.")
+    control = pathlib.Path(automatic.endpoint.removeprefix("ipc://"))
+    before = {path.name for path in control.parent.iterdir()}
+    if with_directory:
+        shutil.rmtree(control.parents[1])
+    else:
+        control.unlink()
+    again = before if with_directory else {control.name}
+    wait_until(lambda: automatic.log_text().count("was removed by somebody, and is there again") == len(again))
+    assert stat.S_IMODE(control.parent.stat().st_mode) == 0o700
+    assert {path.name for path in control.parent.iterdir()} == before
+    assert stat.S_IMODE(control.stat().st_mode) == 0o600
+    with automatic.caller() as newcomer:
+        assert newcomer.call("numwatchers")["numwatchers"] == 1
+    automatic.ok("restart", name="web", waiting=True)
+    events.wait_for_topic("watcher.web.start")
+    late = automatic.events("watcher.")
+    automatic.ok("stop", name="web", waiting=True)
+    late.wait_for_topic("watcher.web.stop")
+    events.wait_for_topic("watcher.web.stop")
+    automatic.ok("quit")
+    assert automatic.wait() == 0
+    assert not control.parent.exists()
+
+
+def test_where_sockets_cannot_be_bound_anew_it_is_said_once(circusd: Start) -> None:
+    daemon = circusd("[circus]\ncheck_delay = 0.05\n[watcher:web]\ncmd = sleep 1000\n")
+    control = pathlib.Path(daemon.endpoint.removeprefix("ipc://"))
+    shutil.rmtree(control.parent)
+    wait_until(lambda: "cannot be bound anew" in daemon.log_text())
+    assert daemon.status("web") == "active"
+    control.parent.mkdir()
+    wait_until(lambda: daemon.log_text().count("is there again") == 3)
+    assert daemon.log_text().count(f"{daemon.endpoint} was removed, and cannot be bound anew") == 1

@@ -3,6 +3,7 @@
 # make check   what to run before each commit, under a minute
 # make chaos   a minute of chaos over a hundred workers; CIRCUS_CHAOS_SEED=SEED repeats one
 # make bench   the benchmarks, as a table of targets and what was measured
+# make bench-peers  Circus beside circus 0.19, supervisor, runit and s6: about 25 minutes; PEERS=--quick for less
 # make clean   remove what this file made
 #
 # Needs python3 (3.11 or newer) and nothing else. PYTHON and VENV may be given: make test PYTHON=python3.13 VENV=.venv-3.13
@@ -11,6 +12,7 @@ PYTHON ?= python3
 VENV ?= .venv
 COMPAT := $(VENV)-compat-0.19
 SUPERVISOR := $(VENV)-supervisor
+PEER := $(VENV)-peer
 
 # Most tests wait for processes most of the time, so three at once; a file stays together for what it shares.
 PYTEST ?= -n 3 --dist loadfile
@@ -24,7 +26,7 @@ export PIP_USER := 0
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint chaos bench clean format servers
+.PHONY: help demo test check lint chaos bench bench-peers clean format servers
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -54,6 +56,15 @@ chaos: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
+# Each in an environment of its own, ours installed as a user has it; on a quiet machine, because all of it is time.
+bench-peers: $(VENV)/.dev $(COMPAT)/.ready $(SUPERVISOR)/.ready $(PEER)/.venv
+	@$(PEER)/bin/python -m pip --quiet --disable-pip-version-check install --upgrade --force-reinstall --no-deps .
+	@tools/need.sh cc gcc
+	@tools/need.sh runsvdir runit
+	@tools/need.sh s6-svscan s6
+	$(BIN)/python -m tests.benchmarks.peers --circus $(PEER)/bin --circus-0.19 $(COMPAT)/bin \
+		--supervisor $(SUPERVISOR)/bin --json .peers.json $(PEERS)
+
 # The real components that the tests start.
 servers:
 	@tools/need.sh prometheus prometheus
@@ -68,7 +79,7 @@ servers:
 	@tools/need.sh ip iproute2
 
 clean:
-	rm -rf $(VENV) $(COMPAT) $(SUPERVISOR) .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(COMPAT) $(SUPERVISOR) $(PEER) .peers.json .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 # What is installed, and what it depends on. A second run finds the stamps newer than pyproject.toml and does nothing.
 
@@ -95,7 +106,14 @@ $(COMPAT)/.ready: tools/make-venv.sh
 	@touch $@
 
 $(SUPERVISOR)/.ready: tools/make-venv.sh
-	@echo "installing supervisor, whose configurations are converted, into $(SUPERVISOR) ..."
+	@echo "installing supervisor, whose configurations are converted and which is measured beside us, into $(SUPERVISOR) ..."
 	@tools/make-venv.sh $(SUPERVISOR) $(PYTHON)
 	@$(SUPERVISOR)/bin/python -m pip --quiet --disable-pip-version-check install 'supervisor==4.3.0'
+	@touch $@
+
+# With what it depends on; circus itself is installed anew before each run.
+$(PEER)/.venv: tools/make-venv.sh pyproject.toml
+	@echo "installing circus into $(PEER) ..."
+	@tools/make-venv.sh $(PEER) $(PYTHON)
+	@$(PEER)/bin/python -m pip --quiet --disable-pip-version-check install .
 	@touch $@

@@ -21,22 +21,23 @@ class Said(NamedTuple):
 
 
 class Beacons:
-    """The datagram socket that they report to, and the program that does it."""
+    """The datagram socket that they report to, and the program that does it (compiled, unless it is there)."""
 
-    def __init__(self, directory: pathlib.Path) -> None:
+    def __init__(self, directory: pathlib.Path, program: str | None = None) -> None:
         self._path = directory / "beacons"
-        self.program = directory / "beacon"
-        compiler = shutil.which("cc") or shutil.which("gcc")
-        if compiler is None:
-            raise RuntimeError("needs a C compiler (on Debian: apt install gcc libc6-dev)")
-        subprocess.run([compiler, "-O2", "-o", str(self.program), str(HERE / "beacon.c")], check=True)
+        self.program = program or str(directory / "beacon")
+        if program is None:
+            compiler = shutil.which("cc") or shutil.which("gcc")
+            if compiler is None:
+                raise RuntimeError("needs a C compiler (on Debian: apt install gcc libc6-dev)")
+            subprocess.run([compiler, "-O2", "-o", self.program, str(HERE / "beacon.c")], check=True)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         self._socket.bind(str(self._path))
 
     @property
     def command(self) -> list[str]:
-        return [str(self.program), str(self._path)]
+        return [self.program, str(self._path)]
 
     def next(self, deadline: float) -> Said:
         """The next one that reports, before a monotonic time; raises TimeoutError."""

@@ -180,7 +180,7 @@ class Arbiter(Supervisor):
         self._life = asyncio.ensure_future(self.serve(lambda: opened.set_result(None)))
         await asyncio.wait([self._life, opened], return_when=asyncio.FIRST_COMPLETED)
         if not opened.done():
-            self._life.result()
+            return bool(self._life.result())  # told to leave before there was anything
         await asyncio.wait([self._booting])
         return False
 

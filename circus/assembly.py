@@ -44,6 +44,7 @@ from circus.spec.watcher import WatcherSpec
 from circus.stats.channel import StatsChannel
 from circus.stats.readers import choose_readers
 from circus.stats.sampler import Sampler
+from circus.survival import Survival
 from circus.watcher import Watcher
 
 logger = logging.getLogger("circus")
@@ -92,6 +93,7 @@ class Assembly:
         self._main = main
         self._zmq = context
         self._given_sockets = frozenset(self.sockets)
+        self._survival = Survival(lambda: self.spec, self.environ, self.bus.boot, self.sockets)
         self._made = {watcher.name.lower(): watcher for watcher in watchers}
         for watcher in self._made.values():
             self.fleet.add(watcher)
@@ -146,6 +148,7 @@ class Assembly:
             bus=self.bus,
             reaper=self._reaper,
             reach=self._reach,
+            ledger=self._survival.ledger,
             findings=Findings(self._reach, self._sampler, self._witness),
             spawns=SpawnQueue(loop),
             sampler=self._sampler,
@@ -253,6 +256,7 @@ class Assembly:
         if self._discovery is not None:
             self._discovery.stop()
         self.fleet.clear()
+        self._survival.close()
         self.sockets.close_all()
         for name in ("_shortfall", "_guard", "_stats", "_publisher", "_reach", "_witness", "_reaper", "_channels"):
             if hasattr(self, name):

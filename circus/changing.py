@@ -69,6 +69,7 @@ class Changing(Driver):
         self._services.arbiter.fail(self.name, effect.status)
 
     def _do_abandon(self, effect: do.Abandon) -> None:
+        self._services.ledger.forget(effect.pid)
         process = self._let_go(effect.wid, effect.pid)
         if process is None:
             return

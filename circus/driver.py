@@ -25,6 +25,7 @@ from circus.exc import CircusError, HookError, IllegalTransition, Overtaken, Spa
 from circus.findings import Findings
 from circus.hooks import HookResult, HookRunner
 from circus.launcher import Launcher
+from circus.ledger import Ledger
 from circus.ports import ArbiterLike, Clock, WatcherLike
 from circus.process import Process
 from circus.reach import Reach
@@ -49,6 +50,7 @@ class Services:
     bus: Bus
     reaper: Reaper
     reach: Reach
+    ledger: Ledger
     findings: Findings
     spawns: SpawnQueue
     sampler: Sampler
@@ -169,10 +171,13 @@ class Driver:
         services = self._services
         began = services.clock.monotonic()
         try:
-            wide = self.spec.scope != "main"
-            mark = services.reach.mark(self.name, effect.wid, effect.generation) if wide else {}
+            wide, fate = self.spec.scope != "main", services.ledger.expect(self.spec)
+            marked = wide or fate != "ignore"
+            mark = services.reach.mark(self.name, effect.wid, effect.generation) if marked else {}
             context = context_of(slot.origin, services.bus) if self.spec.propagate_trace else None
-            process = self._launcher.launch(effect.wid, effect.generation, services.reaper, mark, context)
+            process = self._launcher.launch(
+                effect.wid, effect.generation, services.reaper, mark, context, lasting=fate == "adopt"
+            )
         except SpawnError as error:
             failed = told.SpawnFailed(effect.wid, effect.generation, error.stage, error.os_errno, str(error))
             self.tell(failed)
@@ -180,6 +185,8 @@ class Driver:
         self._by_pid[process.pid] = self._by_wid[effect.wid] = process
         if wide:
             services.reach.born(process, mark)
+        if fate != "ignore":
+            services.ledger.add(process, self.spec, services.reach.group_of(process.pid), lasting=fate == "adopt")
         services.reaper.watch(process.pid, self._report)
         services.sampler.add(self.name, effect.wid, process.pid, effect.generation, process.started)
         self.tell(told.Spawned(effect.wid, effect.generation, process.pid, services.clock.monotonic() - began))
@@ -198,6 +205,7 @@ class Driver:
     def _let_go(self, wid: int, pid: int) -> Process | None:
         process = self._by_pid.pop(pid, None)
         self._services.reach.forget(pid)
+        self._services.ledger.discard(pid)
         if process is not None and self._by_wid.get(wid) is process:
             del self._by_wid[wid]
             self._services.sampler.discard(self.name, wid)

@@ -35,6 +35,8 @@ class Recipe:
     spec: WatcherSpec
     builder: CommandBuilder
     launch: Launch
+    lasting: Launch
+    """The same, for processes that another circusd may take over."""
     streams: Streams
 
 
@@ -105,8 +107,9 @@ class Launcher:
             close_stdout=spec.close_child_stdout,
             close_stderr=spec.close_child_stderr,
             stdin_data=spec.stdin_data,
+            death_signal=spec.parent_death_signal,
         )
-        return Recipe(spec=spec, builder=builder, launch=launch, streams=streams)
+        return Recipe(spec=spec, builder=builder, launch=launch, lasting=replace(launch, lasting=True), streams=streams)
 
     @property
     def socket_names(self) -> set[str]:
@@ -126,8 +129,11 @@ class Launcher:
         reaper: Reaper,
         mark: Mapping[str, str] | None = None,
         context: str | None = None,
+        *,
+        lasting: bool = False,
     ) -> Process:
-        """Start a process; `mark` is put into its environment, `context` is the trace that its start belongs to.
+        """Start a process; `mark` is put into its environment, `context` is the trace that its start belongs to, and its
+        output can be read on by another circusd if `lasting`.
 
         Raises:
             SpawnError: nothing was started.
@@ -149,7 +155,7 @@ class Launcher:
                 wid,
                 generation,
                 command,
-                self._recipe.launch,
+                self._recipe.lasting if lasting else self._recipe.launch,
                 reaper=reaper,
                 inherit=list(fds.values()) if self.spec.use_sockets else [clone.fileno() for clone in clones],
                 stdin=self._stdin(fds),

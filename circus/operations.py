@@ -336,6 +336,7 @@ class Operations(Changing):
         self._close_streams()
         self._services.watch_sockets(self, False)
         self._services.sampler.remove_watcher(self.name)
+        self._services.ledger.leave(self.name)
 
 
 def _retrieved(future: asyncio.Future[Any]) -> None:

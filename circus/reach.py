@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from circus.core.exit_status import Leftover
 from circus.process import Process
-from circus.runtime.kin import MARK, Kin, Member, ways
+from circus.runtime.kin import MARK, Kin, Member, mark_of, ways
 from circus.runtime.reaper import Reaper
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Reach:
 
     def mark(self, name: str, wid: int, generation: int) -> dict[str, str]:
         """What the environment of a process with a wide scope has besides its own."""
-        return {MARK: f"{self._boot}:{name}:{wid}:{generation}"}
+        return {MARK: mark_of(self._boot, name, wid, generation)}
 
     def born(self, process: Process, mark: dict[str, str]) -> None:
         """A process with a wide scope has just been started."""
@@ -58,6 +58,11 @@ class Reach:
                 group.remove()
                 group = None
         self._kin[process.pid] = Kin(process.pid, adopted=self._adopted, mark=mark[MARK], group=group, by=self._by)
+
+    def group_of(self, pid: int) -> str | None:
+        """Where the cgroup of a process is, if it has one of its own."""
+        kin = self._kin.get(pid)
+        return None if kin is None or kin.group is None else kin.group.path
 
     @property
     def _adopted(self) -> Callable[[bool], list[int]] | None:

@@ -46,14 +46,38 @@ class Supervisor(Reconfiguration):
     _finished: asyncio.Event
     _closed: asyncio.Event
     _quitting: asyncio.Future[None] | None = None
+    _entered = False
+    """What a life needs is open; before that the leftovers of another one are seen to."""
 
     # -- life -----------------------------------------------------------------------------------------------------
 
     def initialize(self) -> None:
         """Bind everything and begin to start the watchers; in the running loop."""
+        self._begin_life()
+        self._enter()
+
+    def _begin_life(self) -> None:
         self._finished, self._closed = asyncio.Event(), asyncio.Event()
-        self._quitting = None
+        self._quitting, self._entered = None, False
+        self._loop = asyncio.get_running_loop()
         self.fleet.begin()
+
+    async def _recover(self) -> None:
+        """See to what a circusd that was killed has left; not any further than until we are told to leave."""
+        work = self._loop.create_task(self._survival.recover())
+        leaving = self._loop.create_task(self._finished.wait())
+        try:
+            await asyncio.wait([work, leaving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            if not work.done():
+                work.cancel()
+                await asyncio.wait([work])
+        if not work.cancelled():
+            work.result()
+
+    def _enter(self) -> None:
+        self._entered = True
         if self.spec.umask is not None:
             os.umask(self.spec.umask)
         self.open()
@@ -69,10 +93,13 @@ class Supervisor(Reconfiguration):
         if self.running:
             raise CircusError("this arbiter runs already")
         try:
-            self.initialize()
-            self.loop = asyncio.get_running_loop()
-            if ready is not None:
-                ready()
+            self._begin_life()
+            self.loop = self._loop
+            await self._recover()
+            if not self._finished.is_set():
+                self._enter()
+                if ready is not None:
+                    ready()
             await self._finished.wait()
             # The answer to a waiting quit is on its way; it gets one turn of the loop.
             await asyncio.sleep(0)
@@ -213,7 +240,7 @@ class Supervisor(Reconfiguration):
         """Stop everything, overtaking what is going on, and end; done when all is stopped."""
         if self._quitting is None:
             self.fleet.quitting = True
-            self._quitting = self._spawn_task(self._quit())
+            self._quitting = self._spawn_task(self._quit() if self._entered else self._leave())
         return asyncio.shield(self._quitting)
 
     def fail(self, name: str, status: int) -> None:
@@ -225,7 +252,7 @@ class Supervisor(Reconfiguration):
 
     def hasten(self, origin: Origin) -> None:
         """No more grace for whatever is being stopped."""
-        for watcher in self.fleet:
+        for watcher in self.fleet if self._entered else ():
             watcher.hasten(origin)
 
     def reopen_streams(self) -> None:
@@ -242,6 +269,11 @@ class Supervisor(Reconfiguration):
         """Begin to reload all watchers, without waiting for it; where one waits its turn already, that one will do."""
         if sum(task.get_name() == "reload" for task in self._tasks) < 2:
             self._spawn_task(self.reload()).set_name("reload")
+
+    async def _leave(self) -> None:
+        """Nothing is open yet, and nothing of ours runs."""
+        self.state = "stopped"
+        self._finished.set()
 
     async def _quit(self) -> None:
         self.state = "stopping"

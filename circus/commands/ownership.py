@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _HARMLESS = frozenset({
     "autostart", "backoff", "backoff_jitter", "backoff_max", "graceful_timeout", "hook_timeout", "kill_scope", "max_age",
-    "max_age_variance", "max_retry", "metrics_memory", "numprocesses", "on_demand", "priority", "propagate_trace", "respawn",
-    "retry_in", "send_hup", "singleton", "stable_after", "stop_children", "stop_signal", "warmup_delay",
+    "max_age_variance", "max_retry", "metrics_memory", "numprocesses", "on_demand", "orphans", "parent_death_signal",
+    "priority", "propagate_trace", "respawn", "retry_in", "send_hup", "singleton", "stable_after", "stop_children", "stop_signal", "warmup_delay",
 })  # fmt: skip
 _DONE_BY_CIRCUSD = ("hooks", "stdout_stream", "stderr_stream")
 

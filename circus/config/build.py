@@ -124,9 +124,10 @@ def _circus(document: Document, text: Expander, report: Report) -> dict[str, Any
         report.warn(section, entries.get("httpd"), word)
     if values["loglevel"] is not None and values["loglevel"].lower() not in _LEVELS:
         report.warn(section, entries.get("loglevel"), f"expected one of {', '.join(_LEVELS)}; info is used")
-    if values["curve_secret_key_file"] is not None:
-        beside = os.path.dirname(os.path.abspath(entries["curve_secret_key_file"].file))
-        values["curve_secret_key_file"] = os.path.join(beside, values["curve_secret_key_file"])
+    for name in ("curve_secret_key_file", "state_file"):
+        if values[name] is not None:
+            beside = os.path.dirname(os.path.abspath(entries[name].file))
+            values[name] = os.path.join(beside, values[name])
     values["asked"] = frozenset(name for name in _ENDPOINTS if name in entries)
     values["statsd"] = values["statsd"] or "stats_endpoint" in values["asked"]
     del values["include"], values["include_dir"]

@@ -15,10 +15,10 @@ _PREFIX = "circus-"
 
 
 class Group:
-    """The group of one tree."""
+    """The group of one tree, at `path`."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self.path = path
         self._end = "/".join(["", *path.split("/")[-2:]]).encode()
 
     def join(self, pid: int) -> bool:
@@ -28,7 +28,7 @@ class Group:
     def pids(self) -> list[int]:
         """Who lives in it."""
         try:
-            with open(f"{self._path}/cgroup.procs", "rb") as file:
+            with open(f"{self.path}/cgroup.procs", "rb") as file:
                 return [pid for pid in map(int, file.read().split()) if pid]
         except OSError:
             return []
@@ -48,11 +48,11 @@ class Group:
     def remove(self) -> None:
         """Give it back, unless somebody is still in it."""
         with contextlib.suppress(OSError):
-            os.rmdir(self._path)
+            os.rmdir(self.path)
 
     def _write(self, name: str, text: str) -> bool:
         try:
-            with open(f"{self._path}/{name}", "w") as file:
+            with open(f"{self.path}/{name}", "w") as file:
                 file.write(text)
         except OSError:
             return False

@@ -13,7 +13,8 @@ import grp
 import os
 import pwd
 import resource
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +30,7 @@ _UNIT: Final = {"as": 1024, "data": 1024, "stack": 1024, "memlock": 1024, "core"
 """Bytes in what the shell counts."""
 
 _CAP_SYS_RESOURCE: Final = 24
+_PR_SET_PDEATHSIG: Final = 1
 
 _OF_A_SHELL = ("PWD", "OLDPWD", "SHLVL")
 """Variables that a shell sets and hands on without having been given them."""
@@ -170,15 +172,42 @@ def _name(number: int) -> str:
     return found.removeprefix("RLIMIT_").lower()
 
 
-@cache
 def may_limit_others() -> bool:
     """Whether we may set limits of processes of other users: root may not always, in most containers for one."""
+    return has_capability(_CAP_SYS_RESOURCE)
+
+
+@cache
+def has_capability(number: int) -> bool:
+    """Whether this program has a capability in force; yes where nobody can know."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as status:
             held = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff:"))
     except (OSError, StopIteration, ValueError):
         return True
-    return bool(held >> _CAP_SYS_RESOURCE & 1)
+    return bool(held >> number & 1)
+
+
+def ask_for_death_signal(signum: int) -> Callable[[], None]:
+    """What a child does between fork and exec to get that signal when the thread that made it ends.
+
+    An exec of a program that switches its user by its mode takes it off again.
+
+    Raises:
+        SpawnError: this system has no such thing.
+    """
+    if not sys.platform.startswith("linux"):
+        raise SpawnError("fork", "this system has no parent_death_signal (only Linux has)")
+    import ctypes
+
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signum, 0, 0, 0)
+        if os.getppid() != parent:  # it has ended before we asked
+            os.kill(os.getpid(), signum)
+
+    return ask
 
 
 # The id that means none, and the first that nobody can have.

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 MARK: Final = "CIRCUS_PROCESS"
 """The variable in the environment of the processes of a tree."""
 
+
+def mark_of(boot: str, watcher: str, wid: int, generation: int) -> str:
+    """Its value: which process of which watcher, of which circusd."""
+    return f"{boot}:{watcher}:{wid}:{generation}"
+
+
 _ROUNDS: Final = 20
 """How often SIGKILL is repeated at once while processes turn up that were not there before."""
 
@@ -74,7 +80,7 @@ class Kin:
         self.members: dict[int, Member] = {}
         self._adopted = adopted if "adoption" in by else None
         self._entry = f"{MARK}={mark}".encode() if mark is not None and "mark" in by else None
-        self._group = group if "cgroup" in by else None
+        self.group = group if "cgroup" in by else None
         self._walks = "walk" in by or "adoption" in by
         self._sessions = {pid}
         self._mark = mark.encode() if mark is not None else b""
@@ -98,8 +104,8 @@ class Kin:
         for turn in range(_ROUNDS if signum == signal.SIGKILL else 1):
             found = self.look(scope, age=0.0 if turn else _FRESH_SECONDS)
             news = [each for each in found if each.pid not in reached]
-            if signum == signal.SIGKILL and scope == "tree" and self._group is not None:
-                self._group.kill()
+            if signum == signal.SIGKILL and scope == "tree" and self.group is not None:
+                self.group.kill()
             reached += [each.pid for each in news if _send(each, signum)]
             if not news:
                 break
@@ -109,8 +115,8 @@ class Kin:
         """Let go of the handles, and of the cgroup."""
         for member in list(self.members.values()):
             self._drop(member)
-        if self._group is not None:
-            self._group.remove()
+        if self.group is not None:
+            self.group.remove()
 
     def _drop(self, member: Member) -> None:
         del self.members[member.pid]
@@ -118,8 +124,8 @@ class Kin:
             os.close(member.pidfd)
 
     def _find(self, age: float) -> None:
-        if self._group is not None:
-            for pid in self._group.pids():
+        if self.group is not None:
+            for pid in self.group.pids():
                 self._take(pid, self._is_grouped)
         if self._walks:
             if not self.main_gone:
@@ -128,7 +134,7 @@ class Kin:
                 self._walk(pid)
         for pid in self._adopted(age > 0) if self._adopted is not None else ():
             self._take(pid, self._is_ours)
-        if self._entry is not None and self._adopted is None and self._group is None:
+        if self._entry is not None and self._adopted is None and self.group is None:
             for pid in _marked(self._mark, age):
                 self._take(pid, self._is_marked)
 
@@ -167,7 +173,7 @@ class Kin:
         return found.session in self._sessions or found.group == self.pid or self._is_marked(pid, found)
 
     def _is_grouped(self, pid: int, _: tree.Facts) -> bool:
-        return self._group is not None and self._group.has(pid)
+        return self.group is not None and self.group.has(pid)
 
     def _is_marked(self, pid: int, _: tree.Facts) -> bool:
         return self._entry is not None and tree.has_in_environment(pid, self._entry)

@@ -7,7 +7,7 @@ when the start is over, however it went.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -29,6 +29,9 @@ class Launch:
     close_stdout: bool
     close_stderr: bool
     stdin_data: bytes | None
+    death_signal: int | None = None
+    lasting: bool = False
+    """Whether its pipes are to go on when this program has ended."""
 
 
 def start(
@@ -53,11 +56,23 @@ def start(
         elif stdin is None and launch.close_stdin:
             stdin = devnull()
         ends: dict[str, int] = {}
-        out = _output("stdout", pipe=launch.pipe_stdout, close=launch.close_stdout, opened=opened, ends=ends)
-        err = _output("stderr", pipe=launch.pipe_stderr, close=launch.close_stderr, opened=opened, ends=ends)
+        pipe = _lasting_pipe if launch.lasting else os.pipe
+        out = _output(
+            "stdout", pipe if launch.pipe_stdout else None, close=launch.close_stdout, opened=opened, ends=ends
+        )
+        err = _output(
+            "stderr", pipe if launch.pipe_stderr else None, close=launch.close_stderr, opened=opened, ends=ends
+        )
         stdio = Stdio(stdin=stdin, stdout=out, stderr=err)
         try:
-            pid = spawn(command, stdio, inherit=inherit, limits=launch.limits, identity=launch.identity)
+            pid = spawn(
+                command,
+                stdio,
+                inherit=inherit,
+                limits=launch.limits,
+                identity=launch.identity,
+                death_signal=launch.death_signal,
+            )
         except BaseException:
             for fd in ends.values():
                 os.close(fd)
@@ -92,12 +107,29 @@ def _memory(data: bytes) -> int:
     return fd
 
 
-def _output(name: str, *, pipe: bool, close: bool, opened: list[int], ends: dict[str, int]) -> int | None:
+def _lasting_pipe() -> tuple[int, int]:
+    """A pipe whose write end can be read from too: who holds it never finds it broken, and it can be opened through it
+    again when nobody reads. It ends for its reader when the last one has closed it, as always.
+    """
+    read, write = os.pipe()
+    try:
+        both = os.open(f"/proc/self/fd/{write}", os.O_RDWR | os.O_CLOEXEC)
+    except BaseException:
+        os.close(read)
+        raise
+    finally:
+        os.close(write)
+    return read, both
+
+
+def _output(
+    name: str, pipe: Callable[[], tuple[int, int]] | None, *, close: bool, opened: list[int], ends: dict[str, int]
+) -> int | None:
     if close:
         return devnull()
-    if not pipe:
+    if pipe is None:
         return None
-    read, write = os.pipe()
+    read, write = pipe()
     opened.append(write)
     ends[name] = read
     return write

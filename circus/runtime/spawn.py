@@ -17,7 +17,14 @@ from typing import Any
 
 from circus.exc import SpawnError
 from circus.runtime.argv import Command
-from circus.runtime.child_setup import NO_LIMITS, Identity, Limits, set_on_child, soft_limits
+from circus.runtime.child_setup import (
+    NO_LIMITS,
+    Identity,
+    Limits,
+    ask_for_death_signal,
+    set_on_child,
+    soft_limits,
+)
 from circus.runtime.fds import ROOM
 
 _STAGE_OF_ERRNO = {errno.EAGAIN: "fork", errno.ENOMEM: "fork", errno.EMFILE: "fork", errno.ENFILE: "fork"}
@@ -39,6 +46,7 @@ def spawn(
     inherit: Sequence[int] = (),
     limits: Limits = NO_LIMITS,
     identity: Identity | None = None,
+    death_signal: int | None = None,
 ) -> int:
     """Start a program in its own session and return its pid; the caller reaps it.
 
@@ -48,6 +56,7 @@ def spawn(
         inherit: more descriptors to have under the same numbers.
         limits: resource limits in force before the program's first instruction.
         identity: user and group to switch to (this costs a fork instead of a vfork).
+        death_signal: what the kernel sends to it when this thread ends, however it ends (a fork as well).
 
     Raises:
         SpawnError: with the stage that failed and a sentence that says what and where.
@@ -68,6 +77,9 @@ def spawn(
     switch: dict[str, Any] = {}
     if identity is not None:
         switch = {"user": identity.uid, "group": identity.gid, "extra_groups": identity.groups}
+    if death_signal is not None:
+        # It runs after the user is switched, which would clear it.
+        switch["preexec_fn"] = ask_for_death_signal(death_signal)
     flipped: list[int] = []
     try:
         for fd in inherit:

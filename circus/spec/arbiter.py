@@ -10,7 +10,7 @@ from circus.spec.access import AccessSpec
 from circus.spec.exporters import ExporterSpec
 from circus.spec.plugins import PluginSpec
 from circus.spec.sockets import SocketSpec
-from circus.spec.watcher import WatcherSpec
+from circus.spec.watcher import Orphans, WatcherSpec
 
 DEFAULT_ENDPOINT = "tcp://127.0.0.1:5555"
 DEFAULT_PUBSUB_ENDPOINT = "tcp://127.0.0.1:5556"
@@ -38,6 +38,8 @@ class ArbiterSpec:
     check_delay: float = 5.0
     warmup_delay: float = 0.0
     shutdown_timeout: float = 0.0
+    orphans: Orphans = "ignore"
+    state_file: str | None = None
     statsd: bool = False
     umask: int | None = None
     httpd: bool = False

@@ -26,7 +26,7 @@ KEYS_ON_STDIN = "circus.keys"
 # What a plugin section may also say about the plugin's process; `numprocesses` and the command are ours to decide.
 WATCHER_OPTIONS = (
     "priority", "autostart", "respawn", "working_dir", "uid", "gid", "copy_env", "copy_path", "virtualenv",
-    "virtualenv_py_ver", "warmup_delay", "graceful_timeout", "stop_children", "kill_scope", "max_retry", "backoff",
+    "virtualenv_py_ver", "warmup_delay", "graceful_timeout", "stop_children", "kill_scope", "orphans", "max_retry", "backoff",
     "backoff_max", "backoff_jitter", "stable_after", "max_age", "max_age_variance", "use_sockets",
     "close_child_stdout", "close_child_stderr",
 )  # fmt: skip

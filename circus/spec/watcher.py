@@ -27,6 +27,7 @@ HOOK_NAMES = (
 )
 
 KillScope = Literal["main", "group", "tree"]
+Orphans = Literal["ignore", "kill", "adopt"]
 OnFailure = Literal["ignore", "exit"]
 MemoryMeasure = Literal["rss", "uss", "tree"]
 Role = Literal["worker", "plugin", "exporter"]
@@ -74,6 +75,8 @@ class WatcherSpec:
     stop_signal: int = 15  # SIGTERM
     stop_children: bool = False
     kill_scope: KillScope | None = None  # see `scope`
+    orphans: Orphans | None = None  # as [circus] says
+    parent_death_signal: int | None = None
     graceful_timeout: float = 30.0
     send_hup: bool = False
     max_retry: int = 5

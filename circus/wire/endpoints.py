@@ -7,9 +7,10 @@ Invariant: an ipc path that comes out of here fits into a socket address.
 
 from __future__ import annotations
 
+import importlib
 import sys
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from circus.exc import EndpointError
 
@@ -20,6 +21,7 @@ DEFAULT_MULTICAST = "udp://237.219.251.97:12027"
 
 AUTO = "auto"
 CONTROL_SOCKET, EVENTS_SOCKET, STATS_SOCKET = "control.sock", "events.sock", "stats.sock"
+STATE_FILE = "workers"
 AUTO_NAMES = {"endpoint": CONTROL_SOCKET, "pubsub_endpoint": EVENTS_SOCKET, "stats_endpoint": STATS_SOCKET}
 
 ENV_ENDPOINT = "CIRCUSCTL_ENDPOINT"
@@ -107,14 +109,28 @@ def instances_dir(environ: Mapping[str, str], uid: int) -> str:
 
 def instance_name(config_file: str) -> str:
     """A readable name that is the same for each start with this file, and another one for every other file."""
-    import hashlib  # the daemon's side only
-
     if not config_file.startswith("/"):
         raise EndpointError(f"{config_file!r}: the automatic endpoint needs the absolute path of the configuration")
     stem = config_file.rpartition("/")[2].rpartition(".")[0] or config_file.rpartition("/")[2]
     safe = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in stem)[:_INSTANCE_STEM]
-    digest = hashlib.sha256(config_file.encode(errors="surrogateescape")).hexdigest()
+    digest = _sha256()(config_file.encode(errors="surrogateescape")).hexdigest()
     return f"{safe}-{digest[:_INSTANCE_HASH]}"
+
+
+def _sha256() -> Callable[[bytes], Any]:
+    """Python's own, where it is to be had: hashlib would bring OpenSSL in, 4 MB for one small hash."""
+    for module in ("_sha2", "_sha256", "hashlib"):
+        try:
+            found: Callable[[bytes], Any] = importlib.import_module(module).sha256
+        except ImportError:
+            continue
+        return found
+    raise ImportError("this Python has no SHA-256")
+
+
+def state_file(config_file: str, environ: Mapping[str, str], uid: int) -> str:
+    """Where a daemon with this configuration notes its workers, unless it is told to elsewhere."""
+    return f"{instances_dir(environ, uid)}/{instance_name(config_file)}/{STATE_FILE}"
 
 
 def auto_endpoints(config_file: str, environ: Mapping[str, str], uid: int) -> dict[str, str]:

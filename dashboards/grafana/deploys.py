@@ -36,7 +36,7 @@ CHANGING: Final = (
 )  # fmt: skip
 
 
-def frame() -> Frame:
+def deploys() -> Frame:
     """The dashboard."""
     return Frame(
         uid=DEPLOYS,

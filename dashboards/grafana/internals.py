@@ -28,7 +28,7 @@ F = Scope.FLEET
 ONE = "{{instance}}"
 
 
-def frame() -> Frame:
+def internals() -> Frame:
     """The dashboard."""
     return Frame(
         uid=INTERNALS,

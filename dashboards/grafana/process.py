@@ -18,7 +18,7 @@ P, W = Scope.PROCESS, Scope.WATCHER
 LEGEND = "{{instance}} {{watcher}} {{wid}}"
 
 
-def frame() -> Frame:
+def process() -> Frame:
     """The dashboard."""
     return Frame(
         uid=PROCESS,
@@ -31,7 +31,7 @@ def frame() -> Frame:
             Section(title="Memory", panels=_memory()),
             Section(title="Descriptors, threads, storage", panels=_rest()),
         ],
-        marks=[marks.replaced(), marks.reloaded(P), marks.configured()],
+        marks=[marks.replaced(), marks.reloaded(), marks.configured()],
         since="now-3h",
     )
 

@@ -33,7 +33,7 @@ SLOT_LEGEND = "{{instance}} {{watcher}} {{wid}}"
 NAME_LEGEND = "{{instance}} {{watcher}}"
 
 
-def frame() -> Frame:
+def watcher() -> Frame:
     """The dashboard."""
     return Frame(
         uid=WATCHER,

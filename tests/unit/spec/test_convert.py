@@ -50,6 +50,8 @@ NEW_KEYS = [
     "memory_limit_of",
     "metrics_memory",
     "on_failure",
+    "orphans",
+    "parent_death_signal",
     "propagate_trace",
     "stable_after",
 ]

@@ -1,0 +1,99 @@
+"""What can be had of a worker that lives on without its circusd: its listening sockets, and its output.
+
+Owns the descriptors until they are given away. Invariant: a descriptor leads to what was noted, by its inode.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from circus.core.survivors import Survivor
+from circus.runtime import identity
+
+
+@dataclass(slots=True)
+class Taken:
+    """A worker to be taken over, with a handle on it, and its outputs to be read on."""
+
+    survivor: Survivor
+    pidfd: int
+    pipes: dict[str, int]
+    outdated: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Found:
+    """What came of it. `sockets` are descriptors of listening sockets by name; `boot` is that of the circusd before."""
+
+    boot: str = ""
+    taken: list[Taken] = field(default_factory=list)
+    sockets: dict[str, int] = field(default_factory=dict)
+    ended: int = 0
+    left: int = 0
+
+    def close(self) -> None:
+        """Let go of what nobody has taken."""
+        for fd in self.sockets.values():
+            os.close(fd)
+        for taken in self.taken:
+            for fd in (taken.pidfd, *taken.pipes.values()):
+                os.close(fd)
+        self.sockets.clear()
+        self.taken.clear()
+
+
+def take_back(
+    found: Found,
+    wished: Iterable[tuple[Survivor, int]],
+    inodes: Mapping[str, int],
+    fits: Callable[[str, int], str | None],
+) -> dict[str, str]:
+    """Get sockets back; why others could not be, by name."""
+    found.sockets, lost = _take_sockets(wished, inodes)
+    for name, fd in list(found.sockets.items()):
+        if (why := fits(name, fd)) is not None:
+            lost[name] = why
+            os.close(found.sockets.pop(name))
+    return lost
+
+
+def _take_sockets(
+    living: Iterable[tuple[Survivor, int]], wanted: Mapping[str, int]
+) -> tuple[dict[str, int], dict[str, str]]:
+    """(descriptors of the sockets that were got back, why others were not), by name; `wanted` are inodes by name."""
+    got: dict[str, int] = {}
+    lost = dict.fromkeys(wanted, "is open in none of the processes")
+    for survivor, pidfd in living:
+        missing = [name for name in survivor.recipe.sockets if name in lost]
+        if not missing:
+            continue
+        there = identity.sockets_of(survivor.worker.pid)
+        for name in missing:
+            fd = there.get(wanted[name])
+            if fd is None:
+                continue
+            try:
+                got[name] = identity.take(pidfd, fd)
+            except OSError as error:
+                lost[name] = f"cannot be taken back from process {survivor.worker.pid}: {error.strerror}"
+            else:
+                del lost[name]
+    return got, lost
+
+
+def open_pipes(survivor: Survivor) -> tuple[dict[str, int], str | None]:
+    """(read ends of its outputs, why they cannot be had). An output that it has closed is none."""
+    worker, opened = survivor.worker, dict[str, int]()
+    if worker.captured and not worker.pipes:
+        return {}, "its output broke with circusd: only a worker that was started with orphans = adopt keeps it"
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if name in worker.pipes and identity.inode(worker.pid, number) == worker.pipes[name]:
+            try:
+                opened[name] = os.open(f"/proc/{worker.pid}/fd/{number}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError as error:
+                for fd in opened.values():
+                    os.close(fd)
+                return {}, f"its {name} cannot be opened: {error.strerror}"
+    return opened, None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from circus.spec import alert_fields
 from circus.wire import events
 from circus_exporters.metric import Detail, Metric, MetricType, counter, gauge, histogram, info
 
@@ -33,6 +34,9 @@ LEFT_OUT: Final = ("process_detail", "processes", "watcher_histograms", "sockets
 CHANNELS: Final = ("stats", "events")
 SPAN_DROPS: Final = ("queue_full", "refused", "rejected", "left")
 METRIC_EXPORT_OUTCOMES: Final = ("success", "failure")
+SEVERITIES: Final = alert_fields.SEVERITIES
+ALERT_FAILURES: Final = ("refused", "timeout", "unreachable", "overflow", "error")
+ALERT_SUPPRESSIONS: Final = ("dedup", "silence", "startup")
 EVENT_KINDS: Final = ("lifecycle", "watcher", "log", "other")
 
 
@@ -309,6 +313,31 @@ SPANS_WAITING = gauge("internals", "X", "circus_spans_waiting", "Spans that are 
 METRIC_EXPORTS = counter(
     "internals", "X", "circus_otlp_metric_exports_total", "Requests with metrics that were sent to the collector.",
     "outcome", outcome=METRIC_EXPORT_OUTCOMES,
+)  # fmt: skip
+ALERTS_ACTIVE = gauge(
+    "internals", "X", "circus_alerts_active", "Alerts that fire now, silenced ones included.",
+    "severity", severity=SEVERITIES,
+)  # fmt: skip
+ALERT_DELIVERIES = counter(
+    "internals", "X", "circus_alert_deliveries_total",
+    "Beginnings and ends of alerts that a notifier has taken; an alert that is repeated counts once.", "sink",
+)  # fmt: skip
+ALERT_RETRIES = counter(
+    "internals", "X", "circus_alert_delivery_retries_total",
+    "Attempts to deliver that failed and were to be made again.", "sink",
+)  # fmt: skip
+ALERT_FAILURES_TOTAL = counter(
+    "internals", "X", "circus_alert_delivery_failures_total",
+    "Beginnings and ends of alerts that were given up: refused, beyond retry_for, or dropped because too many waited.",
+    "sink", "reason", reason=ALERT_FAILURES,
+)  # fmt: skip
+ALERTS_SUPPRESSED = counter(
+    "internals", "X", "circus_alerts_suppressed_total",
+    "Alerts that were not told: their beginning was told before the exporter started again, somebody has silenced them, "
+    "or the watcher was just starting.", "reason", reason=ALERT_SUPPRESSIONS,
+)  # fmt: skip
+ALERT_QUEUE = gauge(
+    "internals", "X", "circus_alert_queue_length", "Beginnings and ends of alerts that a notifier is to be told.", "sink",
 )  # fmt: skip
 WEB_CONFIG_OK = gauge(
     "internals", "X", "circus_exporter_web_config_last_reload_successful",

@@ -56,6 +56,21 @@ class Deliveries:
     metric_exports: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Alerting:
+    """What fires, and what became of what was to be told: `active` by severity, `suppressed` by reason, the others by
+    notifier; `failed` by notifier and reason. `problems` are those that do not take anything now, each with why.
+    """
+
+    active: dict[str, int] = field(default_factory=dict)
+    suppressed: dict[str, int] = field(default_factory=dict)
+    delivered: dict[str, int] = field(default_factory=dict)
+    retried: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, dict[str, int]] = field(default_factory=dict)
+    waiting: dict[str, int] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
 def _alive(watcher: WatcherSnapshot) -> int:
     """The number of slots that a process fills."""
     return sum(watcher.processes.get(state, 0) for state in _ALIVE)

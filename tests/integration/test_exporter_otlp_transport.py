@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from circus_exporters.attempts import Outcome
 from circus_exporters.otel.encode import trace_request
 from circus_exporters.otel.options import Target
 from circus_exporters.otel.spans import Span
-from circus_exporters.otel.transport import GrpcTransport, HttpTransport, Outcome, Transport
+from circus_exporters.otel.transport import GrpcTransport, HttpTransport, Transport
 from tests.helpers.otlp import GrpcSink, HttpSink
 from tests.helpers.ports import reserved_port
 

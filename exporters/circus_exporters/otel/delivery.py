@@ -10,39 +10,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from google.protobuf.message import Message
 
 from circus_exporters import catalogue
+from circus_exporters.attempts import FIRST_PAUSE, Teller, insist
 from circus_exporters.otel.spans import Span
-from circus_exporters.otel.transport import Outcome, Transport
+from circus_exporters.otel.transport import Transport
 from circus_exporters.state import Deliveries
 
 logger = logging.getLogger("circus_exporters.otel")
-
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 30.0
-
-
-class Teller:
-    """Says once that a collector does not take anything, and once that it does again."""
-
-    def __init__(self, what: str, address: str) -> None:
-        self._what, self._address = what, address
-        self._problem: str | None = None
-
-    def tell(self, outcome: Outcome) -> None:
-        problem = outcome.problem
-        if problem is None and self._problem is not None:
-            logger.info("%s are taken again at %s", self._what, self._address)
-        elif problem is not None and (self._problem is None or not outcome.again):
-            then = "trying again" if outcome.again else "given up"
-            if problem != self._problem:
-                logger.warning("%s cannot be delivered to %s, %s: %s", self._what, self._address, then, problem)
-        self._problem = problem
 
 
 class SpanDelivery:
@@ -66,7 +45,7 @@ class SpanDelivery:
         counts.spans_dropped = dict.fromkeys(catalogue.SPAN_DROPS, 0)
         self._transport = transport
         self._encode = encode
-        self._teller = Teller("spans", address)
+        self._teller = Teller(logger, "spans", address)
         self._address = address
         self._max_queue = max_queue
         self._batch_size = batch
@@ -132,15 +111,9 @@ class SpanDelivery:
         if not self._sending:
             self._sending = [self._queue.popleft() for _ in range(min(self._batch_size, len(self._queue)))]
         request = self._encode(self._sending)
-        pause = self._first_pause
-        while True:
-            outcome = await self._transport.send(request)
-            self._teller.tell(outcome)
-            if outcome.problem is None or not outcome.again:
-                break
-            wait = max(outcome.wait, pause * random.uniform(0.8, 1.2))  # noqa: S311 -- a pause, no secret
-            await asyncio.sleep(wait if patient else min(wait, 0.2))
-            pause = min(pause * 2, LONGEST_PAUSE)
+        outcome = await insist(
+            lambda: self._transport.send(request), self._teller.tell, first_pause=self._first_pause, patient=patient
+        )
         number, self._sending = len(self._sending), []
         if outcome.problem is not None:
             self._counts.spans_dropped["refused"] += number
@@ -158,7 +131,7 @@ class MetricDelivery:
         self._counts = counts
         counts.metric_exports = dict.fromkeys(catalogue.METRIC_EXPORT_OUTCOMES, 0)
         self._transport = transport
-        self._teller = Teller("metrics", address)
+        self._teller = Teller(logger, "metrics", address)
 
     async def send(self, request: Message) -> None:
         outcome = await self._transport.send(request)

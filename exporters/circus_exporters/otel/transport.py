@@ -9,41 +9,24 @@ from __future__ import annotations
 import asyncio
 import gzip
 import ssl
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from importlib import import_module
 from pathlib import Path
-from time import time
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import aiohttp
 from google.protobuf.message import DecodeError, Message
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from circus.exc import CircusError
+from circus_exporters.attempts import AGENT, Answer, Outcome, Poster, shown
 from circus_exporters.otel.options import SECTION, Target
 
 _TRY_AGAIN_HTTP = (408, 429, 502, 503, 504)
 _TRY_AGAIN_GRPC = (
     "CANCELLED", "DEADLINE_EXCEEDED", "ABORTED", "OUT_OF_RANGE", "UNAVAILABLE", "DATA_LOSS", "RESOURCE_EXHAUSTED",
 )  # fmt: skip
-_AGENT = "circus-exporter"
-_SHOWN = 200
 _RESPONSES: dict[str, Any] = {"traces": ExportTraceServiceResponse, "metrics": ExportMetricsServiceResponse}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """`problem` is None when it was taken, of which `rejected` parts were not; `again` says that a later attempt may
-    help, not before `wait` seconds.
-    """
-
-    problem: str | None = None
-    again: bool = False
-    wait: float = 0.0
-    rejected: int = 0
 
 
 class Transport(Protocol):
@@ -69,79 +52,42 @@ class HttpTransport:
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._tls: ssl.SSLContext | bool = True
+        tls: ssl.SSLContext | bool = True
         if target.certificate or target.client_certificate:
             try:
-                self._tls = ssl.create_default_context(cafile=target.certificate)
+                tls = ssl.create_default_context(cafile=target.certificate)
                 if target.client_certificate:
-                    self._tls.load_cert_chain(target.client_certificate, target.client_key)
+                    tls.load_cert_chain(target.client_certificate, target.client_key)
             except OSError as error:  # ssl.SSLError is one
                 raise CircusError(
                     f"[{SECTION}]: the certificates for {target.shown} cannot be used: {error}"
                 ) from error
-        self._headers = {"Content-Type": "application/x-protobuf", "User-Agent": _AGENT, **dict(target.headers)}
+        headers = {"Content-Type": "application/x-protobuf", **dict(target.headers)}
         if target.compression == "gzip":
-            self._headers["Content-Encoding"] = "gzip"
-        self._session: aiohttp.ClientSession | None = None
+            headers["Content-Encoding"] = "gzip"
+        self._poster = Poster(target.url, headers, target.timeout, tls)
 
     async def send(self, request: Message) -> Outcome:
         body = request.SerializeToString()
         if self._target.compression == "gzip":
             body = gzip.compress(body, 6)
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self._target.timeout), trust_env=True
-            )
-        try:
-            async with self._session.post(
-                self._target.url, data=body, headers=self._headers, ssl=self._tls, allow_redirects=False
-            ) as response:
-                return self._read(response, await response.read())
-        except TimeoutError:
-            return Outcome(problem=f"no answer within {self._target.timeout:g} seconds", again=True)
-        except (aiohttp.ClientError, OSError) as error:
-            return Outcome(problem=str(error) or type(error).__name__, again=True)
-        except ValueError as error:  # a header or an address that cannot be sent
-            return Outcome(problem=str(error))
+        answer = await self._poster.post(body)
+        return answer if isinstance(answer, Outcome) else self._read(answer)
 
-    def _read(self, response: aiohttp.ClientResponse, body: bytes) -> Outcome:
-        if response.status == 200:
-            answer = _RESPONSES[self._target.signal]()
+    def _read(self, answer: Answer) -> Outcome:
+        if answer.status == 200:
+            told = _RESPONSES[self._target.signal]()
             try:
-                answer.ParseFromString(body)
+                told.ParseFromString(answer.body)
             except DecodeError:
-                return Outcome(problem=f"it answers in something else than OTLP: {_text(body)}")
-            return _taken(answer)
-        if 200 <= response.status < 300:
+                return Outcome(problem=f"it answers in something else than OTLP: {shown(answer.body)}")
+            return _taken(told)
+        if 200 <= answer.status < 300:
             return Outcome()
-        problem = f"it answers {response.status} {response.reason}: {_text(body)}".rstrip(": ")
-        return Outcome(
-            problem=problem, again=response.status in _TRY_AGAIN_HTTP, wait=_wait(response.headers.get("Retry-After"))
-        )
+        return Outcome(problem=answer.problem, again=answer.status in _TRY_AGAIN_HTTP, wait=answer.wait)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
-
-
-def _text(body: bytes) -> str:
-    text = body[:_SHOWN].decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else " " for letter in text).strip()
-
-
-def _wait(header: str | None) -> float:
-    """Seconds by a Retry-After header."""
-    if header is None:
-        return 0.0
-    try:
-        return max(float(header), 0.0)
-    except ValueError:
-        pass
-    try:
-        return max(parsedate_to_datetime(header).timestamp() - time(), 0.0)
-    except ValueError:
-        return 0.0
+        await self._poster.close()
 
 
 class GrpcTransport:
@@ -168,7 +114,7 @@ class GrpcTransport:
         address = f"{parts.hostname}:{parts.port or 4317}" if ":" not in (parts.hostname or "") else parts.netloc
         compression = root.Compression.Gzip if target.compression == "gzip" else None
         # A collector that comes back is found again soon; without this gRPC waits up to two minutes.
-        options = [("grpc.max_reconnect_backoff_ms", 5000), ("grpc.primary_user_agent", _AGENT)]
+        options = [("grpc.max_reconnect_backoff_ms", 5000), ("grpc.primary_user_agent", AGENT)]
         if parts.scheme == "https":
             self._channel = self._grpc.secure_channel(
                 address, self._credentials(root), options=options, compression=compression

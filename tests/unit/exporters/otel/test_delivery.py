@@ -14,8 +14,8 @@ from circus_exporters.state import Deliveries
 
 pytest.importorskip("opentelemetry.proto")
 
+from circus_exporters.attempts import Outcome
 from circus_exporters.otel.delivery import SpanDelivery
-from circus_exporters.otel.transport import Outcome
 
 AGAIN = Outcome(problem="away", again=True)
 

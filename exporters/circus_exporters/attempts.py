@@ -97,26 +97,40 @@ class Answer:
 
 
 class Poster:
-    """POST to one URL over a connection that is kept; `timeout` in seconds is for one request. `tls` is a context, or
+    """Requests to one URL over a connection that is kept; `timeout` in seconds is for one request. `tls` is a context, or
     False for not looking at certificates.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str], timeout: float, tls: ssl.SSLContext | bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        timeout: float,
+        tls: ssl.SSLContext | bool = True,
+        *,
+        method: str = "POST",
+    ) -> None:
+        self._method = method
         self._url = url
         self._headers = {"User-Agent": AGENT, **headers}
         self._timeout = timeout
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, body: bytes, headers: Mapping[str, str] | None = None) -> Answer | Outcome:
+    async def send(self, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer | Outcome:
         """What was answered, or an outcome when nothing was. Redirects are not followed. Raises nothing else than a
         cancellation.
         """
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._timeout), trust_env=True)
         try:
-            async with self._session.post(
-                self._url, data=body, headers={**self._headers, **(headers or {})}, ssl=self._tls, allow_redirects=False
+            async with self._session.request(
+                self._method,
+                self._url,
+                data=body or None,
+                headers={**self._headers, **(headers or {})},
+                ssl=self._tls,
+                allow_redirects=False,
             ) as response:
                 read = await response.read()
                 problem = f"it answers {response.status} {response.reason}: {shown(read)}".rstrip(": ")

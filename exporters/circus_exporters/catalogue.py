@@ -1,6 +1,6 @@
 """Every metric that the exporter can show: name, type, labels, help, source. THE table.
 
-Owns the names. HELP lines, the reference page, tests and dashboards are made from it; nobody else writes a metric
+Owns the names, with those of alerts in `catalogue_alerts`. HELP lines, the reference page, tests and dashboards are made from it; nobody else writes a metric
 name. It refuses to know where values come from at run time. Invariant: a name, once released, keeps its meaning, and
 the labels of a metric are exactly those listed here.
 
@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from circus.spec import alert_fields
 from circus.wire import events
+from circus_exporters import catalogue_alerts
 from circus_exporters.metric import Detail, Metric, MetricType, counter, gauge, histogram, info
 
 SOURCES: Final = {
@@ -34,9 +34,6 @@ LEFT_OUT: Final = ("process_detail", "processes", "watcher_histograms", "sockets
 CHANNELS: Final = ("stats", "events")
 SPAN_DROPS: Final = ("queue_full", "refused", "rejected", "left")
 METRIC_EXPORT_OUTCOMES: Final = ("success", "failure")
-SEVERITIES: Final = alert_fields.SEVERITIES
-ALERT_FAILURES: Final = ("refused", "timeout", "unreachable", "overflow", "error")
-ALERT_SUPPRESSIONS: Final = ("dedup", "silence", "startup")
 EVENT_KINDS: Final = ("lifecycle", "watcher", "log", "other")
 
 
@@ -314,30 +311,9 @@ METRIC_EXPORTS = counter(
     "internals", "X", "circus_otlp_metric_exports_total", "Requests with metrics that were sent to the collector.",
     "outcome", outcome=METRIC_EXPORT_OUTCOMES,
 )  # fmt: skip
-ALERTS_ACTIVE = gauge(
-    "internals", "X", "circus_alerts_active", "Alerts that fire now, silenced ones included.",
-    "severity", severity=SEVERITIES,
-)  # fmt: skip
-ALERT_DELIVERIES = counter(
-    "internals", "X", "circus_alert_deliveries_total",
-    "Beginnings and ends of alerts that a notifier has taken; an alert that is repeated counts once.", "sink",
-)  # fmt: skip
-ALERT_RETRIES = counter(
-    "internals", "X", "circus_alert_delivery_retries_total",
-    "Attempts to deliver that failed and were to be made again.", "sink",
-)  # fmt: skip
-ALERT_FAILURES_TOTAL = counter(
-    "internals", "X", "circus_alert_delivery_failures_total",
-    "Beginnings and ends of alerts that were given up: refused, beyond retry_for, or dropped because too many waited.",
-    "sink", "reason", reason=ALERT_FAILURES,
-)  # fmt: skip
-ALERTS_SUPPRESSED = counter(
-    "internals", "X", "circus_alerts_suppressed_total",
-    "Alerts that were not told: their beginning was told before the exporter started again, somebody has silenced them, "
-    "or the watcher was just starting.", "reason", reason=ALERT_SUPPRESSIONS,
-)  # fmt: skip
-ALERT_QUEUE = gauge(
-    "internals", "X", "circus_alert_queue_length", "Beginnings and ends of alerts that a notifier is to be told.", "sink",
+SECTIONS_FAILED = gauge(
+    "internals", "X", "circus_exporter_sections_failed",
+    "Sections of the exporter's configuration that cannot be served; its log and its page say why.",
 )  # fmt: skip
 WEB_CONFIG_OK = gauge(
     "internals", "X", "circus_exporter_web_config_last_reload_successful",
@@ -370,4 +346,7 @@ ACCEPT_LIMIT = gauge(
     "Connections that may wait to be accepted on a socket that Circus owns.", "socket",
 )  # fmt: skip
 
-METRICS: Final[tuple[Metric, ...]] = tuple(found for found in list(globals().values()) if isinstance(found, Metric))
+METRICS: Final[tuple[Metric, ...]] = (
+    *(found for found in list(globals().values()) if isinstance(found, Metric)),
+    *catalogue_alerts.METRICS,
+)

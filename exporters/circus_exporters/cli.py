@@ -23,8 +23,7 @@ from circus.exc import CircusError, ConfigError
 from circus.keys import ENV_KEY_FILE, ENV_SERVER, given
 from circus.spec.exporters import ExporterDocument
 from circus.wire import endpoints
-from circus_exporters.app import LINGER_SECONDS, App, check_otlp, read_sections
-from circus_exporters.prometheus.guard import Guard
+from circus_exporters.app import LINGER_SECONDS, App, check, read_sections
 from circus_exporters.prometheus.options import DEFAULT_HOST, DEFAULT_PORT, read_options
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -89,14 +88,16 @@ def document_of(arguments: argparse.Namespace) -> ExporterDocument:
     given = {name: text for name, text in given.items() if text is not None}
     read_options(given, where="command line")
     sections = {name: dict(options) for name, options in document.exporters.items()}
-    if given or not sections:
+    if given or not (sections or document.alerts):
         sections.setdefault("prometheus", {}).update(given)
     return dataclasses.replace(document, exporters=sections)
 
 
 def _from_config(path: str) -> ExporterDocument:
     spec = load(path, look_around=False)
-    wrong = [mistake for mistake in spec.omitted if (mistake.section or "").startswith("exporter:")]
+    wrong = [
+        mistake for mistake in spec.omitted if (mistake.section or "").startswith(("exporter:", "alert:", "notify:"))
+    ]
     if wrong:  # circusd runs without such an exporter; here it is all there is to do
         raise ConfigError(wrong)
     addresses = {name: getattr(spec, name) for name in endpoints.AUTO_NAMES}
@@ -104,8 +105,13 @@ def _from_config(path: str) -> ExporterDocument:
         assert spec.config_file is not None
         auto = endpoints.auto_endpoints(spec.config_file, os.environ, os.getuid())
         addresses = {name: auto[name] if text == endpoints.AUTO else text for name, text in addresses.items()}
-    exporters = {exporter.name: dict(exporter.options) for exporter in spec.exporters}
-    return ExporterDocument(**addresses, exporters=exporters, config_file=spec.config_file)
+    exporters, alerts, notify = (
+        {section.name: dict(section.options) for section in sections}
+        for sections in (spec.exporters, spec.alerts, spec.notify)
+    )
+    return ExporterDocument(
+        **addresses, exporters=exporters, alerts=alerts, notify=notify, config_file=spec.config_file
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,8 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         document = document_of(arguments)
         use_keys(document.keys or given(arguments.curve_key, arguments.curve_server, os.environ))
         if arguments.check:
-            asyncio.run(check(document))
-            return 0
+            return _check(document)
         return asyncio.run(_run(arguments, document))
     except CircusError as error:
         sys.stderr.write(f"{error}\n")
@@ -129,13 +134,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-async def check(document: ExporterDocument) -> None:
-    """CircusError tells what keeps these sections from being served."""
-    sections = read_sections(document.exporters, where=document.config_file)
-    if sections.prometheus is not None:
-        await Guard(sections.prometheus.web_config).load()
-    if sections.otlp is not None:
-        await check_otlp(sections.otlp)
+def _check(document: ExporterDocument) -> int:
+    """0 when all sections can be served; otherwise everything that keeps them from it is told."""
+    problems = asyncio.run(check(read_sections(document)))
+    sys.stderr.write("".join(f"{problem}\n" for problem in problems))
+    return 1 if problems else 0
 
 
 async def _run(arguments: argparse.Namespace, document: ExporterDocument) -> int:

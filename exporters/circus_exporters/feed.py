@@ -132,6 +132,10 @@ class Feed:
             return False
         return self._state.attached()
 
+    async def ask(self, command: str, **properties: Any) -> dict[str, Any]:
+        """The answer to a command. Raises CallError when none came, CircusError when it was refused."""
+        return await self._ask(command, **properties)
+
     # Finding a daemon
 
     async def _attach(self, context: zmq.Context[zmq.Socket[bytes]], stack: contextlib.ExitStack) -> bool:

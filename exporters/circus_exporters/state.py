@@ -11,7 +11,7 @@ machine whose clock differs, and clocks are set.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from circus.wire.events import Record
@@ -20,6 +20,7 @@ from circus.wire.snapshot import Telemetry, WatcherSnapshot
 
 RECENT_RECORDS = 20
 BEHIND_PASSES = 3.0
+_SERIES_OF_SINK = 8
 _ALIVE = ("starting", "running", "stopping")
 
 
@@ -71,6 +72,15 @@ class Alerting:
     problems: dict[str, str] = field(default_factory=dict)
 
 
+class Listener:
+    """Who wants to hear what arrives, when it has been folded. Each record comes once and in order."""
+
+    def on_record(self, record: Record) -> None: ...
+    def on_snapshot(self, telemetry: Telemetry) -> None: ...
+    def on_sample(self, sample: WatcherSample, now: float) -> None: ...
+    def on_pass(self, sample: DaemonSample, now: float) -> None: ...
+
+
 def _alive(watcher: WatcherSnapshot) -> int:
     """The number of slots that a process fills."""
     return sum(watcher.processes.get(state, 0) for state in _ALIVE)
@@ -91,9 +101,12 @@ class FleetState:
         self.attached_at: float | None = None
         self.sampled = True  # False when the daemon has no stats channel
         self.last_seq = 0  # of the last lifecycle record that was folded
-        self.on_record: Callable[[Record], None] | None = None
-        """Who is told each record, once and in order; then those from before the first snapshot are wanted too."""
+        self.listeners: list[Listener] = []
+        """With one, the records from before the first snapshot are wanted too."""
         self.deliveries: Deliveries | None = None
+        self.alerting: Alerting | None = None
+        self.problems: dict[str, str] = {}
+        """What of the exporter's own work cannot be done, by section, each with a sentence that says why."""
         self.stats_gaps = 0
         self.event_gaps = 0
         self.events_lost = 0
@@ -126,11 +139,13 @@ class FleetState:
         if telemetry.boot != self.boot:
             self._forget_samples()
             self.recent.clear()
-            self.last_seq = telemetry.seq if self.on_record is None else 0
+            self.last_seq = 0 if self.listeners else telemetry.seq
         self.telemetry = telemetry
         known = {watcher.name for watcher in telemetry.watchers}
         for gone in self._samples.keys() - known:
             del self._samples[gone], self._stat_seqs[gone]
+        for listener in self.listeners:
+            listener.on_snapshot(telemetry)
 
     def fold_sample(self, sample: WatcherSample, now: float) -> bool:
         """Take the sample of a watcher; False when it comes from another boot than the snapshot."""
@@ -138,6 +153,8 @@ class FleetState:
             return False
         self._check_seq(sample.watcher, sample.seq)
         self._samples[sample.watcher] = _Received(sample, now)
+        for listener in self.listeners:
+            listener.on_sample(sample, now)
         return True
 
     def fold_daemon(self, sample: DaemonSample, now: float) -> bool:
@@ -147,6 +164,8 @@ class FleetState:
         self._check_seq(None, sample.seq)
         self.daemon = sample
         self._daemon_at = now
+        for listener in self.listeners:
+            listener.on_pass(sample, now)
         return True
 
     def fold_record(self, record: Record) -> Missing | None:
@@ -160,8 +179,8 @@ class FleetState:
             return Missing(self.last_seq + 1, record.seq - 1)
         self.last_seq = record.seq
         self.recent.append(record)
-        if self.on_record is not None:
-            self.on_record(record)
+        for listener in self.listeners:
+            listener.on_record(record)
         return None
 
     def begin_records(self, first: int) -> None:
@@ -175,6 +194,13 @@ class FleetState:
             self.last_seq = up_to
 
     # What is true now
+
+    def series_of_alerts(self) -> int:
+        """How many series tell of alerts, at most."""
+        alerting = self.alerting
+        if alerting is None:
+            return 0
+        return len(alerting.active) + len(alerting.suppressed) + _SERIES_OF_SINK * len(alerting.delivered)
 
     def attached(self) -> bool:
         return self.attached_at is not None

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from circus.wire.samples import Histogram
 from circus.wire.snapshot import LastExit, WatcherSnapshot
-from circus_exporters import catalogue
+from circus_exporters import catalogue, catalogue_alerts
 from circus_exporters.metric import Metric
 from circus_exporters.state import FleetState
 
@@ -86,13 +86,24 @@ def _last_exit(families: Families, name: str, last: LastExit) -> None:
 
 
 def tell_deliveries(families: Families, state: FleetState) -> None:
-    """What the exporter itself has pushed to a collector."""
+    """What the exporter itself has pushed to a collector, and told of alerts."""
     deliveries = state.deliveries
     if deliveries is not None:
         families.add(catalogue.SPANS_EXPORTED, deliveries.spans_exported)
         families.add_all(catalogue.SPANS_DROPPED, deliveries.spans_dropped)
         families.add(catalogue.SPANS_WAITING, deliveries.spans_waiting)
         families.add_all(catalogue.METRIC_EXPORTS, deliveries.metric_exports)
+
+    alerting = state.alerting
+    if alerting is not None:
+        families.add_all(catalogue_alerts.ACTIVE, alerting.active)
+        families.add_all(catalogue_alerts.SUPPRESSED, alerting.suppressed)
+        for sink, number in alerting.delivered.items():
+            families.add(catalogue_alerts.DELIVERIES, number, sink)
+            families.add_all(catalogue_alerts.FAILED, alerting.failed[sink], sink)
+        for sink, number in alerting.waiting.items():
+            families.add(catalogue_alerts.RETRIES, alerting.retried[sink], sink)
+            families.add(catalogue_alerts.QUEUE, number, sink)
 
 
 def configured_labels(labels: Mapping[str, str]) -> list[tuple[str, str]]:

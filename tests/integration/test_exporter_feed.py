@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from circus_exporters.feed import Feed, Timings
-from circus_exporters.state import FleetState
+from circus_exporters.state import FleetState, Listener
 from tests.fakes import fleet
 from tests.fakes.scripted_daemon import ScriptedDaemon
 from tests.helpers.waiting import DEADLINE, Late
@@ -125,13 +125,21 @@ async def test_a_gap_is_filled_from_the_journal(following: Following, daemon: Sc
     assert following.state.events_lost == 0
 
 
+class Heard(Listener):
+    def __init__(self, seqs: list[int]) -> None:
+        self._seqs = seqs
+
+    def on_record(self, record) -> None:
+        self._seqs.append(record.seq)
+
+
 @pytest.mark.parametrize("kept_from", [1, 4])
 async def test_who_wants_records_gets_each_once_and_in_order_also_those_from_before(
     daemon: ScriptedDaemon, directory: pathlib.Path, kept_from: int
 ) -> None:
     daemon.journal += [fleet.record(seq) for seq in range(kept_from, 11)]
     following, told = Following(directory), []
-    following.state.on_record = lambda record: told.append(record.seq)
+    following.state.listeners.append(Heard(told))
     task = asyncio.create_task(following.feed.run())
     try:
         await daemon.subscribed()

@@ -226,7 +226,7 @@ def test_a_library_that_is_missing_is_one_line(tmp_path, module: str, told: str,
 def test_without_the_section_nothing_of_it_is_imported() -> None:
     program = (
         "import sys, circus_exporters.cli as cli; from circus.spec.exporters import ExporterDocument\n"
-        "import circus_exporters.app as app; app.read_sections({'prometheus': {}})\n"
+        "import circus_exporters.app as app; app.Sections()\n"
         "print([name for name in ('opentelemetry', 'google.protobuf', 'grpc') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE)

@@ -16,8 +16,8 @@ from circus.wire.samples import ProcessSample
 from circus_exporters.alerts.engine import Level, level_of
 from circus_exporters.alerts.facts import Watcher, within
 from circus_exporters.alerts.trails import Trail
-from circus_exporters.state import stale_after
 
+_PASSES: Final = 10.0  # that late is no passing hiccup
 _OF_EVENTS: Final = frozenset({"flapping", "exit", "hook_failed"})
 _ON_THE_WAY_UP: Final = frozenset({"down", "replicas_missing", "silent_output"})
 _IN_A_RELOAD: Final = frozenset({"flapping", "exit", "hook_failed", "stuck_reload"})
@@ -91,7 +91,8 @@ def _of_watcher(rule: AlertSpec, watcher: Watcher, now: float) -> Seen:
         case "silent_output":
             if watcher.output_changed is None or not watcher.running:
                 return HOLD
-            return compare(rule, now - watcher.output_changed)
+            seen = compare(rule, now - watcher.output_changed)
+            return seen if seen.level == "high" or watcher.output_seen else HOLD
     return HOLD
 
 
@@ -165,5 +166,5 @@ def _memory(rule: AlertSpec, process: ProcessSample) -> float | None:
 
 def of_samples(rule: AlertSpec, age: float, interval: float) -> Seen:
     """What a rule over the daemon's samples says of the newest, that many seconds old."""
-    above = max(amount_of(rule.above, None) or 0.0, stale_after(interval) if interval else 0.0)
+    above = max(amount_of(rule.above, None) or 0.0, _PASSES * interval)
     return Seen("high" if age > above else "low", age, above)

@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Protocol
 
 from circus.spec.alerts import NotifySpec
-from circus_exporters import catalogue
+from circus_exporters import catalogue_alerts
 from circus_exporters.alerts.engine import Key
 from circus_exporters.alerts.messages import Notice
 from circus_exporters.attempts import FIRST_PAUSE, Outcome, Teller, insist
@@ -90,7 +90,7 @@ class Delivery:
         self._on_end = on_end
         self._first_pause = first_pause
         counts.delivered[spec.name] = counts.retried[spec.name] = counts.waiting[spec.name] = 0
-        counts.failed[spec.name] = dict.fromkeys(catalogue.ALERT_FAILURES, 0)
+        counts.failed[spec.name] = dict.fromkeys(catalogue_alerts.FAILURES, 0)
         self._teller = Teller(logger, "alerts", f"[notify:{spec.name}] ({sink.shown})")
         self._bucket = Bucket(spec.rate, spec.burst)
         self._queue: deque[Notice] = deque()

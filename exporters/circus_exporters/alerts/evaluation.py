@@ -151,6 +151,8 @@ class Evaluation:
                 yield from self._see(key, HOLD, now)
             elif watcher is None or (watcher.down and key.wid is not None):
                 yield from self._see(key, GONE, now)
+            elif not self._rules[key.rule].means(key.watcher):
+                yield from self._see(key, GONE, now, "removed")
             elif key.wid is not None and self._behind(key.watcher, now):
                 yield from self._see(key, LOW, now)
 
@@ -175,7 +177,7 @@ class Evaluation:
             )
         return found
 
-    def _see(self, key: Key, seen: Seen, now: float) -> list[Change]:
+    def _see(self, key: Key, seen: Seen, now: float, reason: str = "gone") -> list[Change]:
         if seen.early:
             self.early += key not in self._early
             self._early.add(key)
@@ -187,7 +189,7 @@ class Evaluation:
             return []
         rule = self._rules[key.rule]
         since = now if before is None else before.since
-        reason = "gone" if seen.level == "gone" else "recovered"
+        reason = reason if seen.level == "gone" else "recovered"
         return [
             Change(
                 key=key, rule=rule, turn=turn, at=now, since=since, seen=seen, reason=reason,

@@ -46,6 +46,8 @@ class Watcher:
     grace_until: float = 0.0
     output: int | None = None
     output_changed: float | None = None
+    output_seen: bool = False
+    """Whether it wrote or started before our eyes; before that nobody here knows since when it is silent."""
     seq: int = 0
     ends: deque[Event] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
     failures: deque[Event] = field(default_factory=lambda: deque(maxlen=MOST_EVENTS))
@@ -67,6 +69,7 @@ class Watcher:
             self.grace_until = at + GRACE_SECONDS
         if state in DOWN or self.down:
             self.output_changed = None
+            self.output_seen = True
         if state in DOWN:
             self.reload_started = None
         else:
@@ -153,7 +156,7 @@ class Fleet:
             return
         watcher = self.watchers.get(record.watcher)
         if watcher is None:
-            watcher = self.watchers[record.watcher] = Watcher(record.watcher, grace_until=at + GRACE_SECONDS)
+            watcher = self.watchers[record.watcher] = Watcher(record.watcher, state="stopped")
         watcher.took_place(record, at)
         wish = record.record == "watcher.state" and record.data.get("to") in DOWN and record.cause.kind in _WISHES
         if record.seq <= watcher.seq:
@@ -187,4 +190,5 @@ def _adopt(watcher: Watcher, told: WatcherSnapshot, time: float, now: float) -> 
     streams = told.counters.stream_bytes
     output = sum(streams.values()) if streams else None
     if output != watcher.output or watcher.output_changed is None:
+        watcher.output_seen = watcher.output_seen or watcher.output is not None
         watcher.output, watcher.output_changed = output, None if output is None else now

@@ -58,7 +58,7 @@ class _Http:
     async def _send(self, body: bytes, headers: Mapping[str, str] | None = None) -> Outcome:
         if self._broken is not None:
             return Outcome(problem=self._broken, kind="error")
-        answer = await self._poster.post(body, headers)
+        answer = await self._poster.send(body, headers)
         if isinstance(answer, Outcome):
             return answer
         if 200 <= answer.status < 300:

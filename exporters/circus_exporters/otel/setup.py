@@ -27,7 +27,7 @@ from circus_exporters.otel.sampling import sampler
 from circus_exporters.otel.spans import Value
 from circus_exporters.otel.traces import TraceFold
 from circus_exporters.otel.transport import transport
-from circus_exporters.state import Deliveries, FleetState
+from circus_exporters.state import Deliveries, FleetState, Listener
 
 CLOSE_SECONDS = 3.0
 
@@ -39,7 +39,7 @@ async def check(options: OtlpOptions) -> None:
             await transport(target).close()
 
 
-class OtlpExport:
+class OtlpExport(Listener):
     """What `[exporter:otlp]` asks for. `refresh` brings the state up to date and says whether it could.
 
     Raises CircusError when something that the options ask for is not installed or cannot be used.
@@ -63,7 +63,7 @@ class OtlpExport:
                 transport(options.traces), lambda spans: trace_request(self._of(), spans),
                 options.traces.shown, state.deliveries, max_queue=options.max_queue, batch=options.batch, delay=options.delay,
             )  # fmt: skip
-            state.on_record = self.take
+            state.listeners.append(self)
         if options.metrics is not None:
             self.metrics = MetricDelivery(transport(options.metrics), options.metrics.shown, state.deliveries)
 
@@ -86,8 +86,7 @@ class OtlpExport:
         if other and self.spans is not None:
             self._resume, self._resume_until = Resume(os.getpid(), time.time()), telemetry.seq
 
-    def take(self, record: Record) -> None:
-        """The next record."""
+    def on_record(self, record: Record) -> None:
         assert self.spans is not None
         spans = [span for span in self._fold.fold(record) if self._wants(span)]
         if self._resume is not None:

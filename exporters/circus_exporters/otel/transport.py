@@ -71,7 +71,7 @@ class HttpTransport:
         body = request.SerializeToString()
         if self._target.compression == "gzip":
             body = gzip.compress(body, 6)
-        answer = await self._poster.post(body)
+        answer = await self._poster.send(body)
         return answer if isinstance(answer, Outcome) else self._read(answer)
 
     def _read(self, answer: Answer) -> Outcome:

@@ -74,6 +74,7 @@ class FleetCollector:
             add(catalogue.COLLECTOR_SUCCESS, int(ok), name)
             add(catalogue.COLLECTOR_DURATION, seconds, name)
         add(catalogue.WEB_CONFIG_OK, None if web_config is None else int(web_config))
+        add(catalogue.SECTIONS_FAILED, len(state.problems))
         add(catalogue.STATS_GAPS, state.stats_gaps)
         add(catalogue.EVENT_GAPS, state.event_gaps)
         add(catalogue.EVENTS_LOST, state.events_lost)

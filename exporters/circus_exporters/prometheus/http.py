@@ -39,7 +39,7 @@ SHUTDOWN_SECONDS = 1.0
 GZIP_LEVEL = 1  # higher levels cost more CPU than they save on a loopback or a local network
 GZIP_FROM_BYTES = 1024
 _EOF = b"# EOF\n"
-OF_EXPORTER = 28  # series that it tells of itself and of the page, at most
+OF_EXPORTER = 29  # series that it tells of itself and of the page, at most
 
 Refresh = Callable[[], Awaitable[bool]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -160,7 +160,7 @@ class PrometheusSite:
         state, now = self._state, time.monotonic()
         own: bytes = generate_openmetrics(self._own) if openmetrics else generate_latest(self._own)  # type: ignore[no-untyped-call]  # as above
         others = sum(not line.startswith(b"#") for line in own.splitlines())
-        limit = self._budget.limit - others - OF_EXPORTER
+        limit = self._budget.limit - others - OF_EXPORTER - state.series_of_alerts()
         families = FamilyWriter(self._heads, openmetrics=openmetrics)
         collector = FleetCollector(state, families)
         left_out = collector.collect(limit)
@@ -211,7 +211,12 @@ class PrometheusSite:
             return web.Response(status=503, text=f"No daemon answers at {state.address}.\n")
         if state.sampled and not state.sample_fresh(time.monotonic()):
             return web.Response(status=503, text="The daemon answers, but there is no fresh sample.\n")
-        return web.Response(text="The exporter is ready.\n")
+        if state.problems:
+            return web.Response(status=503, text="".join(f"{problem}\n" for problem in state.problems.values()))
+        # Whom alerts cannot be told now is somebody else's trouble, so it is told and this is ready.
+        failing = {} if state.alerting is None else state.alerting.problems
+        told = "".join(f"Alerts do not reach {name}: {problem}\n" for name, problem in failing.items())
+        return web.Response(text=f"The exporter is ready.\n{told}")
 
     async def _landing(self, _request: web.Request) -> web.Response:
         await self._refresh()

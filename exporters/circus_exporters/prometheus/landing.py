@@ -12,7 +12,7 @@ from html import escape
 
 from circus.wire.events import Record
 from circus.wire.snapshot import LastExit, WatcherSnapshot
-from circus_exporters.state import FleetState
+from circus_exporters.state import Alerting, FleetState
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #888; --good: #1a7f37; --bad: #c4342b; --wait: #9a6700; }
@@ -41,6 +41,9 @@ def landing_page(state: FleetState, now: float) -> str:
         "<nav><a href='metrics'>/metrics</a><a href='-/healthy'>/-/healthy</a><a href='-/ready'>/-/ready</a></nav>",
         _daemon(state, now),
     ]
+    parts += [f"<p class='bad'>{escape(problem)}</p>" for problem in state.problems.values()]
+    if state.alerting is not None:
+        parts.append(_alerts(state.alerting))
     watchers = state.watchers()
     if watchers:
         parts.append(_watchers(state, watchers, now))
@@ -74,6 +77,35 @@ def _daemon(state: FleetState, now: float) -> str:
     omitted = "".join(f"<p class='bad'>Left out: {escape(sentence)}</p>" for sentence in telemetry.config.omitted)
     listed = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in rows)
     return f"<h2>Daemon</h2><dl>{listed}</dl>{omitted}"
+
+
+def _alerts(alerting: Alerting) -> str:
+    firing = ", ".join(f"{number} {severity}" for severity, number in alerting.active.items() if number)
+    rows = []
+    for name, delivered in alerting.delivered.items():
+        problem = alerting.problems.get(name)
+        cells = [
+            ("", escape(name)),
+            ("number", str(delivered)),
+            ("number", str(sum(alerting.failed[name].values()))),
+            ("number", str(alerting.waiting.get(name, 0))),
+            ("good", "well") if problem is None else ("bad", escape(problem)),
+        ]
+        rows.append("<tr>" + "".join(f"<td class='{kind}'>{text}</td>" for kind, text in cells) + "</tr>")
+    told = f"<h2>Alerts</h2><p>Firing: {firing or 'none'}.</p>"
+    if "circusd" in alerting.problems:
+        told += f"<p class='bad'>{escape(alerting.problems['circusd'])}</p>"
+    if not rows:
+        return told
+    titles = (
+        ("", "Told to"),
+        ("number", "Delivered"),
+        ("number", "Given up"),
+        ("number", "Waiting"),
+        ("", "How it goes"),
+    )
+    head = "".join(f"<th class='{kind}'>{title}</th>" for kind, title in titles)
+    return f"{told}<div class='table'><table><tr>{head}</tr>{''.join(rows)}</table></div>"
 
 
 def _watchers(state: FleetState, watchers: Iterable[WatcherSnapshot], now: float) -> str:

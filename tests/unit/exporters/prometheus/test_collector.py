@@ -16,7 +16,7 @@ from circus_exporters.catalogue import METRICS
 from circus_exporters.prometheus.collector import FleetCollector
 from circus_exporters.prometheus.http import OF_EXPORTER
 from circus_exporters.prometheus.render import FamilyWriter, Heads
-from circus_exporters.state import Deliveries, FleetState
+from circus_exporters.state import Alerting, Deliveries, FleetState
 from circus_exporters.watchers import configured_labels, signal_number
 from tests.fakes import fleet
 
@@ -73,7 +73,14 @@ def rich() -> FleetState:
         arbiter={"events_dropped": {"pubsub": 4}},
     )
     state.deliveries = Deliveries()
+    state.alerting = alerting()
     return state
+
+
+def alerting() -> Alerting:
+    """What is counted of alerts, with one notifier."""
+    failed = {"ops": {"refused": 1}}
+    return Alerting(active={"critical": 1}, delivered={"ops": 4}, retried={"ops": 2}, failed=failed, waiting={"ops": 3})
 
 
 def test_every_metric_of_the_catalogue_is_shown_with_its_labels() -> None:
@@ -110,7 +117,7 @@ def test_types_and_units_are_those_of_the_catalogue() -> None:
 
 def test_without_a_daemon_only_the_exporter_speaks() -> None:
     state = FleetState()
-    state.deliveries = Deliveries()
+    state.deliveries, state.alerting = Deliveries(), alerting()
     text = page(state)
     assert value(text, "circus_up") == 0
     assert {family.name for family in parse_text(text)} == {metric.family for metric in METRICS if metric.source == "X"}
@@ -124,6 +131,16 @@ def test_a_daemon_that_ended_is_down_and_its_numbers_are_gone() -> None:
     assert value(text, "circus_up") == 0
     assert values(text, "circus_watcher_restarts_total") == {}
     assert values(text, "circus_build_info") == {}
+
+
+def test_what_became_of_alerts_is_told_by_notifier() -> None:
+    text = page(rich())
+    assert value(text, "circus_alerts_active", severity="critical") == 1
+    assert value(text, "circus_alerts_active", severity="info") == 0
+    assert value(text, "circus_alert_deliveries_total", sink="ops") == 4
+    assert value(text, "circus_alert_delivery_failures_total", sink="ops", reason="refused") == 1
+    assert value(text, "circus_alert_delivery_failures_total", sink="ops", reason="overflow") == 0
+    assert value(text, "circus_alert_queue_length", sink="ops") == 3
 
 
 def test_a_limit_of_memory_is_told_where_there_is_one() -> None:

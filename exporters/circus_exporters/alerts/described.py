@@ -1,0 +1,73 @@
+"""What an alert carries: labels that identify it, texts for people, numbers.
+
+Owns how these come from a rule, a watcher and an observation. Invariant: our own labels are never overwritten.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+from circus.wire import alerts as wire
+from circus.wire.events import Record
+from circus_exporters.alerts import wording
+from circus_exporters.alerts.engine import Key
+from circus_exporters.alerts.evaluation import Change
+from circus_exporters.alerts.messages import Alert
+
+
+def alert(change: Change, labels: Mapping[str, str], instance: str, since: float) -> Alert:
+    """The alert of a change to firing; `labels` are the watcher's, `since` is Unix time."""
+    key, rule, seen = change.key, change.rule, change.seen
+    value = seen.value if seen.value is not None and math.isfinite(seen.value) else None
+    return Alert(
+        key=key,
+        kind=rule.kind,
+        severity=rule.severity,
+        labels={
+            **{re.sub(r"[^a-zA-Z0-9_]", "_", name): text for name, text in labels.items()},
+            **rule.labels,
+            **_own(key, rule.kind, rule.severity, instance),
+        },
+        annotations=wording.texts(rule, key, seen.value, seen.threshold),
+        since=since,
+        value=value,
+        threshold=seen.threshold,
+        unit=wording.UNITS.get(rule.kind),
+    )
+
+
+def restored(told: wire.Alert) -> Alert:
+    """An alert as the daemon has kept it."""
+    return Alert(
+        key=Key(told.alert, told.watcher, told.wid), kind=told.kind, severity=told.severity, labels=told.labels,
+        annotations=told.annotations, since=told.since, value=told.value, threshold=told.threshold, unit=told.unit,
+        seq=told.seq,
+    )  # fmt: skip
+
+
+def test(record: Record, instance: str) -> Alert:
+    """What `circusctl test-alert` asks for: an alert that says that it is none."""
+    key = Key("test", record.watcher, record.wid)
+    return Alert(
+        key=key,
+        kind="test",
+        severity="info",
+        labels=_own(key, "test", "info", instance),
+        annotations={
+            "summary": "A test: nothing is wrong",
+            "description": "Somebody wants to know whether alerts arrive.",
+        },
+        since=record.time,
+        seq=record.seq,
+    )
+
+
+def _own(key: Key, kind: str, severity: str, instance: str) -> dict[str, str]:
+    found = {"alertname": key.rule, "kind": kind, "severity": severity, "instance": instance}
+    if key.watcher is not None:
+        found["watcher"] = key.watcher
+    if key.wid is not None:
+        found["wid"] = str(key.wid)
+    return found

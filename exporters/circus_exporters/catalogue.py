@@ -240,13 +240,9 @@ PROCESS_SWITCHES = _process(
 LOOP_LAG = histogram("internals", "A", "circus_loop_lag_seconds", "How late the daemon's loop ran a periodic timer.")
 COMMANDS = counter("internals", "A", "circus_commands_total", "Requests on the control endpoint.", "command")
 COMMAND_ERRORS = counter(
-    "internals",
-    "A",
-    "circus_command_errors_total",
-    "Requests that were answered with an error, by what was wrong.",
-    "command",
-    "error",
-)
+    "internals", "A", "circus_command_errors_total", "Requests that were answered with an error, by what was wrong.",
+    "command", "error",
+)  # fmt: skip
 COMMAND_DURATION = histogram(
     "internals", "A", "circus_command_duration_seconds", "Time in queue and execution of commands.", "command"
 )

@@ -9,6 +9,8 @@ from array import array
 from typing import Final
 
 POINTS: Final = 20
+LASTING: Final = 3
+"""So many points have to be high: an eighth of the window or so."""
 WHOLE: Final = 0.9
 """A window counts as full from this share of it on: points do not fall on its edges."""
 
@@ -23,9 +25,9 @@ class Trail:
         self._identity: object = None
         self._points = array("d")  # time, value, time, value, ...
         self.growth: float | None = None
-        """By how much the values grow in one span, by the straight line that fits the points best; None until it is full.
+        """By how much the value grew since the beginning of the window, None until that is full.
 
-        One high value, such as a request that needs much memory for a moment, does not make it steep.
+        It is the least of the last few points that counts: a request that needs much memory for a moment is no growth.
         """
 
     @property
@@ -47,7 +49,7 @@ class Trail:
         while len(points) > 4 and points[2] <= now - self._span:
             del points[:2]
         if len(points) > 4 and now - points[0] >= self._span * WHOLE:
-            self.growth = _slope(points) * self._span
+            self.growth = min(points[-2 * LASTING + 1 :: 2]) - points[1]
 
     def rate(self, now: float, value: float) -> float | None:
         """How fast a total grew per second from the beginning of the window to this value, None until it is full."""
@@ -55,11 +57,3 @@ class Trail:
             return None
         seconds = now - self._points[0]
         return (value - self._points[1]) / seconds if seconds >= self._span * WHOLE else None
-
-
-def _slope(points: array[float]) -> float:
-    times, values = points[::2], points[1::2]
-    mean_time, mean_value = sum(times) / len(times), sum(values) / len(values)
-    spread = sum((time - mean_time) ** 2 for time in times)
-    together = sum((time - mean_time) * (value - mean_value) for time, value in zip(times, values, strict=True))
-    return together / spread

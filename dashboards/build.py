@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-PARTS: Final = ("dashboards.grafana",)
+PARTS: Final = ("dashboards.alerts", "dashboards.grafana")
 OUT: Final = Path(__file__).parent / "out"
 
 

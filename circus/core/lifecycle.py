@@ -22,12 +22,16 @@ from circus.spec.watcher import WatcherSpec
 
 _S, _E = WatcherState, WatcherEvent
 
+# So many failures to start with the same message are told each, then one in so many seconds.
+_COMPLAINTS, _QUIET_SECONDS = 10, 60.0
+
 
 class Lifecycle(Resuming):
     """One watcher's brain."""
 
     def __init__(self, spec: WatcherSpec, *, random: Callable[[], float], signal_names: Mapping[int, str]) -> None:
         super().__init__(spec, random=random, signal_names=signal_names)
+        self._complaint, self._complained, self._complaints, self._unsaid = "", 0.0, 0, 0
         self._dispatch: dict[type, Callable[[Any], None]] = {
             told.Submitted: self._submitted,
             told.KillAsked: self._kill_asked,
@@ -78,6 +82,7 @@ class Lifecycle(Resuming):
             if self._phase is None and not overtaken:
                 self._conclusions[self.state]()
             if self.current is None and self.queue and self._phase is None and self._may_begin(self.queue[0]):
+                self._complaints = 0  # who asks anew is told anew
                 self._begin(self.queue.popleft())
             if (self.state, self._phase, self.current, len(self.queue)) == before:
                 return
@@ -200,8 +205,19 @@ class Lifecycle(Resuming):
     def _spawn_failed(self, stimulus: told.SpawnFailed) -> None:
         slot = self.crew.find(stimulus.wid, stimulus.generation)
         if slot is not None:
-            self.crew.effects.append(do.Log("warning", f"error in '{self.spec.name}': {stimulus.message}"))
+            self._complain(stimulus.message)
             self.crew.spawn_failed(slot, stimulus.stage, stimulus.errno, stimulus.message)
+
+    def _complain(self, message: str) -> None:
+        """Log why no process came: a thousand slots that try every few seconds would else fill a disk."""
+        again = message == self._complaint
+        if again and self._complaints >= _COMPLAINTS and self.crew.now - self._complained < _QUIET_SECONDS:
+            self._unsaid += 1
+            return
+        more = f" (and {self._unsaid} more times in between)" if again and self._unsaid else ""
+        self._complaints = self._complaints + 1 if again else 1
+        self._complaint, self._complained, self._unsaid = message, self.crew.now, 0
+        self.crew.effects.append(do.Log("warning", f"error in '{self.spec.name}': {message}{more}"))
 
     def _reaped(self, stimulus: told.Reaped) -> None:
         slot = self.crew.find(stimulus.wid, stimulus.generation)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from dashboards.grafana.deploys import deploys
+from dashboards.grafana import deploys, internals, overview, process, watcher
 from dashboards.grafana.frame import text
-from dashboards.grafana.internals import internals
-from dashboards.grafana.overview import overview
-from dashboards.grafana.process import process
-from dashboards.grafana.watcher import watcher
 
-FRAMES: Final = (overview, watcher, process, deploys, internals)
+FRAMES: Final = (overview.frame, watcher.frame, process.frame, deploys.frame, internals.frame)
 
 
 def files() -> dict[str, str]:

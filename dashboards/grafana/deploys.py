@@ -36,7 +36,7 @@ CHANGING: Final = (
 )  # fmt: skip
 
 
-def deploys() -> Frame:
+def frame() -> Frame:
     """The dashboard."""
     return Frame(
         uid=DEPLOYS,

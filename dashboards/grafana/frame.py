@@ -98,7 +98,6 @@ def _annotation(mark: Mark) -> AnnotationQuery:
         name=mark.name, datasource=SOURCE, enable=True, hide=False, icon_color=mark.color,
         target=instant(f"({mark.expression}) * 1000", "Anno").range().build(),
         title_format=mark.title, text_format=mark.text, tag_keys=",".join(mark.tags), use_value_for_time=True,
-        built_in=None,
     )  # fmt: skip
 
 
@@ -134,12 +133,12 @@ def text(frame: Frame) -> str:
             made.with_panel(panel)
     made.marked(frame.marks)
     made.numbered()
-    plain = _in_sight(json.loads(json.dumps(made.build(), cls=JSONEncoder)))
+    plain = in_sight(json.loads(json.dumps(made.build(), cls=JSONEncoder)))
     return json.dumps(plain, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def _in_sight(told: Any) -> Any:
+def in_sight(told: Any) -> Any:
     """The same without `placement`: the SDK knows only one, which hides links and annotations in a menu."""
     if isinstance(told, dict):
-        return {name: _in_sight(value) for name, value in told.items() if name != "placement" or value != _HIDDEN}
-    return [_in_sight(value) for value in told] if isinstance(told, list) else told
+        return {name: in_sight(value) for name, value in told.items() if name != "placement" or value != _HIDDEN}
+    return [in_sight(value) for value in told] if isinstance(told, list) else told

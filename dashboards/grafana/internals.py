@@ -28,7 +28,7 @@ F = Scope.FLEET
 ONE = "{{instance}}"
 
 
-def internals() -> Frame:
+def frame() -> Frame:
     """The dashboard."""
     return Frame(
         uid=INTERNALS,

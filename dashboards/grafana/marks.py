@@ -37,9 +37,9 @@ def reload_began(scope: Scope = Scope.WATCHER) -> Mark:
 
 
 def reloaded(scope: Scope = Scope.WATCHER) -> Mark:
-    """The time is that of the youngest process: the last one that the reload has started."""
+    """The time is that of the youngest process that is chosen: the last one that the reload has started."""
     youngest = by(WATCHER, select(c.PROCESS_START_TIME, scope), "max")
-    ended = f"({by(WATCHER, increase(select(c.RELOADS, scope)))} > 0)"
+    ended = f"({by(WATCHER, increase(select(c.RELOADS, Scope.WATCHER)))} > 0)"
     return Mark(
         name="Reloaded", expression=on(WATCHER, youngest, "and", ended), title="{{watcher}} reloaded",
         text="{{instance}}", tags=("instance", "watcher"), color=PURPLE,

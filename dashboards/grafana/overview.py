@@ -31,7 +31,7 @@ TO_PROCESS = address(PROCESS, "instance", "watcher", "wid")
 HEAVIEST = 20
 
 
-def overview() -> Frame:
+def frame() -> Frame:
     """The dashboard."""
     return Frame(
         uid=OVERVIEW,
@@ -191,7 +191,7 @@ def _daemons() -> PanelBuilder:
             Column(title="Answers", expression=of_daemon(select(c.UP, F)), meanings=answers),
             Column(title="Up for", expression=of_daemon(f"time() - {select(c.START_TIME, F)}"), unit="s"),
             Column(title="Configuration applied", expression=of_daemon(select(c.CONFIG_OK, F)), meanings=answers),
-            Column(title="Watchers", expression=by(TARGET, select(c.WATCHER_DESIRED, F), "count")),
+            Column(title="Watchers", expression=by(TARGET, select(c.WATCHER_DESIRED, W), "count")),
             Column(title="Processes", expression=of_daemon(select(c.SAMPLE_PROCESSES, F))),
             Column(title="Age of sample", expression=of_daemon(f"time() - {select(c.SAMPLE_TIME, F)}"), unit="s"),
             Column(

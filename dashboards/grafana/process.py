@@ -18,7 +18,7 @@ P, W = Scope.PROCESS, Scope.WATCHER
 LEGEND = "{{instance}} {{watcher}} {{wid}}"
 
 
-def process() -> Frame:
+def frame() -> Frame:
     """The dashboard."""
     return Frame(
         uid=PROCESS,
@@ -31,7 +31,7 @@ def process() -> Frame:
             Section(title="Memory", panels=_memory()),
             Section(title="Descriptors, threads, storage", panels=_rest()),
         ],
-        marks=[marks.replaced(), marks.reloaded(), marks.configured()],
+        marks=[marks.replaced(), marks.reloaded(P), marks.configured()],
         since="now-3h",
     )
 

@@ -33,7 +33,7 @@ SLOT_LEGEND = "{{instance}} {{watcher}} {{wid}}"
 NAME_LEGEND = "{{instance}} {{watcher}}"
 
 
-def watcher() -> Frame:
+def frame() -> Frame:
     """The dashboard."""
     return Frame(
         uid=WATCHER,

@@ -65,6 +65,7 @@ class World:
         self.stop_seconds = 0.1
         self.hook_seconds = 0.01
         self.signals: list[tuple[int, int]] = []
+        self.lines = []
         self.most_staying = 0
         self._ids, self._pids, self._order = itertools.count(1), itertools.count(100), itertools.count()
         self._agenda: list[tuple[float, int, object]] = []
@@ -195,6 +196,9 @@ class World:
             self.die(pid, signum=signum)
         elif kids.pop(pid, None) is not None:
             self._look(key)
+
+    def _Log(self, effect):
+        self.lines.append(effect.text)
 
     def _ArmTimer(self, effect):
         self._timers[effect.name, effect.wid] = effect.epoch

@@ -562,3 +562,18 @@ def test_incr_without_respawn_changes_the_number_only():
     w.run(1)
     assert w.answers[op] == 3
     assert len(w.alive) == 1
+
+
+def test_the_same_failure_to_start_is_told_ten_times_and_then_once_a_minute():
+    w = world(numprocesses=50, max_retry=-1, backoff=1.0, backoff_max=1.0, backoff_jitter=0.0)
+    w.failing_spawns = 10**6
+    w.submit("start")
+    w.run(59)
+    assert w.lines == ["error in 'web': program not found"] * 10
+    w.run(60)
+    first, *_, last = w.lines
+    assert len(w.lines) == 11
+    assert last.startswith(f"{first} (and ")
+    w.submit("restart")
+    w.run(1)
+    assert sum(line.startswith(first) for line in w.lines[11:]) == 10

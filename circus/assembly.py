@@ -17,6 +17,7 @@ from typing import Any, cast
 import zmq
 
 from circus import __version__
+from circus.alerting import Alerting, configured_by
 from circus.channels import Channels
 from circus.controller import Controller
 from circus.core.origin import Origin
@@ -142,6 +143,14 @@ class Assembly:
             extend=self.fleet.extend_stats,
             drops=lambda: {"events": self._publisher.drops, "control": self._controller.drops},
         )
+        self.alerting = Alerting(
+            loop,
+            self.clock,
+            self.bus,
+            named=lambda name: None if (found := self.fleet.find(name)) is None else found.name,
+            watchers=lambda: [watcher.name for watcher in self.fleet],
+            configured=lambda: configured_by(self.spec),
+        )
         self._services = Services(
             loop=loop,
             clock=self.clock,
@@ -258,7 +267,17 @@ class Assembly:
         self.fleet.clear()
         self._survival.close()
         self.sockets.close_all()
-        for name in ("_shortfall", "_guard", "_stats", "_publisher", "_reach", "_witness", "_reaper", "_channels"):
+        for name in (
+            "_shortfall",
+            "alerting",
+            "_guard",
+            "_stats",
+            "_publisher",
+            "_reach",
+            "_witness",
+            "_reaper",
+            "_channels",
+        ):
             if hasattr(self, name):
                 getattr(self, name).close()
                 delattr(self, name)

@@ -138,10 +138,24 @@ def _values(kind: str, given: Sequence[str], ask: Ask) -> Iterable[Candidate]:
         from signal import Signals
 
         return [(signal.name.removeprefix("SIG"), str(int(signal))) for signal in Signals]
+    if kind == "ALERT":
+        names, alerts = (ask("alerts").get(key) for key in ("configured", "alerts"))
+        firing = {each["alert"]: "fires" for each in _dicts(alerts) if isinstance(each.get("alert"), str)}
+        known = [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+        return list({**dict.fromkeys(known, ""), **firing}.items())
+    if kind == "SILENCE":
+        return [
+            (str(each.get("id")), f"{each.get('watcher')}: {each.get('comment')}")
+            for each in _dicts(ask("alerts").get("silences"))
+        ]
     if kind == "TOPIC":
         all_ = [("watcher.", "what happens to watchers"), ("lifecycle.", "everything, with its cause")]
         return all_ + [(f"watcher.{res_name(name)}.", name) for name, _ in _values("NAME", given, ask)]
     return []
+
+
+def _dicts(value: object) -> list[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 
 def _values_of(option: str) -> Iterable[Candidate]:

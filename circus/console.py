@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from circus.client import CircusClient, find_endpoint
-from circus.exc import CallError, EndpointError, MessageError
+from circus.exc import ArgumentError, CallError, EndpointError, MessageError
 from circus.wire.endpoints import DEFAULT_EVENTS, ENV_ENDPOINT, EVENTS_SOCKET, parse, reachable, sibling
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 OK, NO_ANSWER, NOT_UNDERSTOOD, REFUSED = 0, 1, 2, 3
 _RECORDS_BEFORE_FOLLOWING = 10
 _PROBE_SECONDS = 0.5
+_PAUSE_SECONDS = 0.2
 
 # (long flag, whether a value follows, help): what may stand before the command.
 GLOBAL_OPTIONS: Sequence[tuple[str, bool, str]] = (
@@ -207,6 +208,39 @@ def tail(app: Caller, command: Command, args: Sequence[str], options: dict[str, 
     return OK
 
 
+def test_alert(app: Caller, command: Command, args: Sequence[str], options: dict[str, Any]) -> int:
+    """`circusctl test-alert`: begin a test, and tell what became of it."""
+    import time
+
+    from circus.commands.alert_text import outcome_text, outcomes
+    from circus.spec.amounts import to_seconds
+
+    try:
+        patience = to_seconds(str(options["wait"]))
+    except (ValueError, OverflowError):
+        raise ArgumentError(f"--wait takes a duration such as 15s, not {options['wait']!r}") from None
+    reply = app.client.call(command.message(*args))
+    if reply.get("status") != "ok":
+        say(prettify(reply, app.options.prettify)) if app.options.json else complain(command.console_msg(reply))
+        return REFUSED
+    found: dict[str, Mapping[str, Any]] = {}
+    deadline = time.monotonic() + patience
+    while not found.keys() >= set(reply["notify"]) and time.monotonic() < deadline:
+        time.sleep(_PAUSE_SECONDS)
+        told = app.client.send_message("events", since=reply["seq"], record="alert.")
+        found = outcomes(told.get("records", ()), reply["seq"])
+    if app.options.json:
+        say(prettify({**reply, "deliveries": found}, app.options.prettify))
+    elif not patience or not reply["notify"]:
+        say(command.console_msg(reply))
+    else:
+        say("\n".join(outcome_text(name, found.get(name)) for name in reply["notify"]))
+        if not found:
+            complain("no delivery was recorded: does the watcher circus-exporter run?")
+    delivered = all(name in found and found[name]["ok"] for name in reply["notify"])
+    return OK if delivered or not patience else NO_ANSWER
+
+
 CONVERSATIONS: Mapping[str, Callable[[Caller, Command, Sequence[str], dict[str, Any]], int]] = {
     "completion": printed,
     "events": events,
@@ -214,6 +248,7 @@ CONVERSATIONS: Mapping[str, Callable[[Caller, Command, Sequence[str], dict[str, 
     "keygen": printed,
     "listen": listen,
     "tail": tail,
+    "test-alert": test_alert,
 }
 
 

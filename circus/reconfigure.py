@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from circus.alerting import configured_by
 from circus.assembly import Assembly
 from circus.core.origin import Origin
 from circus.events.cause import cause_of, current_origin
@@ -245,6 +246,7 @@ class Reconfiguration(Assembly):
         self.fleet.warmup_delay = spec.warmup_delay
         self._sampler.slow_interval = spec.slow_interval
         self.bus.journal.resize(spec.journal_size)
+        self.alerting.reconfigured(configured_by(before))
         if spec.sample_interval != before.sample_interval:
             self._stats.change_interval(spec.sample_interval)
         if spec.loglevel != before.loglevel and self._main and spec.loggerconfig in (None, "default"):

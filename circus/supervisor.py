@@ -169,6 +169,7 @@ class Supervisor(Reconfiguration):
             applied=self.applied,
             refused=self.refused,
             arbiter=arbiter_snapshot(self, self._controller, self._publisher, self._services, self._reaper),
+            alerts=self.alerting.snapshot(),
             sockets=self.sockets,
             watchers=self.fleet,
             pattern=watchers,

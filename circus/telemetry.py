@@ -174,6 +174,7 @@ def telemetry(
     applied: float,
     refused: float | None,
     arbiter: wire.ArbiterSnapshot,
+    alerts: wire.AlertsSnapshot,
     sockets: Mapping[str, CircusSocket],
     watchers: Iterable[Watcher],
     pattern: str | None,
@@ -197,6 +198,7 @@ def telemetry(
             warnings=[str(mistake) for mistake in spec.warnings],
         ),
         arbiter=arbiter,
+        alerts=alerts,
         sockets=[socket_snapshot(name, sock) for name, sock in sockets.items()],
         watchers=[
             watcher_snapshot(watcher, bus, detail=detail)

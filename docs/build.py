@@ -23,7 +23,7 @@ from msgspec import inspect
 from circus.commands import get_commands
 from circus.commands.base import Command
 from circus.core import process_fsm, watcher_fsm
-from circus.wire import events, logs, samples, snapshot
+from circus.wire import alerts, events, logs, samples, snapshot
 
 DOCS: Final = Path(__file__).parent
 BLOCK: Final = re.compile(r"(<!-- made from the code: ([\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -122,6 +122,8 @@ def _commands() -> str:
 
 def _command(command: Command) -> str:
     kind = "Can change something, so its start and end are recorded." if command.changes else "Only reads."
+    if not command.changes and command.role != "read":
+        kind = "Its start and end are not recorded; what it makes is."
     kind += f" Role: {command.role}."
     needs = f" Required: {', '.join(f'`{name}`' for name in command.properties)}." if command.properties else ""
     return f"## {command.name}\n\n*{kind}{needs}*\n\n{command.desc}"
@@ -191,7 +193,7 @@ MAKERS: Final[dict[str, Callable[[], str]]] = {
 }
 STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     found.__name__: found
-    for module in (events, logs, samples, snapshot)
+    for module in (alerts, events, logs, samples, snapshot)
     for found in vars(module).values()
     if isinstance(found, type) and issubclass(found, msgspec.Struct)
 }

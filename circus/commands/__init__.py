@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MODULES = {
     "add": "addwatcher",
+    "alerts": "alerts",
     "completion": "completion",
     "decr": "decrproc",
     "dstats": "dstats",
@@ -33,18 +34,22 @@ MODULES = {
     "options": "options",
     "plan": "plan",
     "quit": "quit",
+    "record": "record",
     "reload": "reload",
     "reloadconfig": "reloadconfig",
     "restart": "restart",
     "rm": "rmwatcher",
     "set": "set",
     "signal": "sendsignal",
+    "silence": "silence",
     "start": "start",
     "stats": "stats",
     "status": "status",
     "stop": "stop",
     "tail": "tail",
     "telemetry": "telemetry",
+    "test-alert": "testalert",
+    "unsilence": "unsilence",
     "why": "why",
 }
 

@@ -7,7 +7,7 @@ percent, seconds, a count) and `unit` says which.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -21,13 +21,19 @@ SILENCED: Final = "alert.silenced"
 UNSILENCED: Final = "alert.unsilenced"
 TEST: Final = "alert.test"
 
+SEVERITIES: Final = ("critical", "warning", "info")
 RESOLVED_REASONS: Final = ("recovered", "gone", "removed")
 """`recovered`: the condition is over. `gone`: the process or watcher is not there any more, or was stopped on purpose.
 `removed`: the configuration has no such alert any more.
 """
 
+UNSILENCED_REASONS: Final = ("command", "expired")
+
 MOST_DATA: Final = 16_384
 """Bytes that the data of one record may have: the journal keeps thousands."""
+
+Severity = Literal["critical", "warning", "info"]
+Reason = Literal["recovered", "gone", "removed"]
 
 
 class Firing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,7 +41,7 @@ class Firing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     alert: str
     kind: str
-    severity: str
+    severity: Severity
     since: float
     value: float | None = None
     threshold: float | None = None
@@ -48,7 +54,7 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Data of `alert.resolved`; `reason` is one of RESOLVED_REASONS, `value` the last one seen."""
 
     alert: str
-    reason: str
+    reason: Reason
     value: float | None = None
 
 
@@ -81,6 +87,18 @@ class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     data: dict[str, Any] = {}
 
 
+class NewSilence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The properties of the command `silence`: globs, and when it ends, either in `seconds` or at `until`, Unix time."""
+
+    alert: str = "*"
+    watcher: str = "*"
+    wid: int | None = None
+    seconds: float | None = None
+    until: float | None = None
+    comment: str = ""
+    author: str | None = None
+
+
 class DeliveryState(msgspec.Struct, frozen=True, kw_only=True):
     """How the last delivery of an alert to one notifier went."""
 
@@ -90,7 +108,7 @@ class DeliveryState(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-class Alert(msgspec.Struct, frozen=True, kw_only=True):
+class Alert(msgspec.Struct, kw_only=True):
     """An alert that fires. `seq` is its record `alert.firing`; `silence` the id of a silence that covers it."""
 
     alert: str
@@ -123,7 +141,7 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
     comment: str
 
 
-class Notifier(msgspec.Struct, frozen=True, kw_only=True):
+class Notifier(msgspec.Struct, kw_only=True):
     """How a notifier does, since the daemon's boot: alerts delivered and given up, how many wait, and the last error."""
 
     name: str
@@ -136,17 +154,35 @@ class Notifier(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of `record`, `silence`, `unsilence` and `test-alert`: the record that was made, and of which life."""
+    """The answer of `record`: which record was made, in which life of the daemon.
+
+    Of an alert that fires already it is the record of then; where there was nothing to resolve it is null.
+    """
+
+    boot: str
+    seq: int | None
+
+
+class Silenced(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `silence` and `unsilence`: the record that was made, and the silence that is in force or was."""
 
     boot: str
     seq: int
-    silence: Silence | None = None
+    silence: Silence
+
+
+class Tested(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of `test-alert`: the record that was made, and the names of those who are told."""
+
+    boot: str
+    seq: int
+    notify: list[str]
 
 
 class AlertsAnswer(msgspec.Struct, kw_only=True):
     """The answer of `alerts`: all that fires, all silences that are in force, and how the notifiers do.
 
-    `refused` counts alerts that there was no room for. `seq` is the last lifecycle record before this was taken.
+    `refused` counts alerts that there was no room for, `configured` names the sections `[alert:NAME]`. `seq` is the last lifecycle record before this was taken.
     """
 
     status: str = "ok"
@@ -157,20 +193,30 @@ class AlertsAnswer(msgspec.Struct, kw_only=True):
     silences: list[Silence]
     notifiers: list[Notifier]
     refused: int
+    configured: list[str]
 
 
-def told_data(record: str, data: Mapping[str, Any]) -> Firing | Resolved | Delivery:
-    """The data of a record of this name; msgspec.ValidationError where it does not fit."""
+Data = Firing | Resolved | Delivery
+
+
+def data_of(record: str) -> type[Data]:
+    """The shape of the data that the command `record` takes for a record of this name."""
     match record:
         case "alert.firing":
-            return msgspec.convert(data, type=Firing)
+            return Firing
         case "alert.resolved":
-            return msgspec.convert(data, type=Resolved)
+            return Resolved
         case _:
-            return msgspec.convert(data, type=Delivery)
+            return Delivery
 
 
-def as_data(value: Firing | Resolved | Delivery | Silence) -> dict[str, Any]:
+def told_data(record: str, data: Mapping[str, Any]) -> Data:
+    """The data of a record of this name; msgspec.ValidationError where it does not fit."""
+    found: Data = msgspec.convert(data, data_of(record))
+    return found
+
+
+def as_data(value: msgspec.Struct) -> dict[str, Any]:
     """As the data of a record: every key is there."""
     found: dict[str, Any] = msgspec.to_builtins(value)
     return found

@@ -161,6 +161,17 @@ class ArbiterSnapshot(msgspec.Struct, kw_only=True):
     send_hwm: int | None = None
 
 
+class AlertsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Alerts that fire, by severity, and what became of deliveries since the daemon's boot, by notifier."""
+
+    active: dict[str, int]
+    silenced: int
+    silences: int
+    refused: int
+    delivered: dict[str, int]
+    failed: dict[str, int]
+
+
 class Telemetry(msgspec.Struct, kw_only=True):
     """The whole snapshot; `seq` is the last lifecycle record given out before it was taken."""
 
@@ -173,6 +184,7 @@ class Telemetry(msgspec.Struct, kw_only=True):
     arbiter: ArbiterSnapshot
     sockets: list[SocketSnapshot]
     watchers: list[WatcherSnapshot]
+    alerts: AlertsSnapshot | None = None
 
 
 class EndStory(msgspec.Struct, frozen=True, kw_only=True):

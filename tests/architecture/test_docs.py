@@ -14,7 +14,9 @@ from tests.helpers.daemon import REPOSITORY
 PAGES = [*sorted((REPOSITORY / "docs").rglob("*.md")), *sorted(REPOSITORY.glob("*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-RECORD = re.compile(r"(arbiter|config|command|watcher|reload|hook|process|stream|sample|message)\.[a-z]+(_[a-z]+)*")
+RECORD = re.compile(
+    r"(alert|arbiter|config|command|watcher|reload|hook|process|stream|sample|message)\.[a-z]+(_[a-z]+)*"
+)
 
 
 def name(path: pathlib.Path) -> str:
@@ -61,7 +63,11 @@ def test_links_lead_somewhere(page: pathlib.Path) -> None:
 def recorded_names() -> set[str]:
     """The names of records that stand as texts in the daemon's code."""
     found = set()
-    for path in [*(REPOSITORY / "circus").glob("*.py"), *(REPOSITORY / "circus/core").glob("*.py")]:
+    for path in [
+        *(REPOSITORY / "circus").glob("*.py"),
+        *(REPOSITORY / "circus/core").glob("*.py"),
+        REPOSITORY / "circus/wire/alerts.py",
+    ]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and RECORD.fullmatch(node.value):
                 found.add(node.value)

@@ -34,6 +34,9 @@ cmd = echo lost
 respawn = false
 stdout_stream.filename = /dev/full
 
+[alert:down]
+watchers = web
+
 [watcher:missing]
 cmd = /no/such/program
 max_retry = 1
@@ -80,6 +83,22 @@ def lose_something(daemon: Daemon) -> None:
     wait_until(answer_nobody, pause=0.3)
 
 
+def alert_of_everything(daemon: Daemon) -> None:
+    """What the exporter tells of an alert, and what people do about it."""
+    firing = {"alert": "down", "kind": "down", "severity": "info", "since": 1.0}
+    delivery = {"notify": "ops", "type": "exec", "count": 1}
+    told = {
+        "alert.firing": firing,
+        "alert.resolved": {"alert": "down", "reason": "recovered"},
+        "alert.delivered": delivery,
+        "alert.failed": delivery,
+    }
+    for record, data in told.items():
+        daemon.ok("record", record=record, watcher="web", data=data)
+    daemon.ok("unsilence", silence=daemon.ok("silence", seconds=1000)["silence"]["id"])
+    daemon.ok("test-alert", alert="down")
+
+
 def is_stopped(message: Message) -> bool:
     return message.topic == "lifecycle.-.arbiter.stopped"
 
@@ -95,6 +114,7 @@ def test_the_page_of_records_tells_exactly_the_keys_that_circusd_sends(circusd, 
         daemon.ok("add", name="more", cmd="sleep 1000", waiting=True)
         daemon.ok("set", name="more", options={"priority": 3}, waiting=True)
         daemon.ok("rm", name="more", waiting=True)
+        alert_of_everything(daemon)
         written = daemon.ini.read_text()
         daemon.ini.write_text("nonsense")
         assert daemon.call("restart", waiting=True)["status"] == "error"

@@ -15,6 +15,11 @@ REPLIES: dict[str, dict[str, Any]] = {
     "status": STATUSES,
     "list": {"pids": [41, 42]},
     "options": {"options": {"cmd": "sleep 1", "numprocesses": 1}},
+    "alerts": {
+        "configured": ["leak", "down"],
+        "alerts": [{"alert": "leak"}, {"alert": "old"}],
+        "silences": [{"id": 3, "watcher": "web", "comment": "deploy"}],
+    },
     "globaloptions": {"options": {"check_delay": 5.0, "endpoint": "ipc:///c"}},
 }
 
@@ -57,6 +62,11 @@ def names(line: str) -> list[str]:
         ("kill web 4", ["41", "42"]),
         ("kill web --signum US", ["USR1", "USR2"]),
         ("signal web 42 hu", ["hup"]),
+        ("test-a", ["test-alert"]),
+        ("test-alert ", ["leak", "down", "old"]),
+        ("silence web --alert d", ["down"]),
+        ("silence W", ["Web"]),
+        ("unsilence ", ["3"]),
         ("stats --extended ", ["Web", "Other One", "plugin:flapping"]),
         ("stats web ", ["41", "42"]),
         ("get web n", ["numprocesses"]),

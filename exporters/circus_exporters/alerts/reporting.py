@@ -12,7 +12,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from circus.exc import CallError, CircusError
 from circus.wire import alerts as wire
@@ -57,7 +57,7 @@ class Reporter:
 
     def fires(self, alert: Alert, cause: int | None) -> None:
         firing = wire.Firing(
-            alert=alert.key.rule, kind=alert.kind, severity=alert.severity, since=alert.since, value=_finite(alert.value),
+            alert=alert.key.rule, kind=alert.kind, severity=cast("wire.Severity", alert.severity), since=alert.since, value=_finite(alert.value),
             threshold=alert.threshold, unit=alert.unit, labels=dict(alert.labels), annotations=dict(alert.annotations),
         )  # fmt: skip
 
@@ -67,7 +67,7 @@ class Reporter:
         self._say(_Said(wire.FIRING, alert.key.watcher, alert.key.wid, cause, lambda: wire.as_data(firing), taken))
 
     def is_over(self, alert: Alert, reason: str, value: float | None, cause: int | None = None) -> None:
-        resolved = wire.Resolved(alert=alert.key.rule, reason=reason, value=_finite(value))
+        resolved = wire.Resolved(alert=alert.key.rule, reason=cast("wire.Reason", reason), value=_finite(value))
         self._say(
             _Said(
                 wire.RESOLVED, alert.key.watcher, alert.key.wid, cause, lambda: wire.as_data(resolved), lambda _: None
@@ -135,7 +135,8 @@ class Reporter:
             self._told = self.problem
         else:
             self.problem = None
-            said.taken(int(answer["seq"]))
+            if answer["seq"] is not None:  # where there was nothing to resolve there is no record
+                said.taken(int(answer["seq"]))
         if self._queue and self._queue[0] is said:  # unless all was forgotten meanwhile
             self._queue.popleft()
 

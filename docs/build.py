@@ -160,6 +160,7 @@ PROGRAMS: Final = {
     "circus-top": "circus.stats.client:command_line",
     "circus-plugin": "circus.plugins.runner:_parser",
     "circus-exporter": "circus_exporters.cli:parser",
+    "circus-exporter dashboards": "circus_exporters.dashboards:parser",
     "circusd-stats": "circus.stats.beside:command_line",
 }
 

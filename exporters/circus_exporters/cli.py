@@ -23,6 +23,7 @@ from circus.exc import CircusError, ConfigError
 from circus.keys import ENV_KEY_FILE, ENV_SERVER, given
 from circus.spec.exporters import ExporterDocument
 from circus.wire import endpoints
+from circus_exporters import dashboards
 from circus_exporters.app import LINGER_SECONDS, App, check, read_sections
 from circus_exporters.prometheus.options import DEFAULT_HOST, DEFAULT_PORT, read_options
 
@@ -41,7 +42,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="circus-exporter",
         description="Serve the metrics of a Circus daemon to Prometheus, push its traces and metrics over OTLP.",
-        epilog="Without --stdin, --config and --endpoint it looks for a daemon where circusctl does.",
+        epilog="Without --stdin, --config and --endpoint it looks for a daemon where circusctl does. "
+        "`circus-exporter dashboards --to DIRECTORY` writes dashboards and alert rules for these metrics.",
     )
     source = made.add_mutually_exclusive_group()
     source.add_argument(
@@ -115,8 +117,11 @@ def _from_config(path: str) -> ExporterDocument:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the exporter; the exit status."""
-    arguments = parser().parse_args(argv)
+    """Run the exporter, or write its dashboards; the exit status."""
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["dashboards"]:
+        return dashboards.main(words[1:])
+    arguments = parser().parse_args(words)
     logging.basicConfig(
         stream=sys.stderr, level=arguments.log_level.upper(),
         format="%(asctime)s circus-exporter[%(process)d] [%(levelname)s] %(message)s", datefmt="%Y-%m-%d %H:%M:%S",

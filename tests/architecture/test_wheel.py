@@ -31,7 +31,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 def test_it_holds_the_two_packages_and_nothing_else(wheel: zipfile.ZipFile) -> None:
     tops = {pathlib.PurePosixPath(name).parts[0] for name in wheel.namelist()}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"circus", "circus_exporters"}
+    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {"circus", "circus_exporters"}
+
+
+def test_it_brings_dashboards_rules_and_what_points_at_them(wheel: zipfile.ZipFile) -> None:
+    ours = {
+        f"{place}{path.relative_to(REPOSITORY / root).as_posix()}"
+        for root, place in (("dashboards/out", ""), ("dashboards/provisioning", "provisioning/"))
+        for path in (REPOSITORY / root).rglob("*")
+        if path.is_file()
+    }
+    data = [pathlib.PurePosixPath(name) for name in wheel.namelist() if ".data/" in name]
+    shared = {str(name.relative_to(name.parts[0])) for name in data}
+    assert shared == {f"data/share/circus/dashboards/{name}" for name in ours}
 
 
 def test_it_holds_every_module(wheel: zipfile.ZipFile) -> None:

@@ -1,6 +1,7 @@
 # make demo    run the demo in the foreground; Ctrl-C stops it
 # make test    everything: style, types, layers, and all tests
 # make check   what to run before each commit, under a minute
+# make docs    the site of the documentation, in build/docs; a warning or a dead link is an error
 # make chaos   a minute of chaos over a hundred workers; CIRCUS_CHAOS_SEED=SEED repeats one
 # make bench   the benchmarks, as a table of targets and what was measured
 # make bench-peers  Circus beside circus 0.19, supervisor, runit and s6: about 25 minutes; PEERS=--quick for less
@@ -26,7 +27,7 @@ export PIP_USER := 0
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check lint chaos bench bench-peers clean format servers
+.PHONY: help demo test check lint docs chaos bench bench-peers clean format servers
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
@@ -34,7 +35,7 @@ help:
 demo: $(VENV)/.demo
 	@exec $(BIN)/python examples/demo/run.py
 
-test: lint $(COMPAT)/.ready $(SUPERVISOR)/.ready servers
+test: lint docs $(COMPAT)/.ready $(SUPERVISOR)/.ready servers
 	CIRCUS_COMPAT_VENV=$(abspath $(COMPAT)) CIRCUS_SUPERVISOR_VENV=$(abspath $(SUPERVISOR)) $(BIN)/pytest $(PYTEST)
 
 check: lint
@@ -49,6 +50,10 @@ lint: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+
+docs: $(VENV)/.dev
+	@tools/need.sh dot graphviz
+	$(BIN)/python -m sphinx --quiet --fresh-env --nitpicky --fail-on-warning --builder html docs build/docs
 
 chaos: $(VENV)/.dev
 	CIRCUS_CHAOS_SECONDS=$${CIRCUS_CHAOS_SECONDS:-60} $(BIN)/pytest -s tests/integration/test_chaos.py

@@ -2,13 +2,14 @@
 
 A page is prose. Between `<!-- made from the code: NAME -->` and `<!-- end -->` stands what a maker of that name gives,
 and nothing there is edited by hand but one thing: the last column of a table of fields, which tells what a field means.
-It is kept when the block is made anew, and a field without it fails the test. Invariant: a page that is fresh stays
-byte for byte the same.
+It is kept when the block is made anew, and a field without it fails the test. The JSON Schemas in reference/schemas are
+made whole, with these meanings. Invariant: a page that is fresh stays byte for byte the same.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -113,6 +114,66 @@ _WORDS: Final[dict[type, str]] = {
 }
 
 
+# Schemas: of what is published and answered as one message. A reader must take keys that it does not know, so these do.
+
+MESSAGES: Final[dict[str, tuple[type[msgspec.Struct], str]]] = {
+    "record": (
+        events.Record,
+        "Body of the topics lifecycle.<watcher>.<record>, and each record of the command events.",
+    ),
+    "log-lines": (logs.LogLines, "Body of the topics log.<watcher>.<wid>.<stream>."),
+    "watcher-sample": (samples.WatcherSample, "Body of the topics sample.<watcher>."),
+    "daemon-sample": (samples.DaemonSample, "Body of the topic sample.-"),
+    "telemetry": (snapshot.Telemetry, "Answer of the command telemetry, beside the keys of every reply."),
+    "events-answer": (snapshot.EventsAnswer, "Answer of the command events, beside the keys of every reply."),
+    "why-answer": (snapshot.WhyAnswer, "Answer of the command why, beside the keys of every reply."),
+    "tail-answer": (logs.TailAnswer, "Answer of the command tail, beside the keys of every reply."),
+}
+
+
+def schemas() -> dict[Path, str]:
+    """The text of each schema, by its file."""
+    told = _meanings()
+    return {DOCS / f"reference/schemas/{name}.json": _schema(*what, told) for name, what in MESSAGES.items()}
+
+
+def _schema(struct: type[msgspec.Struct], where: str, told: Mapping[str, Mapping[str, str]]) -> str:
+    (root, record), known = msgspec.json.schema_components([struct, events.Record], ref_template="#/$defs/{name}")
+    for name in list(known):
+        for field in inspect.type_info(STRUCTS[name]).fields:  # type: ignore[attr-defined]  # it is a struct
+            if "RawType()" in repr(field.type):  # a record that was encoded already
+                properties = known[name]["properties"]
+                properties[field.encode_name] = _with_records(properties[field.encode_name], record)
+    if "#/$defs/Record" not in json.dumps([root, *(known[name] for name in known if name != "Record")]):
+        del known["Record"], known["Cause"]
+    for name, definition in known.items():
+        definition["description"] = " ".join(definition.get("description", "").split())
+        for field, schema in definition.get("properties", {}).items():
+            schema["description"] = told[name][field]
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": struct.__name__, "description": where}
+    return json.dumps({**head, **root, "$defs": known}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _with_records(schema: Any, record: dict[str, Any]) -> Any:
+    """The schema with `record` where msgspec has anything at all."""
+    if isinstance(schema, dict):
+        return {key: _with_records(value, record) for key, value in schema.items()} if schema else dict(record)
+    return [_with_records(value, record) for value in schema] if isinstance(schema, list) else schema
+
+
+def _meanings() -> dict[str, dict[str, str]]:
+    """What the pages say of each field, by struct, without the marks of Markdown."""
+    return {
+        block[2]: {name: _plain(meaning) for name, meaning in _ROW.findall(block[0])}
+        for page in pages()
+        for block in BLOCK.finditer(page.read_text())
+    }
+
+
+def _plain(markdown: str) -> str:
+    return re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", markdown).replace("\\|", "|").strip()
+
+
 # Commands: their docstrings, which are also the help of circusctl.
 
 
@@ -203,3 +264,6 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
 if __name__ == "__main__":
     for page in pages():
         page.write_text(fresh(page.read_text()))
+    for schema, text in schemas().items():
+        schema.parent.mkdir(exist_ok=True)
+        schema.write_text(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import pathlib
 import re
 
@@ -26,6 +27,16 @@ def name(path: pathlib.Path) -> str:
 @pytest.mark.parametrize("page", build.pages(), ids=name)
 def test_what_is_made_from_the_code_is_fresh(page: pathlib.Path) -> None:
     assert page.read_text() == build.fresh(page.read_text()), "run: python -m docs.build"
+
+
+def test_schemas_are_fresh_and_there_are_no_others() -> None:
+    there = {path: path.read_text() for path in (REPOSITORY / "docs/reference/schemas").glob("*.json")}
+    assert there == build.schemas(), "run: python -m docs.build"
+
+
+def test_every_struct_of_the_messages_is_in_a_schema() -> None:
+    there = {struct for text in build.schemas().values() for struct in json.loads(text)["$defs"]}
+    assert there == set(build.STRUCTS)
 
 
 @pytest.mark.parametrize("page", build.pages(), ids=name)

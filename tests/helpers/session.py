@@ -9,7 +9,7 @@ A block of code is what the words above it say:
 and, in comments that no reader sees,
 
     <!-- keeps running -->       the last command of the block goes on in another terminal, as circusd does unasked
-    <!-- after a while -->       what is shown may take until the deadline, so the commands are typed again until then
+    <!-- after a while -->       what is shown last may take some time, so the last command is typed again until then
     <!-- not run: REASON -->     nothing is done with the block; the reason names the test that does it
 
 Shown lines may have other numbers, and `…` stands for lines or the rest of one. Invariant: a block that is none of
@@ -109,10 +109,11 @@ class Session:
         if block.language == "console":
             *_, last = commands = list(block.commands())
             for command, shown in commands:
-                keeps = command is last[0] and "<!-- keeps running -->" in block.above
+                is_last = command is last[0]
+                keeps = is_last and "<!-- keeps running -->" in block.above
                 if keeps or _FOREGROUND.match(command):
                     self._leave_running(command, shown, stays=keeps)
-                elif "<!-- after a while -->" in block.above:
+                elif is_last and "<!-- after a while -->" in block.above:
                     self._until(command, shown)
                 else:
                     type_in(command, shown, self.directory, self.env)
@@ -140,7 +141,12 @@ class Session:
         output = self.directory / f".output-{len(self.running)}"
         with output.open("wb") as out:
             process = subprocess.Popen(
-                ["bash", "-c", f"exec env {command}"], cwd=self.directory, env=self.env, stdout=out, stderr=out
+                ["bash", "-c", f"exec env {command}"],
+                cwd=self.directory,
+                env=self.env,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
             )
         self.running.append((process, stays))
 
@@ -154,6 +160,6 @@ class Session:
 
     def _leave(self) -> None:
         for process, stays in reversed(self.running):
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT if stays else signal.SIGTERM)
+            if process.poll() is None:  # Ctrl-C reaches all that the terminal runs, a pipe too
+                os.killpg(process.pid, signal.SIGINT if stays else signal.SIGTERM)
                 process.wait(DEADLINE)

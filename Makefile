@@ -82,6 +82,7 @@ servers:
 	@tools/need.sh redis-server redis-server
 	@tools/need.sh faketime faketime
 	@tools/need.sh ip iproute2
+	@tools/need.sh /lib/systemd/systemd systemd
 
 clean:
 	rm -rf $(VENV) $(COMPAT) $(SUPERVISOR) $(PEER) .peers.json .demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

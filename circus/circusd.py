@@ -215,6 +215,7 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> int:
 
     from circus.arbiter import Arbiter
     from circus.runtime.memory import keep_little
+    from circus.runtime.notify import READY, tell
     from circus.sighandler import Commanded, SysHandler
 
     arbiter = Arbiter.from_spec(spec, main=True)
@@ -232,7 +233,13 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> int:
         if spec.debug_gc:
             gc.set_debug(gc.DEBUG_LEAK)
         keep_little()
-        await arbiter.run(handle.ready if handle is not None else None)
+
+        def ready() -> None:
+            tell(READY)
+            if handle is not None:
+                handle.ready()
+
+        await arbiter.run(ready)
     finally:
         # Nothing is left that a further signal could hasten, and it must not keep us from leaving well.
         signal.pthread_sigmask(signal.SIG_BLOCK, signals.SIGNALS)

@@ -12,7 +12,7 @@ from tests.helpers.daemon import REPOSITORY
 
 DOCS = REPOSITORY / "docs"
 TUTORIALS = sorted((DOCS / "tutorials").glob("*.md"))
-PAGES = [*TUTORIALS, DOCS / "guides/from-supervisor.md"]
+PAGES = [*TUTORIALS, DOCS / "guides/from-supervisor.md", DOCS / "guides/hardening.md"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -127,6 +127,15 @@ MESSAGES: Final[dict[str, tuple[type[msgspec.Struct], str]]] = {
     "telemetry": (snapshot.Telemetry, "Answer of the command telemetry, beside the keys of every reply."),
     "events-answer": (snapshot.EventsAnswer, "Answer of the command events, beside the keys of every reply."),
     "why-answer": (snapshot.WhyAnswer, "Answer of the command why, beside the keys of every reply."),
+    "alert-firing": (alerts.Firing, "`data` of a record alert.firing."),
+    "alert-resolved": (alerts.Resolved, "`data` of a record alert.resolved."),
+    "alert-delivery": (alerts.Delivery, "`data` of a record alert.delivered or alert.failed."),
+    "alerts-answer": (alerts.AlertsAnswer, "Answer of the command alerts, beside the keys of every reply."),
+    "record-request": (alerts.Told, "Properties of the command record."),
+    "record-answer": (alerts.Recorded, "Answer of the command record, beside the keys of every reply."),
+    "silence-request": (alerts.NewSilence, "Properties of the command silence."),
+    "silence-answer": (alerts.Silenced, "Answer of silence and unsilence, beside the keys of every reply."),
+    "test-alert-answer": (alerts.Tested, "Answer of the command test-alert, beside the keys of every reply."),
     "tail-answer": (logs.TailAnswer, "Answer of the command tail, beside the keys of every reply."),
 }
 
@@ -134,10 +143,10 @@ MESSAGES: Final[dict[str, tuple[type[msgspec.Struct], str]]] = {
 def schemas() -> dict[Path, str]:
     """The text of each schema, by its file."""
     told = _meanings()
-    return {DOCS / f"reference/schemas/{name}.json": _schema(*what, told) for name, what in MESSAGES.items()}
+    return {DOCS / f"reference/schemas/{name}.json": _schema(name, *what, told) for name, what in MESSAGES.items()}
 
 
-def _schema(struct: type[msgspec.Struct], where: str, told: Mapping[str, Mapping[str, str]]) -> str:
+def _schema(file: str, struct: type[msgspec.Struct], where: str, told: Mapping[str, Mapping[str, str]]) -> str:
     (root, record), known = msgspec.json.schema_components([struct, events.Record], ref_template="#/$defs/{name}")
     for name in list(known):
         for field in inspect.type_info(STRUCTS[name]).fields:  # type: ignore[attr-defined]  # it is a struct
@@ -147,6 +156,8 @@ def _schema(struct: type[msgspec.Struct], where: str, told: Mapping[str, Mapping
     if "#/$defs/Record" not in json.dumps([root, *(known[name] for name in known if name != "Record")]):
         del known["Record"], known["Cause"]
     for name, definition in known.items():
+        if not file.endswith("-request"):
+            definition.pop("additionalProperties", None)
         definition["description"] = " ".join(definition.get("description", "").split())
         for field, schema in definition.get("properties", {}).items():
             schema["description"] = told[name][field]

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 
 from docs import build
 from tests.conftest import CircusD
+from tests.helpers.daemon import Daemon
 from tests.helpers.waiting import wait_until
 
 INI = """
@@ -31,6 +32,10 @@ max_retry = 1
 
 [socket:front]
 port = 0
+
+[alert:leak]
+kind = memory
+above = 1G
 """
 SCHEMAS = {path.stem: json.loads(text) for path, text in build.schemas().items()}
 VALID = {name: Draft202012Validator(schema) for name, schema in SCHEMAS.items()}
@@ -39,6 +44,33 @@ VALID = {name: Draft202012Validator(schema) for name, schema in SCHEMAS.items()}
 @pytest.mark.parametrize("name", sorted(SCHEMAS))
 def test_a_schema_is_one(name: str) -> None:
     Draft202012Validator.check_schema(SCHEMAS[name])
+
+
+def _of_alerts(daemon: Daemon) -> dict[str, list[Any]]:
+    """What goes to and fro about alerts."""
+    firing = {"alert": "leak", "kind": "memory", "severity": "warning", "since": 1.0, "value": 6.0}
+    told = [
+        {"record": "alert.firing", "watcher": "web", "wid": 1, "data": firing},
+        {"record": "alert.delivered", "data": {"notify": "ops", "type": "exec", "count": 1, "alerts": [1]}},
+        {"record": "alert.resolved", "watcher": "web", "wid": 1, "data": {"alert": "leak", "reason": "recovered"}},
+    ]
+    silence = {"alert": "l*", "seconds": 60.0, "comment": "known"}
+    answers = [daemon.ok("record", **told[0]), daemon.ok("record", **told[1])]
+    silenced = daemon.ok("silence", **silence)
+    alerts = daemon.ok("alerts")
+    answers.append(daemon.ok("record", **told[2]))
+    kept = {record["record"]: record["data"] for record in daemon.ok("events", record="alert.")["records"]}
+    return {
+        "alert-firing": [kept["alert.firing"]],
+        "alert-delivery": [kept["alert.delivered"]],
+        "alert-resolved": [kept["alert.resolved"]],
+        "alerts-answer": [alerts],
+        "record-request": told,
+        "record-answer": answers,
+        "silence-request": [silence],
+        "silence-answer": [silenced, daemon.ok("unsilence", silence=silenced["silence"]["id"])],
+        "test-alert-answer": [daemon.ok("test-alert", alert="leak")],
+    }
 
 
 def test_all_that_is_sent_fits(circusd: CircusD) -> None:
@@ -62,6 +94,7 @@ def test_all_that_is_sent_fits(circusd: CircusD) -> None:
         "events-answer": [daemon.ok("events", since=0)],
         "why-answer": [daemon.ok("why", name="web", wid=1), daemon.ok("why", name="broken")],
         "tail-answer": [daemon.ok("tail", name="web")],
+        **_of_alerts(daemon),
     }
     assert set(sent) == set(SCHEMAS)
     for name, messages in sent.items():
@@ -69,7 +102,7 @@ def test_all_that_is_sent_fits(circusd: CircusD) -> None:
         for message in messages:
             wrong = [f"{error.json_path}: {error.message}" for error in VALID[name].iter_errors(message)]
             assert not wrong, f"{name}: {wrong}"
-        for key in SCHEMAS[name]["$defs"][SCHEMAS[name]["title"]]["required"]:
+        for key in SCHEMAS[name]["$defs"][SCHEMAS[name]["title"]].get("required", []):
             broken = copy.deepcopy(messages[0])
             del broken[key]
             assert not VALID[name].is_valid(broken), f"{name} without {key}"

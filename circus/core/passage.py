@@ -94,6 +94,14 @@ class Passage(ABC):
         before = self.public_state
         self.state = step(self.state, event, subject=self.spec.name, story=self.story)
         self.crew.respawning = self.state in LIVELY
+        self._tell_state(before)
+
+    def _put_away(self) -> None:
+        """What was given up is stopped by command: somebody knows of it, and it is not down against his will."""
+        before, self.fatal = self.public_state, False
+        self._tell_state(before)
+
+    def _tell_state(self, before: str) -> None:
         if self.public_state != before:
             waits = (
                 [slot for slot in self.crew.slots.values() if slot.state is None] if self.state is _S.BACKOFF else []

@@ -121,6 +121,7 @@ class Queueing(Passage):
 
     def _begin_stop(self, op: Operation) -> None:
         if self.state is _S.STOPPED:
+            self._put_away()
             self._answer()
         elif self.state is _S.WAITING:
             self._cease()

@@ -71,8 +71,11 @@ def watcher_records(settings: Settings) -> tuple[Record, ...]:
         ),
         Record(
             name=MISSING,
-            expr=f"clamp_min(1 - {RUNNING} / ({EXPECTED} > 0), 0)",
-            about="Share of the processes that should run now and do not.",
+            expr=f"""
+                clamp_min(1 - {RUNNING} / ({EXPECTED} > 0), 0)
+                unless {in_state("starting")}
+            """,
+            about="Share of the processes that should run now and do not; absent also while the watcher comes up.",
         ),
         Record(
             name=UNPLANNED,

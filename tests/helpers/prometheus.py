@@ -47,12 +47,17 @@ def get(url: str, timeout: float = DEADLINE, accept: str = "*/*") -> tuple[int, 
 
 
 class Prometheus:
-    """One server; the methods speak its HTTP API. It scrapes `targets` as job `circus`, or the `jobs` (see `job`)."""
+    """One server; the methods speak its HTTP API. It scrapes `targets` as job `circus`, or the `jobs` (see `job`), or does
+    what the text of a whole `config` says.
+    """
 
-    def __init__(self, directory: pathlib.Path, *targets: str, jobs: Sequence[str] = ()) -> None:
+    def __init__(
+        self, directory: pathlib.Path, *targets: str, jobs: Sequence[str] = (), config: str | None = None
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
-        (directory / "prometheus.yml").write_text(CONFIG + "".join(jobs or [job("circus", *targets)]))
+        text = config or CONFIG + "".join(jobs or [job("circus", *targets)])
+        (directory / "prometheus.yml").write_text(text)
         self._process: subprocess.Popen[bytes] | None = None
         self._url = ""
 
@@ -119,6 +124,11 @@ class Prometheus:
     def targets(self) -> list[dict[str, Any]]:
         active: list[dict[str, Any]] = self._ask("targets")["activeTargets"]
         return active
+
+    def firing(self) -> set[tuple[str, str]]:
+        """(alert, watcher or nothing) of the alerts that fire now."""
+        alerts = [each for each in self._ask("alerts")["alerts"] if each["state"] == "firing"]
+        return {(each["labels"]["alertname"], each["labels"].get("watcher", "")) for each in alerts}
 
     def range(self, expression: str, start: float, end: float, step: float = 1.0) -> list[tuple[dict[str, str], Any]]:
         """The series of an expression over time as (labels, [(time, value), …])."""

@@ -61,10 +61,14 @@ def mistakes(alert: Alert) -> Iterator[tuple[str, list[dict[str, Any]]]]:
         yield f"turned round: …{around}…", [*rules[:-1], {**rules[-1], "expr": wrong}]
 
 
+def run_tool(name: str, package: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a real program of a package."""
+    return subprocess.run([real.program(name, package), *map(str, words)], capture_output=True, text=True)
+
+
 def promtool(*words: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run the real one."""
-    program = real.program("promtool", "prometheus")
-    return subprocess.run([program, *map(str, words)], capture_output=True, text=True)
+    """Run promtool."""
+    return run_tool("promtool", "prometheus", *words)
 
 
 def judged(alert: str, rules: list[dict[str, Any]], directory: Path) -> subprocess.CompletedProcess[str]:

@@ -128,6 +128,19 @@ def test_a_parked_watcher_starts_again_when_asked():
     assert w.life.public_state == "active"
 
 
+def test_a_parked_watcher_that_is_stopped_is_stopped():
+    w = world(max_retry=1)
+    w.failing_spawns = 1
+    w.submit("start")
+    w.run(1)
+    told = w.names().count("watcher.state")
+    for _ in range(2):
+        w.submit("stop")
+        w.run(0)
+        assert w.life.public_state == "stopped"
+    assert w.names().count("watcher.state") == told + 1
+
+
 def test_max_retry_minus_one_tries_for_ever_without_haste():
     w = world(max_retry=-1)
     w.failing_spawns = 10**6

@@ -13,4 +13,12 @@ TARGET_UP = gauge("target", "X", "up", "1 if the last scrape went through, 0 if 
 EXPORTER_RESIDENT = gauge(
     "internals", "X", "process_resident_memory_bytes", "Memory in RAM of the process that serves the page."
 )
-METRICS: Final[tuple[Metric, ...]] = (TARGET_UP, EXPORTER_RESIDENT)
+_ALERT = ("alertname", "severity", "watcher", "wid")
+ALERTS = Metric(
+    name="ALERTS", type="gauge", group="target", source="X", labels=(*_ALERT, "alertstate"),
+    closed={"alertstate": ("pending", "firing")}, help="1 for each alert of Prometheus' rules.",
+)  # fmt: skip
+ALERTS_SINCE = gauge("target", "X", "ALERTS_FOR_STATE", "Unix time at which an alert became active.", *_ALERT)
+METRICS: Final[tuple[Metric, ...]] = (TARGET_UP, EXPORTER_RESIDENT, ALERTS, ALERTS_SINCE)
+# Alerts of daemons have no watcher, and those of watchers no wid.
+UNCERTAIN: Final = {ALERTS.name: ("watcher", "wid"), ALERTS_SINCE.name: ("watcher", "wid")}

@@ -6,6 +6,7 @@ Owns the panels of one dashboard.
 from __future__ import annotations
 
 from circus_exporters import catalogue as c
+from circus_exporters import catalogue_alerts as a
 from circus_exporters.metric import Metric
 from dashboards.grafana import foreign, marks
 from dashboards.grafana.frame import INTERNALS, Frame, Section, address
@@ -43,6 +44,7 @@ def frame() -> Frame:
             Section(title="What circusd uses", panels=_usage()),
             Section(title="Sockets of Circus", panels=_sockets()),
             Section(title="Exporter", panels=[*_page(), *_delivery()]),
+            Section(title="Alerts of Circus itself", panels=_alerts()),
         ],
         marks=[marks.daemon_started(), marks.configured()],
         since="now-3h",
@@ -220,6 +222,7 @@ def _page() -> list[PanelBuilder]:
                 Column(title="Of max_series", expression=told(f"{select(c.SERIES, F)} / {select(c.SERIES_LIMIT, F)}"), unit="percentunit", steps=[(0.9, ORANGE)]),
                 Column(title="Left out", expression=by(TARGET, select(c.LEFT_OUT_PARTS, F)), steps=[(1, ORANGE)]),
                 Column(title="Current values", expression=by(TARGET, select(c.COLLECTOR_SUCCESS, F), "min"), meanings=answers),
+                Column(title="Sections that fail", expression=told(select(c.SECTIONS_FAILED, F)), steps=[(1, RED)]),
                 Column(title="Web configuration in force", expression=told(select(c.WEB_CONFIG_OK, F)), meanings=answers),
                 Column(title="Detail", expression=detail, hidden=True),
             ],
@@ -252,5 +255,33 @@ def _delivery() -> list[PanelBuilder]:
             "Deliveries of metrics", "Requests with metrics to the collector.",
             Query(by(("instance", "outcome"), increase(select(c.METRIC_EXPORTS, F))), "{{instance}} {{outcome}}"),
             unit="short", bars=True, span=8,
+        ),
+    ]  # fmt: skip
+
+
+def _alerts() -> list[PanelBuilder]:
+    sink = ("instance", "sink")
+    return [
+        graph(
+            "Alerts that fire", "By severity, silenced ones included.",
+            Query(by(("instance", "severity"), select(a.ACTIVE, F)), "{{instance}} {{severity}}"), unit="short", span=6,
+        ),
+        graph(
+            "Deliveries", "Beginnings and ends of alerts that were taken, tried again and given up, by notifier.",
+            Query(by(sink, increase(select(a.DELIVERIES, F))), "taken {{instance}} {{sink}}"),
+            Query(by(sink, increase(select(a.RETRIES, F))), "tried again {{instance}} {{sink}}"),
+            Query(
+                f"{by((*sink, 'reason'), increase(select(a.FAILED, F)))} > 0", "given up {{instance}} {{sink}}: {{reason}}",
+            ),
+            unit="short", bars=True, span=6,
+        ),
+        graph(
+            "Waiting to be told", "Beginnings and ends that a notifier is to be told. A queue that grows: it is away or slow.",
+            Query(by(sink, select(a.QUEUE, F)), "{{instance}} {{sink}}"), unit="short", span=6,
+        ),
+        graph(
+            "Not told", "Alerts that nobody was told, and why: told before, silenced, or the watcher was just starting.",
+            Query(by(("instance", "reason"), increase(select(a.SUPPRESSED, F))), "{{instance}} {{reason}}"),
+            unit="short", bars=True, span=6,
         ),
     ]  # fmt: skip

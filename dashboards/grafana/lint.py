@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from circus_exporters.catalogue import ILLEGAL_TRANSITIONS
 from circus_exporters.metric import Metric
-from dashboards.grafana import queries
+from dashboards.grafana import foreign, queries
 from dashboards.grafana.promql import RANGE, RATE
 from dashboards.grafana.queries import Selector
 
@@ -168,7 +168,7 @@ def _matchers(dashboard: Json) -> Iterator[str]:
     chosen = [each["name"] for each in dashboard["templating"]["list"] if each["name"] in VARIABLES]
     for where, selector in selectors(dashboard):
         metric = known.get(selector.name)
-        has = {"job", "instance", *(metric.labels if metric else ())}
+        has = {"job", "instance", *(metric.labels if metric else ())} - {*foreign.UNCERTAIN.get(selector.name, ())}
         wanted = [name for name in chosen if name in has]
         missing = [name for name in wanted if (name, "=~", f"${name}") not in selector.matchers]
         if missing:

@@ -6,6 +6,7 @@ Owns the panels of one dashboard.
 from __future__ import annotations
 
 from circus_exporters import catalogue as c
+from circus_exporters import catalogue_alerts as a
 from dashboards.grafana import foreign, marks, signs, states
 from dashboards.grafana.frame import INTERNALS, OVERVIEW, PROCESS, WATCHER, Frame, Section, address
 from dashboards.grafana.panels import (
@@ -40,6 +41,7 @@ def frame() -> Frame:
         scope=W,
         sections=[
             Section(title="Now", panels=_now()),
+            Section(title="Alerts", panels=_alerts()),
             Section(title="Sick watchers", panels=[_sick(), _restless()]),
             Section(title="What ended and was started", panels=_ends()),
             Section(title="Who takes CPU and memory", panels=[*_takers(), _heaviest()]),
@@ -83,6 +85,24 @@ def _now() -> list[PanelBuilder]:
         number(
             "Processes running", "Processes that run now.",
             f"sum({select(c.WATCHER_PROCESSES, W, state='running')})", unit="short", none="0",
+        ),
+    ]  # fmt: skip
+
+
+def _alerts() -> list[PanelBuilder]:
+    labels = ("job", "instance", "alertname", "severity", "watcher", "wid")
+    firing = by(labels, select(foreign.ALERTS, F, alertstate="firing"), "max")
+    since = by(labels, f"time() - {select(foreign.ALERTS_SINCE, F)}", "max")
+    return [
+        rows(
+            "Alerts that fire", "Alerts of the rules in Prometheus. Each has a runbook, which its message links.",
+            [Column(title="For", expression=on(labels, since, "and", firing), unit="s")],
+            labels=["severity", "alertname", "instance", "watcher", "wid"], link=TO_WATCHER, link_on="watcher",
+            sort="For", span=20, height=7,
+        ),
+        number(
+            "Alerts of Circus itself", "Alerts that fire now by the [alert:…] sections of the daemons' own configurations.",
+            f"sum({select(a.ACTIVE, F)})", unit="short", steps=[(1, RED)], none="0", height=7,
         ),
     ]  # fmt: skip
 

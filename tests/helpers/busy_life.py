@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+import resource
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import bcrypt
 
-from tests.helpers.daemon import Daemon
+from tests.helpers.daemon import REPOSITORY, Daemon
 from tests.helpers.otlp import HttpSink
 from tests.helpers.ports import reserved_port
-from tests.helpers.prometheus import Prometheus, job
+from tests.helpers.prometheus import CONFIG, Prometheus, job
 from tests.helpers.waiting import wait_until
 from tests.workers import python
 
@@ -43,6 +45,19 @@ web_config = web.yml
 [exporter:otlp]
 endpoint = {{collector}}
 metrics_interval = 2
+
+[alert:flapping]
+above = 6
+for = 0s
+
+[notify:ops]
+type = exec
+cmd = cat
+
+[notify:broken]
+type = exec
+cmd = false
+retry_for = 0s
 
 [socket:front]
 host = 127.0.0.1
@@ -86,6 +101,10 @@ cmd = {python("exit_n", "SIGSEGV", 0.3)}
 backoff = 0.5
 max_retry = -1
 
+[watcher:hungry]
+cmd = {sys.executable} -c "len(bytes([1]) * {{hunger}})"
+respawn = False
+
 [watcher:hopeless]
 cmd = ./nobody-wrote-this
 backoff = 0.1
@@ -119,16 +138,30 @@ def busy_life(directory: pathlib.Path) -> Iterator[Life]:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "web.yml").write_text(f"basic_auth_users: {{prometheus: {told}}}\n")
         (directory / "our_hooks.py").write_text(HOOKS)
-        ini = INI.format(port=port, collector=collector.endpoint)
+        # What a process had at most is told if it is more than circusd itself has had, or whoever started it.
+        hunger = 2 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        ini = INI.format(port=port, collector=collector.endpoint, hunger=hunger)
         daemon = Daemon(ini, directory, env={"PYTHONPATH": str(directory)})
         stack.callback(daemon.stop)
         login = f"basic_auth: {{username: prometheus, password: {PASSWORD}}}\n"
-        prometheus = Prometheus(directory / "prometheus", jobs=[job("circus", f"127.0.0.1:{port}", more=login)])
+        scraping = CONFIG + job("circus", f"127.0.0.1:{port}", more=login)
+        rules = _impatient_rules(directory / "rules")
+        prometheus = Prometheus(directory / "prometheus", config=f"rule_files: [{rules}/*.yml]\n{scraping}")
         stack.enter_context(prometheus)
         begin = time.time()
         daemon.start()
         _live(daemon, prometheus, directory)
         yield Life(daemon=daemon, prometheus=prometheus, begin=begin, end=time.time())
+
+
+def _impatient_rules(directory: pathlib.Path) -> pathlib.Path:
+    """The rules that are shipped, evaluated once a second."""
+    directory.mkdir()
+    for path in (REPOSITORY / "dashboards/out/prometheus").glob("*.yml"):
+        told = path.read_text()
+        assert "interval: 15s" in told
+        (directory / path.name).write_text(told.replace("interval: 15s", "interval: 1s"))
+    return directory
 
 
 def _live(daemon: Daemon, prometheus: Prometheus, directory: pathlib.Path) -> None:
@@ -157,4 +190,8 @@ def _live(daemon: Daemon, prometheus: Prometheus, directory: pathlib.Path) -> No
     until("circus_spans_exported_total > 0")
     until('circus_otlp_metric_exports_total{outcome="success"} >= 2')
     until("circus_process_unique_memory_bytes > 0")
+    until('circus_alert_deliveries_total{sink="ops"} > 0')
+    until('circus_alert_delivery_failures_total{sink="broken"} > 0')
+    until("circus_watcher_last_exit_peak_resident_memory_bytes")
+    until('ALERTS{alertstate="firing",watcher="crasher"}')
     until('count_over_time(circus_up{job="circus"}[5m]) >= 25')

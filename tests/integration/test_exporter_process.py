@@ -146,7 +146,7 @@ def test_it_serves_for_a_while_without_a_daemon_and_leaves(
     exporter: Callable[..., Exporter], tmp_path: pathlib.Path
 ) -> None:
     nobody = f"ipc://{os.path.relpath(tmp_path)}/nobody"[:100]
-    by_hand = exporter("--endpoint", nobody, "--port", "0", "--linger", "1")
+    by_hand = exporter("--endpoint", nobody, "--port", "0", "--linger", "5")
     assert by_hand.page().value("circus_up") == 0
     assert by_hand.process.wait(DEADLINE) == 1
     assert "leaving" in by_hand.log.splitlines()[-1]

@@ -92,7 +92,7 @@ class PythonSink:
         self._instance = instance
         self.shown = spec.callable
         self._function: Callable[[Any], object] | None = None
-        self._running: threading.Thread | None = None
+        self._running = False
 
     def check(self) -> None:
         try:
@@ -101,7 +101,7 @@ class PythonSink:
             raise CircusError(f"[notify:{self._spec.name}]: {_told(self.shown, error)}") from error
 
     async def deliver(self, notices: Sequence[Notice]) -> Outcome:
-        if self._running is not None and self._running.is_alive():
+        if self._running:
             return Outcome(problem=f"an earlier call of {self.shown} has not returned", again=True, kind="timeout")
         if self._function is None:
             try:
@@ -114,6 +114,7 @@ class PythonSink:
         function = self._function
 
         def end(problem: str | None) -> None:
+            self._running = False
             if not ended.done():
                 ended.set_result(problem)
 
@@ -127,8 +128,8 @@ class PythonSink:
                 loop.call_soon_threadsafe(end, problem)
 
         # Not of a pool: one that hangs must not keep the exporter from leaving.
-        self._running = threading.Thread(target=call, name=f"notify-{self._spec.name}", daemon=True)
-        self._running.start()
+        self._running = True
+        threading.Thread(target=call, name=f"notify-{self._spec.name}", daemon=True).start()
         try:
             problem = await asyncio.wait_for(ended, self._spec.timeout_seconds)
         except TimeoutError:
@@ -136,7 +137,6 @@ class PythonSink:
             return Outcome(problem=problem, again=True, kind="timeout")
         if problem is not None:
             return Outcome(problem=shown(problem.encode(errors="replace")), again=True, kind="error")
-        self._running.join()
         return Outcome()
 
     async def close(self) -> None:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Protocol
+from typing import Final, Protocol
 
 from circus.spec.alerts import NotifySpec
 from circus_exporters import catalogue_alerts
@@ -22,6 +22,8 @@ from circus_exporters.alerts.engine import Key
 from circus_exporters.alerts.messages import Notice
 from circus_exporters.attempts import FIRST_PAUSE, Outcome, Teller, insist
 from circus_exporters.state import Alerting
+
+LONGEST_PAUSE: Final = 300.0
 
 logger = logging.getLogger("circus_exporters.alerts")
 
@@ -178,7 +180,12 @@ class Delivery:
                 self._counts.retried[self.spec.name] += outcome.again
 
         outcome = await insist(
-            attempt, tell, first_pause=self._first_pause, patient=patient, lasting=self.spec.retry_for_seconds
+            attempt,
+            tell,
+            first_pause=self._first_pause,
+            longest_pause=LONGEST_PAUSE,
+            patient=patient,
+            lasting=self.spec.retry_for_seconds,
         )
         done, self._sending = self._sending, []
         self._end(done, outcome, attempts, monotonic() - begun)

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 
+from circus.spec.alerts import AlertSpec
 from circus.wire import alerts as wire
 from circus.wire.events import Record
 from circus_exporters.alerts import wording
@@ -47,18 +48,17 @@ def restored(told: wire.Alert) -> Alert:
     )  # fmt: skip
 
 
-def test(record: Record, instance: str) -> Alert:
-    """What `circusctl test-alert` asks for: an alert that says that it is none."""
-    key = Key("test", record.watcher, record.wid)
+def test(record: Record, rule: AlertSpec | None, instance: str) -> Alert:
+    """What the command `test-alert` asks for: an alert that takes the way of a real one, and says that it is none."""
+    name = str(record.data.get("alert"))
+    key = Key(name, record.watcher, record.wid)
+    kind, severity = ("test", "info") if rule is None else (rule.kind, rule.severity)
     return Alert(
         key=key,
-        kind="test",
-        severity="info",
-        labels=_own(key, "test", "info", instance),
-        annotations={
-            "summary": "A test: nothing is wrong",
-            "description": "Somebody wants to know whether alerts arrive.",
-        },
+        kind=kind,
+        severity=severity,
+        labels={**({} if rule is None else rule.labels), **_own(key, kind, severity, instance), "test": "true"},
+        annotations={"summary": f"Test of [alert:{name}]", "description": "Nothing is wrong."},
         since=record.time,
         seq=record.seq,
     )

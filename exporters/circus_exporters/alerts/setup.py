@@ -295,11 +295,11 @@ class AlertExport(Listener):
             self._tell_end(alert, time.monotonic())
 
     def _test(self, record: Record) -> None:
-        alert = described.test(record, self._instance)
-        wanted = record.data.get("notify")
-        for delivery in self.deliveries.values():
-            if not wanted or delivery.spec.name in wanted:
-                delivery.add([Notice(alert, "test")])
+        """Somebody wants to know whether alerts arrive where this one would."""
+        alert = described.test(record, self.evaluation.rule(str(record.data.get("alert"))), self._instance)
+        for name in record.data.get("notify", ()):
+            if name in self.deliveries:
+                self.deliveries[name].add([Notice(alert, "test")])
 
     def _well(self) -> bool:
         """The daemon answers, is not ending, and its samples are fresh."""

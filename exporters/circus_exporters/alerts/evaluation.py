@@ -54,6 +54,7 @@ class Evaluation:
         self._processes = Processes()
         self._passes: dict[str, tuple[float, float]] = {}  # when the last sample of a watcher came, and its interval
         self._newest: tuple[float, float] | None = None  # the same of the daemon's own
+        self._begun = 0.0
         self._meant: dict[str, tuple[list[AlertSpec], list[AlertSpec]]] = {}
 
     def rule(self, name: str) -> AlertSpec | None:
@@ -70,6 +71,7 @@ class Evaluation:
         self._meant.clear()
         self._early.clear()
         self._newest = (now, 0.0)
+        self._begun = now
         return changes
 
     def restore(self, key: Key, now: float) -> bool:
@@ -77,6 +79,8 @@ class Evaluation:
         if key.rule not in self._rules:
             return False
         self.engine.restore(key, now)
+        if key.watcher is not None:  # until now nobody here has looked at its processes
+            self._passes.setdefault(key.watcher, (now, 0.0))
         return True
 
     def record(self, record: Record, at: float) -> None:
@@ -161,7 +165,7 @@ class Evaluation:
         if self._newest is None:
             return False
         newest, interval = self._newest
-        came, own = self._passes.get(name, (newest - now, interval))
+        came, own = self._passes.get(name, (self._begun, interval))
         limit = BEHIND_PASSES * max(interval, own)
         return now - newest <= limit < newest - came
 

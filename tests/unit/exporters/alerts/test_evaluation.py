@@ -175,6 +175,18 @@ def test_an_alert_of_before_goes_on_and_ends() -> None:
     assert watch.told == [("resolved", "leak", "web", 1)]
 
 
+def test_an_alert_of_before_does_not_end_before_anybody_has_looked() -> None:
+    watch = Watch(leak={**MEMORY, "for": "0"})
+    watch.snapshot(fleet.watcher("web", 1))
+    watch.now += 20.0
+    watch.evaluation.passed(0.2, watch.now)
+    watch.evaluation.restore(Key("leak", "web", 1), watch.now)
+    watch.tick(0.0)
+    watch.sample({1: 120}, seconds=0.2)
+    watch.tick(0.0)
+    assert watch.told == []
+
+
 def test_an_alert_of_before_ends_when_its_rule_means_others_now() -> None:
     watch = Watch(leak={**MEMORY, "watchers": "api"}, down={"watchers": "api"})
     watch.evaluation.restore(Key("leak", "web", 1), watch.now)

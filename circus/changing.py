@@ -31,7 +31,11 @@ class Changing(Driver):
         super().__init__(spec)
         self._left: set[int] = set()
         """Processes that run on without us, whose output is still ours to carry."""
-        self._perform |= {do.Abandon: self._do_abandon, do.Respecify: self._do_respecify, do.Failed: self._do_failed}
+        self._pending.performers |= {
+            do.Abandon: self._do_abandon,
+            do.Respecify: self._do_respecify,
+            do.Failed: self._do_failed,
+        }
 
     def attach(self, services: Services) -> None:
         """Work for an arbiter from now on."""

@@ -1,7 +1,7 @@
 """Performs what a watcher's lifecycle decides, and feeds back what happened.
 
 Decides nothing itself. Invariant: every stimulus goes through `tell`, and the effects of one are performed in order before
-those of the next.
+those of the next. Many of them (a thousand processes to signal) are performed in slices.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -29,7 +28,7 @@ from circus.ledger import Ledger
 from circus.ports import ArbiterLike, Clock, WatcherLike
 from circus.process import Process
 from circus.reach import Reach
-from circus.runtime.loop import SpawnQueue
+from circus.runtime.loop import Pending, SpawnQueue
 from circus.runtime.reaper import Reaper
 from circus.runtime.signals import NAMES
 from circus.runtime.timers import Timers
@@ -84,12 +83,10 @@ class Driver:
         self._by_wid: dict[int, Process] = {}
         self._operations: dict[int, asyncio.Future[Any]] = {}
         self._waiters: dict[int, list[asyncio.Future[None]]] = {}
-        self._pending: deque[do.Effect] = deque()
         self._reap_time = 0.0
         self._asked: set[asyncio.Future[HookResult]] = set()
-        self._performing = False
         self._report = self._gone  # one bound method for all processes
-        self._perform: dict[type, Callable[[Any], None]] = {
+        performers: dict[type, Callable[[Any], None]] = {
             do.Spawn: self._do_spawn,
             do.CancelSpawn: self._do_nothing,
             do.SendSignal: self._do_send_signal,
@@ -108,6 +105,7 @@ class Driver:
             do.WatchSockets: self._do_watch_sockets,
             do.Log: self._do_log,
         }
+        self._pending: Pending[do.Effect] = Pending(performers)
 
     def attach(self, services: Services) -> None:
         """Work for an arbiter from now on.
@@ -128,6 +126,7 @@ class Driver:
             cast(WatcherLike, self), services.arbiter, spec.hooks, loop=services.loop, timeout=spec.hook_timeout
         )
         self._services, self._timers = services, Timers(services.loop)
+        self._pending.loop = services.loop
         self.lifecycle = Lifecycle(spec, random=services.random, signal_names=NAMES)
         services.sampler.add_watcher(spec.name, memory=spec.metrics_memory)
         self.attached = True
@@ -149,17 +148,7 @@ class Driver:
             self._services.illegal_transitions += 1
             logger.error("%s", error)  # noqa: TRY400 -- the story in the text says more than the stack
             effects = self.lifecycle.crew.effects
-        self._pending.extend(effects)
-        # A hook façade or a stream may call back in here; the effects at hand come first.
-        if self._performing:
-            return
-        self._performing = True
-        try:
-            while self._pending:
-                effect = self._pending.popleft()
-                self._perform[type(effect)](effect)
-        finally:
-            self._performing = False
+        self._pending.perform(effects)  # a hook façade or a stream may call back in here; those at hand come first
 
     def _do_spawn(self, effect: do.Spawn) -> None:
         self._services.spawns.submit(lambda: self._spawn(effect))
@@ -311,9 +300,9 @@ class Driver:
         """A successor need not wait until it is known who was left over: with a thousand processes that takes as long as
         its start. It passes nothing but what is said of the dead one; a restart closes and opens streams before.
         """
-        for effect in self._pending:
+        for effect in self._pending.effects:
             if isinstance(effect, do.Spawn) and effect.wid == wid:
-                self._pending.remove(effect)
+                self._pending.effects.remove(effect)
                 self._do_spawn(effect)
                 return
             if not isinstance(effect, do.Publish | do.Forget | do.CancelTimer | do.Log):

@@ -27,7 +27,14 @@ Report = Callable[[int, ExitStatus], None]
 """Told the pid and how it ended."""
 
 _DEATHS_PER_TURN = 64
-"""So many are collected before the loop gets its turn; each leads to records, and perhaps to a fork."""
+"""At most so many are collected before the loop gets its turn; each leads to records, and perhaps to a fork."""
+
+_TURN_SECONDS = 0.002
+"""Nor are more begun after this time: requests wait meanwhile."""
+
+_ORPHANS_SHARE = 10
+"""How many times what it took a list of orphans may be old, where an old one is good enough: with a thousand children
+reading it takes most of a millisecond, and with a thousand deaths it is wanted as often."""
 
 _STRANGERS_SECONDS = 0.1
 """Orphans that have ended can wait so long, and many are reaped at once; of our own processes the pidfds tell."""
@@ -75,7 +82,8 @@ class Reaper:
         self.strangers = 0
         """Children of others that were reaped here."""
         self._foreign: dict[int, float] = {}
-        self._orphans: list[int] | None = None
+        self._orphans: list[int] = []
+        self._orphans_good = float("-inf")
         self.adopts = own_strangers and (os.getpid() == 1 or become_subreaper())
         """Whether orphans of our processes become children of this program."""
         if not self._pidfds or own_strangers:
@@ -156,10 +164,13 @@ class Reaper:
 
     def _readable(self) -> None:
         # Level-triggered, as the epoll of the loop is: what is left over is told again at its next turn.
+        over = self._loop.time() + _TURN_SECONDS
         for pidfd, _ in self._deaths_told().poll(0, _DEATHS_PER_TURN):
             pid = self._by_pidfd.get(pidfd)
             if pid is not None:  # or a report before this one has led to its end being collected
                 self._collect(pid)
+                if self._loop.time() >= over:
+                    return
 
     def _collect(self, pid: int) -> bool:
         try:
@@ -218,19 +229,19 @@ class Reaper:
             return False
 
     def orphans(self, cached: bool = False) -> list[int]:
-        """Children of this program that nobody watches; when `cached`, read once in a turn of the loop."""
+        """Children of this program that nobody watches; when `cached`, as of some milliseconds ago."""
         if not self.adopts:
             return []
-        if self._orphans is None or not cached:
+        began = self._loop.time()
+        if not cached or began >= self._orphans_good:
             self._orphans = [pid for pid in tree.children(os.getpid()) if pid not in self._watched]
-            self._loop.call_soon(self._forget_orphans)
+            ended = self._loop.time()
+            self._orphans_good = ended + _ORPHANS_SHARE * (ended - began)
         return self._orphans
 
-    def _forget_orphans(self) -> None:
-        self._orphans = None
-
     def _reap_by_peeking(self) -> None:
-        for _ in range(_DEATHS_PER_TURN):
+        over = self._loop.time() + _TURN_SECONDS
+        while self._loop.time() < over:
             try:
                 peeked = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             except ChildProcessError:
@@ -287,10 +298,16 @@ class Reaper:
             self._sigchld = False
 
 
+_own_peak = 0
+
+
 def _exit_status(status: int, usage: Any) -> ExitStatus:
+    global _own_peak
     code, signum, name, core = decode(status, NAMES)
-    # After a vfork Linux counts the daemon's own peak for the child; only what lies above it is the child's.
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # After a vfork Linux counts the daemon's own peak for the child; only what lies above it is the child's. Ours never
+    # falls and asking for it takes as long as all else here, so an old one does for a child that does not exceed it.
+    if usage.ru_maxrss > _own_peak:
+        _own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return ExitStatus(
         exit_code=code,
         signum=signum,
@@ -298,7 +315,7 @@ def _exit_status(status: int, usage: Any) -> ExitStatus:
         core=core,
         cpu_user_seconds=usage.ru_utime,
         cpu_system_seconds=usage.ru_stime,
-        max_resident_bytes=usage.ru_maxrss * _MAXRSS_UNIT if usage.ru_maxrss > own else None,
+        max_resident_bytes=usage.ru_maxrss * _MAXRSS_UNIT if usage.ru_maxrss > _own_peak else None,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from circus_exporters import catalogue as c
-from dashboards.grafana import marks, signs, states
+from dashboards.grafana import limits, marks, signs, states
 from dashboards.grafana.frame import DEPLOYS, WATCHER, Frame, Section, address
 from dashboards.grafana.panels import (
     GREEN,
@@ -99,7 +99,7 @@ def _running() -> PanelBuilder:
         "Reloads that run now",
         "Since when, and how many processes are ready. One that does not get on waits for a process that does not become ready.",
         [
-            Column(title="Since", expression=why(running, "watcher"), unit="s", steps=[(300, YELLOW), (600, RED)]),
+            Column(title="Since", expression=why(running, "watcher"), unit="s", steps=[(limits.RELOAD / 2, YELLOW), (limits.RELOAD, RED)]),
             Column(title="Ready", expression=of_running(select(c.WATCHER_READY, W))),
             Column(title="Desired", expression=of_running(select(c.WATCHER_DESIRED, W))),
         ],

@@ -8,7 +8,7 @@ from __future__ import annotations
 from circus_exporters import catalogue as c
 from circus_exporters import catalogue_alerts as a
 from circus_exporters.metric import Metric
-from dashboards.grafana import foreign, marks
+from dashboards.grafana import foreign, limits, marks
 from dashboards.grafana.frame import INTERNALS, Frame, Section, address
 from dashboards.grafana.panels import (
     GREEN,
@@ -64,7 +64,7 @@ def _now() -> list[PanelBuilder]:
         number(
             "Loop late by", "99th percentile of how late the loop ran a timer, over the shown time. Late loops react late to deaths.",
             f"histogram_quantile(0.99, {by(('le',), increase(select(c.LOOP_LAG, F, 'bucket'), RANGE))})",
-            unit="s", steps=[(0.1, YELLOW), (0.25, RED)],
+            unit="s", steps=[(limits.LOOP / 2, YELLOW), (limits.LOOP, RED)],
         ),
         number(
             "Age of the oldest sample", "Beyond ten intervals the series of processes are left out.",
@@ -97,7 +97,7 @@ def _loop() -> list[PanelBuilder]:
         ),
         graph(
             "How late the loop is, by daemon", "What holds the loop up delays everything: deaths are noticed late, commands wait.",
-            slow(c.LOOP_LAG, 0.99), slow(c.LOOP_LAG, 0.5), unit="s", limit=0.25,
+            slow(c.LOOP_LAG, 0.99), slow(c.LOOP_LAG, 0.5), unit="s", limit=limits.LOOP,
         ),
         graph(
             "Commands", "Requests a second on the control endpoint. The exporter asks telemetry at each scrape.",
@@ -184,7 +184,7 @@ def _usage() -> list[PanelBuilder]:
         ),
         graph(
             "Open descriptors", "Open file descriptors as a share of those that circusd may open. Without any it cannot start processes.",
-            Query(by(("instance",), fds, "max"), ONE), unit="percentunit", limit=0.9, span=6,
+            Query(by(("instance",), fds, "max"), ONE), unit="percentunit", limit=limits.DESCRIPTORS, span=6,
         ),
         graph(
             "Strangers cleared away", "Processes that workers left behind and circusd has cleared away when they ended.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from circus_exporters import catalogue as c
 from circus_exporters import catalogue_alerts as a
-from dashboards.grafana import foreign, marks, signs, states
+from dashboards.grafana import foreign, limits, marks, signs, states
 from dashboards.grafana.frame import INTERNALS, OVERVIEW, PROCESS, WATCHER, Frame, Section, address
 from dashboards.grafana.panels import (
     GREY,
@@ -23,13 +23,14 @@ from dashboards.grafana.panels import (
     timeline,
 )
 from dashboards.grafana.promql import PROCESS as SLOT
-from dashboards.grafana.promql import RANGE, TARGET, Scope, by, increase, on, rate, select, why
+from dashboards.grafana.promql import RANGE, TARGET, Scope, at_end, by, increase, on, rate, select, why
 from dashboards.grafana.promql import WATCHER as NAME
 
 F, W = Scope.FLEET, Scope.WATCHER
 TO_WATCHER = address(WATCHER, "instance", "watcher")
 TO_PROCESS = address(PROCESS, "instance", "watcher", "wid")
 HEAVIEST = 20
+FEW = 10
 
 
 def frame() -> Frame:
@@ -139,12 +140,19 @@ def _restless() -> PanelBuilder:
     )  # fmt: skip
 
 
+def _most(expression: str, ranking: str) -> Query:
+    """Those ten watchers that come first over all of the shown time: the same ones at each moment."""
+    label = ("instance", "watcher")
+    return Query(on(label, expression, "and", f"topk({FEW}, {by(label, ranking)})"), "{{instance}} {{watcher}}")
+
+
 def _ends() -> list[PanelBuilder]:
-    worst = f"topk(10, {signs.unwanted(W, ('instance', 'watcher'))} > 0)"
+    ended = select(c.EXITS, W, initiator="!supervisor", outcome="!success")
     return [
         graph(
-            "Unwanted exits", "The ten watchers that lose most processes that nobody told to end.",
-            Query(worst, "{{instance}} {{watcher}}"), unit="short", bars=True, stacked=True,
+            "Unwanted exits", f"The {FEW} watchers that lose most processes that nobody told to end.",
+            _most(f"({signs.unwanted(W, ('instance', 'watcher'))} > 0)", at_end(increase(ended, RANGE))),
+            unit="short", bars=True, stacked=True,
         ),
         graph(
             "Restarts by cause",
@@ -157,15 +165,15 @@ def _ends() -> list[PanelBuilder]:
 
 def _takers() -> list[PanelBuilder]:
     cpu = by(("instance", "watcher"), rate(select(c.WATCHER_CPU, W)))
+    resident = f"max_over_time({select(c.PROCESS_RESIDENT, W)}[{RANGE}])"
     return [
         graph(
-            "CPU", "The ten watchers that use most CPU, their ended processes included. 1 is one core.",
-            Query(f"topk(10, {cpu})", "{{instance}} {{watcher}}"), unit="short", stacked=True,
+            "CPU", f"The {FEW} watchers that used most CPU, their ended processes included. 1 is one core.",
+            _most(cpu, at_end(increase(select(c.WATCHER_CPU, W), RANGE))), unit="short", stacked=True,
         ),
         graph(
-            "Memory", "The ten watchers with most memory in RAM. Pages that processes share are counted for each.",
-            Query(f"topk(10, {signs.resident(W, ('instance', 'watcher'))})", "{{instance}} {{watcher}}"),
-            unit="bytes", stacked=True,
+            "Memory", f"The {FEW} watchers with most memory in RAM. Pages that processes share are counted for each.",
+            _most(signs.resident(W, ("instance", "watcher")), at_end(resident)), unit="bytes", stacked=True,
         ),
     ]  # fmt: skip
 
@@ -186,12 +194,12 @@ def _heaviest() -> PanelBuilder:
             Column(title="Growth in an hour", expression=of_chosen(signs.growth(W)), unit="bytes"),
             Column(
                 title="Of limit", expression=of_chosen(signs.share_of_limit(W)), unit="percentunit",
-                steps=[(0.8, YELLOW), (0.95, RED)],
+                steps=[(limits.MEMORY, RED)],
             ),
-            Column(title="CPU", expression=of_chosen(cpu), unit="short", steps=[(0.9, ORANGE)]),
+            Column(title="CPU", expression=of_chosen(cpu), unit="short", steps=[(limits.CPU, ORANGE)]),
             Column(
                 title="Descriptors", expression=of_chosen(signs.descriptors(W)), unit="percentunit",
-                steps=[(0.8, YELLOW), (0.95, RED)],
+                steps=[(limits.DESCRIPTORS, RED)],
             ),
             Column(title="Age", expression=of_chosen(signs.age(W)), unit="s"),
         ],

@@ -228,11 +228,11 @@ def rows(
     for letter, column in zip(letters, columns, strict=True):
         made.with_target(instant(column.expression, letter, as_table=True))
     titles = {f"Value #{letter}": column.title for letter, column in zip(letters, columns, strict=True)}
-    if len(columns) == 1:
-        titles = {"Value": columns[0].title}
+    only = {"Value": columns[0].title}  # how Grafana calls it where no other query gives anything
     made.with_transformation(DataTransformerConfig(id_val="merge", options={}))
-    order = [*labels, *titles, *last]
+    order = [*labels, *only, *titles, *last]
     hidden = [name for name, column in zip(titles, columns, strict=True) if column.hidden]
+    titles |= only
     made.with_transformation(
         DataTransformerConfig(
             id_val="organize",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from circus_exporters import catalogue as c
 from circus_exporters.metric import Metric
-from dashboards.grafana import marks, signs
+from dashboards.grafana import limits, marks, signs
 from dashboards.grafana.frame import PROCESS, WATCHER, Frame, Section, address
 from dashboards.grafana.panels import ORANGE, RED, YELLOW, Column, PanelBuilder, Query, graph, number, rows
 from dashboards.grafana.promql import PROCESS as SLOT
@@ -67,9 +67,9 @@ def _who() -> PanelBuilder:
         [
             Column(title="Memory", expression=resident, unit="bytes"),
             Column(title="Age", expression=signs.age(P), unit="s"),
-            Column(title="CPU", expression=by(SLOT, rate(select(c.PROCESS_CPU, P))), steps=[(0.9, ORANGE)]),
+            Column(title="CPU", expression=by(SLOT, rate(select(c.PROCESS_CPU, P))), steps=[(limits.CPU, ORANGE)]),
             Column(
-                title="Descriptors", expression=signs.descriptors(P), unit="percentunit", steps=[(0.8, YELLOW), (0.95, RED)],
+                title="Descriptors", expression=signs.descriptors(P), unit="percentunit", steps=[(limits.DESCRIPTORS, RED)],
             ),
         ],
         labels=["instance", "watcher", "wid", "pid"], last=["why"], link=address(WATCHER, "instance", "watcher"),

@@ -68,6 +68,13 @@ def increase(selector: str, window: str = RATE) -> str:
     return f"increase({selector}[{window}])"
 
 
+def at_end(ranged: str) -> str:
+    """The same of a function over `RANGE`, evaluated at the end of what is shown and not at each moment of it."""
+    if not ranged.endswith(f"[{RANGE}])"):
+        raise ValueError(f"{ranged} is not of {RANGE}")
+    return f"{ranged.removesuffix(')')} @ end())"
+
+
 def by(labels: tuple[str, ...], expression: str, operation: str = "sum") -> str:
     """An aggregation that keeps these labels."""
     return f"{operation} by ({', '.join(labels)}) ({expression})"

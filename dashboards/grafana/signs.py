@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from circus_exporters import catalogue as c
-from dashboards.grafana.promql import PROCESS, RANGE, RATE, WATCHER, Scope, by, increase, on, select
+from dashboards.grafana.promql import PROCESS, RANGE, RATE, WATCHER, Scope, at_end, by, increase, on, select
 
 HOUR: Final = 3600
 TREND: Final = "30m"  # long beside a request that takes much memory for a moment, short beside a leak
@@ -48,8 +48,8 @@ def restless(scope: Scope) -> str:
     """Every watcher that was not in one quiet state for the whole range."""
     states = select(c.WATCHER_STATE, scope, state="active")
     trouble = select(c.WATCHER_STATE, scope, state="~starting|reloading|stopping|backoff|fatal")
-    changed = f"changes({states}[{RANGE}] @ end()) > 0 or max_over_time({trouble}[{RANGE}] @ end()) > 0"
-    return by(WATCHER, changed, "count")
+    changed, troubled = at_end(f"changes({states}[{RANGE}])"), at_end(f"max_over_time({trouble}[{RANGE}])")
+    return by(WATCHER, f"{changed} > 0 or {troubled} > 0", "count")
 
 
 def resident(scope: Scope, labels: tuple[str, ...] = PROCESS) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from circus_exporters import catalogue as c
 from circus_exporters.metric import Metric
-from dashboards.grafana import marks, signs, states
+from dashboards.grafana import limits, marks, signs, states
 from dashboards.grafana.frame import PROCESS, WATCHER, Frame, Section, address
 from dashboards.grafana.panels import (
     GREEN,
@@ -195,7 +195,7 @@ def _usage() -> list[PanelBuilder]:
         ),
         graph(
             "Open descriptors", "Open file descriptors as a share of those that the process may open. At 1 it cannot accept.",
-            Query(signs.descriptors(W), SLOT_LEGEND), unit="percentunit", limit=0.9,
+            Query(signs.descriptors(W), SLOT_LEGEND), unit="percentunit", limit=limits.DESCRIPTORS,
         ),
         graph(
             "Storage", "Bytes a second that really went to or came from storage.",
@@ -215,11 +215,11 @@ def _processes() -> PanelBuilder:
             Column(title="Memory", expression=resident, unit="bytes"),
             Column(title="Growth in an hour", expression=signs.growth(W), unit="bytes"),
             Column(
-                title="Of limit", expression=signs.share_of_limit(W), unit="percentunit", steps=[(0.8, YELLOW), (0.95, RED)],
+                title="Of limit", expression=signs.share_of_limit(W), unit="percentunit", steps=[(limits.MEMORY, RED)],
             ),
-            Column(title="CPU", expression=by(SLOT, rate(select(c.PROCESS_CPU, W))), steps=[(0.9, ORANGE)]),
+            Column(title="CPU", expression=by(SLOT, rate(select(c.PROCESS_CPU, W))), steps=[(limits.CPU, ORANGE)]),
             Column(
-                title="Descriptors", expression=signs.descriptors(W), unit="percentunit", steps=[(0.8, YELLOW), (0.95, RED)],
+                title="Descriptors", expression=signs.descriptors(W), unit="percentunit", steps=[(limits.DESCRIPTORS, RED)],
             ),
             Column(title="Threads", expression=by(SLOT, select(c.PROCESS_THREADS, W), "max")),
             Column(title="Age", expression=signs.age(W), unit="s"),

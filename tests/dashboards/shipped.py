@@ -57,7 +57,8 @@ def variables(dashboard: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def put_in(text: str, **chosen: str) -> str:
-    """The text with windows, and with variables as `chosen`; what is not there is All."""
+    """The text with windows, and with variables as `chosen`, All where nothing is; the `$1` of a label_replace stays."""
     for name, value in WINDOWS.items():
         text = text.replace(name, value)
-    return VARIABLE.sub(lambda found: chosen.get(found[1], ".+"), text)
+    every = dict.fromkeys(("job", "instance", "watcher", "wid"), ".+")
+    return VARIABLE.sub(lambda found: {**every, **chosen}.get(found[1], found[0]), text)

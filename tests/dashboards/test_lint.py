@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
 from circus.commands import get_commands
 from circus_exporters import catalogue
 from dashboards import grafana
-from dashboards.grafana import deploys, lint, queries, states
+from dashboards.grafana import deploys, limits, lint, queries, states
 from dashboards.grafana.promql import Scope, select
 from tests.dashboards.shipped import DASHBOARDS
 
@@ -173,3 +174,27 @@ def test_every_state_of_watchers_has_a_number_and_a_colour() -> None:
 def test_commands_that_change_something_are_those_that_circus_has() -> None:
     about_alerts = {"silence", "test-alert", "unsilence"}
     assert {*deploys.CHANGING, *about_alerts} == {name for name, told in get_commands().items() if told.changes}
+
+
+def drawn(name: str) -> set[float]:
+    """The thresholds of a dashboard, those of its tables too."""
+    told: set[float] = set()
+    for panel in lint.panels(DASHBOARDS[name]):
+        config = panel["fieldConfig"]
+        properties = [each for override in config["overrides"] for each in override["properties"]]
+        found = [
+            config["defaults"].get("thresholds"),
+            *(one["value"] for one in properties if one["id"] == "thresholds"),
+        ]
+        told |= {step["value"] for each in found if each for step in each["steps"] if step["value"] is not None}
+    return told
+
+
+def test_what_is_drawn_red_is_what_wakes_somebody() -> None:
+    config = yaml.safe_load(limits.CONFIG.read_text())
+    shares = {config[name]["above"][0] for name in ("ProcessFdExhaustion", "ProcessMemoryAboveLimit", "ProcessCPUHog")}
+    assert shares <= drawn("circus-overview")
+    assert config["SupervisorLoopBlocked"]["above"][0] in drawn("circus-internals")
+    assert config["WatcherReloadStuck"]["above"][0] == "10m"
+    assert 600 in drawn("circus-deploys")
+    assert limits.above("WatcherReloadStuck") == 600

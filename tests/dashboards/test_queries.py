@@ -111,3 +111,60 @@ def test_the_columns_of_a_table_fall_into_rows(life: Life, name: str, panel: dic
         assert len(keys) == len(set(keys))
     if frames:
         assert {"job", "instance"} <= {*shared}
+
+
+# -- what the person on call sees -----------------------------------------------------------------------------------
+
+
+def rows_of(life: Life, dashboard: str, title: str) -> dict[str, dict[str, str]]:
+    """The labels of the rows of a table by its first query, by watcher."""
+    (query,) = [
+        each
+        for each in QUERIES
+        if (each.dashboard, each.panel["title"], each.target["refId"]) == (dashboard, title, "A")
+    ]
+    return {labels["watcher"]: labels for labels, _ in life.prometheus.query(put_in(query.expression), life.end)}
+
+
+def series_of(life: Life, dashboard: str, title: str) -> set[str]:
+    """The watchers on a graph."""
+    (query,) = [each for each in QUERIES if (each.dashboard, each.panel["title"]) == (dashboard, title)]
+    return {labels["watcher"] for labels, _ in life.prometheus.range(put_in(query.expression), life.begin, life.end)}
+
+
+def test_the_sick_are_shown_and_the_others_are_not(life: Life) -> None:
+    sick = rows_of(life, "circus-overview", "Watchers with a sign of trouble")
+    assert {"crasher", "faulty", "hopeless"} <= set(sick)
+    assert not {"web", "burner", "newcomer", "later"} & set(sick)
+
+
+def test_what_changed_is_told_and_what_stayed_is_not(life: Life) -> None:
+    changed = series_of(life, "circus-overview", "Watchers that changed")
+    assert {"crasher", "faulty", "hopeless", "slow"} <= changed
+    assert not {"later"} & changed
+
+
+def test_an_alert_that_fires_is_on_the_first_page(life: Life) -> None:
+    assert rows_of(life, "circus-overview", "Alerts that fire")["crasher"]["alertname"]
+
+
+def test_the_heaviest_process_has_its_pid(life: Life) -> None:
+    heavy = rows_of(life, "circus-overview", "Heaviest processes")
+    assert int(heavy["circus-exporter"]["pid"]) in life.daemon.pids("circus-exporter")
+
+
+@pytest.mark.parametrize(
+    ("dashboard", "title", "watcher"),
+    [
+        ("circus-overview", "Watchers with a sign of trouble", "crasher"),
+        ("circus-watcher", "Last exits", "faulty"),
+        ("circus-overview", "Heaviest processes", "leaker"),
+        ("circus-process", "Which process", "leaker"),
+    ],
+)
+def test_the_command_in_a_table_answers(life: Life, dashboard: str, title: str, watcher: str) -> None:
+    program, *words = rows_of(life, dashboard, title)[watcher]["why"].split()
+    assert (program, words[:2]) == ("circusctl", ["why", watcher])
+    done = life.daemon.circusctl(*words)
+    assert done.returncode == 0
+    assert watcher in done.stdout

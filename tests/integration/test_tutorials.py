@@ -10,14 +10,17 @@ import pytest
 from tests.helpers import real, session
 from tests.helpers.daemon import REPOSITORY
 
+NEEDED = {"curl": "curl", "prometheus": "prometheus", "promtool": "prometheus", "amtool": "prometheus-alertmanager"}
 DOCS = REPOSITORY / "docs"
 TUTORIALS = sorted((DOCS / "tutorials").glob("*.md"))
-PAGES = [*TUTORIALS, DOCS / "guides/from-supervisor.md", DOCS / "guides/hardening.md"]
+GUIDES = [DOCS / f"guides/{name}.md" for name in ("from-supervisor", "hardening", "many-hosts")]
+PAGES = [*TUTORIALS, *GUIDES]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_works_as_it_is_written(page: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    real.program("curl", "curl")
+    for program, package in NEEDED.items():
+        real.program(program, package)
     session.Session(page.read_text(), tmp_path).follow()
 
 

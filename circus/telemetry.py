@@ -62,7 +62,7 @@ def watcher_snapshot(watcher: Watcher, bus: Bus, *, detail: bool) -> wire.Watche
         ready += slot.ready and not slot.ending and slot.alive
         if slot.state is None:
             backoff = max(backoff, slot.backoff_seconds)
-        failures = max(failures, slot.failures)
+        failures = max(failures, _in_a_row(slot, watcher))
         if detail:
             slots.append(_slot(slot, watcher, tally.last_exits.get(slot.wid)))
     return wire.WatcherSnapshot(
@@ -102,9 +102,15 @@ def _slot(slot: Slot, watcher: Watcher, last_exit: wire.LastExit | None) -> wire
         ready=slot.ready and slot.alive,
         generation=slot.generation,
         backoff_seconds=slot.backoff_seconds if slot.state is None else 0.0,
-        consecutive_failures=slot.failures,
+        consecutive_failures=_in_a_row(slot, watcher),
         last_exit=last_exit,
     )
+
+
+def _in_a_row(slot: Slot, watcher: Watcher) -> int:
+    """Failures in a row. The machine clears its count when the next process dies; who looks sees that this one runs."""
+    process = watcher.processes.get(slot.pid) if slot.pid is not None and slot.alive else None
+    return 0 if process is not None and process.age() >= watcher.spec.stable_after else slot.failures
 
 
 def _counters(tally: WatcherTally, hooks: Iterable[str]) -> wire.WatcherCounters:

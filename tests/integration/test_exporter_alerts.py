@@ -34,6 +34,7 @@ SOON = "[circus]\nsample_interval = 0.2\n"
 SHAKY = """
 [watcher:shaky]
 cmd = /bin/sh -c 'test -e {file} && exec sleep 1000; sleep 0.05; exit 3'
+stable_after = 1
 [alert:flapping]
 watchers = shaky
 above = 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import pathlib
 import signal
 import time
 from collections.abc import Callable
@@ -36,6 +37,15 @@ def replaced(daemon: Daemon, events: Recorder, before: int) -> int:
     (found,) = events.wait_for(lambda m: m.body["record"] == "process.ready" and m.body["generation"] > before)
     pid: int = found.body["pid"]
     return pid
+
+
+def test_failures_in_a_row_are_over_once_a_process_runs_steadily(circusd: Start, tmp_path: pathlib.Path) -> None:
+    steady = tmp_path / "steady"
+    daemon = circusd(f"[watcher:web]\ncmd = sh -c 'test -e {steady} && exec sleep 1000; exit 3'\nstable_after = 1\n")
+    wait_until(lambda: daemon.telemetry("web")["consecutive_failures"] >= 3)
+    steady.touch()
+    wait_until(lambda: daemon.telemetry("web")["consecutive_failures"] == 0)
+    assert failures(daemon) == 0
 
 
 def test_a_missing_program_costs_next_to_nothing_and_delays_nobody(circusd: Start) -> None:

@@ -79,7 +79,7 @@ def _of_watcher(rule: AlertSpec, watcher: Watcher, now: float) -> Seen:
         case "flapping":
             if watcher.state == "fatal":
                 return Seen("high", math.inf, amount_of(rule.above, None))
-            return compare(rule, within(watcher.failures, since))
+            return compare(rule, max(within(watcher.failures, since), watcher.in_a_row))
         case "exit":
             return compare(rule, within(watcher.ends, since, rule.reasons))
         case "hook_failed":

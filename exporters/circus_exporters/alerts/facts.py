@@ -40,6 +40,10 @@ class Watcher:
     state: str = "starting"
     desired: int = 0
     running: int | None = None
+    in_a_row: int = 0
+    """Failures of its worst slot since that last ran steadily. Each waits longer than the one before, so their number in a
+    window falls however long it goes on.
+    """
     labels: dict[str, str] = field(default_factory=dict)
     memory_limit: int | None = None
     reload_started: float | None = None
@@ -181,6 +185,7 @@ def _adopt(watcher: Watcher, told: WatcherSnapshot, time: float, now: float) -> 
     if told.state != watcher.state:
         watcher.enter(told.state, now)
     watcher.desired, watcher.running = told.desired, told.processes.get("running", 0)
+    watcher.in_a_row = told.consecutive_failures
     watcher.labels, watcher.memory_limit = told.labels, told.memory_limit_bytes
     started = told.reload_started
     if started is None:

@@ -50,6 +50,8 @@ def test_flapping_counts_failures_and_knows_who_was_given_up() -> None:
     assert (seen.level, seen.value, seen.threshold) == ("high", 4, 3)
     assert of_watcher(flapping, watcher(failures=happened(61, 40, 20, 1)), NOW).level == "low"
     assert of_watcher(flapping, watcher(state="fatal"), NOW).level == "high"
+    seldom = watcher(state="backoff", failures=happened(30), in_a_row=9)  # it waits longer and longer
+    assert of_watcher(flapping, seldom, NOW).level == "high"
     assert of_watcher(flapping, watcher(state="reloading", failures=happened(4, 3, 2, 1)), NOW).level == "high"
 
 

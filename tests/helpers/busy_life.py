@@ -24,6 +24,7 @@ from tests.workers import python
 
 PATIENCE = 90.0
 PASSWORD = "open sesame"
+LATE = ("leaker", "crasher", "faulty", "hungry", "hopeless")
 
 HOOKS = """\
 import os
@@ -82,6 +83,7 @@ numprocesses = 2
 warmup_delay = 2
 
 [watcher:leaker]
+autostart = False
 cmd = {python("leak", 4_000_000, 400_000_000)}
 memory_limit = 48M
 memory_limit_after = 1
@@ -91,21 +93,25 @@ metrics_memory = True
 cmd = {python("burn", 0.05, 0.05)}
 
 [watcher:crasher]
+autostart = False
 cmd = {python("exit_n", 70, 0.3)}
 backoff = 0.2
 backoff_max = 2
 max_retry = -1
 
 [watcher:faulty]
+autostart = False
 cmd = {python("exit_n", "SIGSEGV", 0.3)}
 backoff = 0.5
 max_retry = -1
 
 [watcher:hungry]
+autostart = False
 cmd = {sys.executable} -c "len(bytes([1]) * {{hunger}})"
 respawn = False
 
 [watcher:hopeless]
+autostart = False
 cmd = ./nobody-wrote-this
 backoff = 0.1
 max_retry = 2
@@ -170,6 +176,9 @@ def _live(daemon: Daemon, prometheus: Prometheus, directory: pathlib.Path) -> No
 
     until('circus_watcher_processes_ready{watcher="web"} == 3')
     until("count(circus_process_info) >= 7")
+    until('circus_alert_delivery_failures_total{sink="broken"} == 0')
+    for name in LATE:  # a count that is born above 0 has no increase
+        daemon.ok("start", name=name)
     daemon.ok("reload", name="slow")  # takes seconds, so a scrape sees it run
     daemon.ok("reload", name="web", waiting=True)
     until("circus_watcher_reload_start_timestamp_seconds")
@@ -186,6 +195,7 @@ def _live(daemon: Daemon, prometheus: Prometheus, directory: pathlib.Path) -> No
     until('circus_watcher_state{state="backoff"} == 1')
     until('circus_watcher_restarts_total{cause="memory_limit"} >= 1')
     until('circus_watcher_signal_exits_total{signal="SIGSEGV"} >= 2')
+    until('circus_watcher_process_exits_total{watcher="crasher",outcome="error"} >= 7')
     until("circus_watcher_reload_failures_total > 0")
     until("circus_spans_exported_total > 0")
     until('circus_otlp_metric_exports_total{outcome="success"} >= 2')

@@ -13,7 +13,7 @@ from tests.helpers.daemon import REPOSITORY
 NEEDED = {"curl": "curl", "prometheus": "prometheus", "promtool": "prometheus", "amtool": "prometheus-alertmanager"}
 DOCS = REPOSITORY / "docs"
 TUTORIALS = sorted((DOCS / "tutorials").glob("*.md"))
-GUIDES = [DOCS / f"guides/{name}.md" for name in ("from-supervisor", "hardening", "many-hosts")]
+GUIDES = [DOCS / f"guides/{name}.md" for name in ("dashboards", "from-supervisor", "hardening", "many-hosts")]
 PAGES = [*TUTORIALS, *GUIDES]
 
 

@@ -19,9 +19,10 @@ from circus.events.bus import Bus
 from circus.events.cause import CURRENT, current_origin
 from circus.events.counters import trace_of
 from circus.exc import CircusError, MessageError
+from circus.handover import AlertsRecord
 from circus.ports import Clock
+from circus.rules import Configured
 from circus.silences import Silences
-from circus.spec.arbiter import ArbiterSpec
 from circus.wire import alerts as wire
 from circus.wire.events import Cause, decode
 from circus.wire.snapshot import AlertsSnapshot
@@ -43,13 +44,6 @@ class _Fire(NamedTuple):
     alert: wire.Alert
     size: int
     trace: str
-
-
-class Configured(NamedTuple):
-    """What the configuration says of alerts: whom each tells, and all who can be told."""
-
-    alerts: Mapping[str, tuple[str, ...] | None]
-    notify: tuple[str, ...]
 
 
 class Alerting:
@@ -78,11 +72,10 @@ class Alerting:
         self._named, self._watchers, self._configured = named, watchers, configured
         self._firing: dict[Key, _Fire] = {}
         self._by_seq: dict[int, wire.Alert] = {}
-        self._bytes = 0
+        self._bytes = self._refused = 0
         self._active = dict.fromkeys(wire.SEVERITIES, 0)
         self._silences = Silences()
         self._notifiers: dict[str, wire.Notifier] = {}
-        self._refused = 0
         self._timer: asyncio.TimerHandle | None = None
 
     # -- asked ------------------------------------------------------------------------------------------------------
@@ -266,6 +259,25 @@ class Alerting:
             for key in [key for key in self._firing if key[0] in before.alerts]:
                 self._end(key, wire.Resolved(alert=key[0], reason="removed"))
 
+    def handed(self) -> AlertsRecord:
+        """All of it, to be handed over."""
+        return AlertsRecord(
+            firing=[(fire.alert, fire.size, fire.trace) for fire in self._firing.values()],
+            silences=self._silences.all(), last_silence=self._silences.last,
+            notifiers=list(self._notifiers.values()), refused=self._refused,
+        )  # fmt: skip
+
+    def take_over(self, record: AlertsRecord) -> None:
+        """Go on where another ended."""
+        for alert, size, trace in record.firing:
+            self._firing[alert.alert, alert.watcher, alert.wid] = _Fire(alert, size, trace)
+            self._by_seq[alert.seq] = alert
+            self._bytes += size
+            self._active[alert.severity] += 1
+        self._silences.take_over(record.silences, record.last_silence)
+        self._notifiers, self._refused = {each.name: each for each in record.notifiers}, record.refused
+        self._wait()
+
     def close(self) -> None:
         """Wait for nothing any more."""
         if self._timer is not None:
@@ -326,18 +338,6 @@ def _size(data: Mapping[str, Any]) -> int:
     if size > wire.MOST_DATA:
         raise MessageError(f"message invalid 'data' has {size} bytes; at most {wire.MOST_DATA} are taken")
     return size
-
-
-def configured_by(spec: ArbiterSpec) -> Configured:
-    """What a configuration says of alerts."""
-    return Configured(
-        {alert.name: _words(alert.options.get("notify")) for alert in spec.alerts},
-        tuple(notify.name for notify in spec.notify),
-    )
-
-
-def _words(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(text.replace(",", " ").split())
 
 
 def _check_name(what: str, name: str) -> None:

@@ -20,11 +20,11 @@ from circus.exc import AlreadyExist
 from circus.publisher import EventPublisher
 from circus.sockets import CircusSocket
 from circus.spec.arbiter import DEFAULT_STATS_ENDPOINT, ArbiterSpec
-from circus.supervisor import Supervisor
+from circus.upgrading import Upgrading
 from circus.watcher import Watcher
 
 
-class Arbiter(Supervisor):
+class Arbiter(Upgrading):
     """One daemon's worth of watchers, with the constructor of circus 0.19; `from_spec` is what circusd uses.
 
     Args:
@@ -156,7 +156,7 @@ class Arbiter(Supervisor):
 
     # -- life -----------------------------------------------------------------------------------------------------
 
-    run = Supervisor.serve
+    run = Upgrading.serve
 
     def start(self, cb: Callable[[Any], object] | None = None) -> Any:
         """Start everything. Without a loop (given or running) it blocks until the end; SIGTERM and the like then work
@@ -210,7 +210,7 @@ class Arbiter(Supervisor):
         await self.quit()
         await self._closed.wait()
 
-    stop_controller_and_close_sockets = Supervisor.close
+    stop_controller_and_close_sockets = Upgrading.close
 
     # -- what programs look at --------------------------------------------------------------------------------------
 

@@ -17,12 +17,12 @@ from typing import Any, cast
 import zmq
 
 from circus import __version__
-from circus.alerting import Alerting, configured_by
+from circus.alerting import Alerting
 from circus.channels import Channels
 from circus.controller import Controller
 from circus.core.origin import Origin
 from circus.discovery import Discovery
-from circus.driver import Driver, Services
+from circus.driver import Driver
 from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT, cause_of
 from circus.events.shortfall import Shortfall
@@ -30,15 +30,19 @@ from circus.exc import CircusError, Mistake, Overtaken
 from circus.findings import Findings
 from circus.fleet import Fleet
 from circus.gate import Gate, sockets_used
+from circus.handover import ArbiterRecord
+from circus.jobs import recorder
 from circus.memory_guard import MemoryGuard
 from circus.population import make_room, watcher_specs
 from circus.ports import ArbiterLike
 from circus.publisher import EventPublisher
 from circus.reach import Reach
+from circus.rules import configured_by
 from circus.runtime.clock import SystemClock
 from circus.runtime.loop import SpawnQueue
 from circus.runtime.oom import Witness
 from circus.runtime.reaper import Reaper
+from circus.services import Services
 from circus.sockets import CircusSocket, CircusSockets
 from circus.spec.arbiter import ArbiterSpec
 from circus.spec.watcher import WatcherSpec
@@ -50,9 +54,17 @@ from circus.watcher import Watcher
 
 logger = logging.getLogger("circus")
 
+_CLOSED = ("_shortfall", "alerting", "_guard", "_stats", "_publisher", "_reach", "_witness", "_reaper", "_channels")
+"""What is closed, in this order."""
+
 
 class Assembly:
     """All parts of one daemon in the running loop.
+
+    Attributes:
+        handed: what another program hands over to this one, until it has taken it.
+        upgrades: how often that was done in this boot.
+        upgraded: Unix time of the last one, None before.
 
     Args:
         spec: what to run.
@@ -62,6 +74,10 @@ class Assembly:
         sockets: made beforehand as well; the spec does not name these.
         context: a zmq context to use, which stays its owner's.
     """
+
+    handed: ArbiterRecord | None = None
+    upgrades = 0
+    upgraded: float | None = None
 
     def __init__(
         self,
@@ -109,7 +125,7 @@ class Assembly:
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._channels = Channels(self.spec, self.environ, self._zmq)
-        self._channels.bind()
+        self._channels.bind(None if self.handed is None else self.handed.channels)
         self.endpoint, self.pubsub_endpoint, self.stats_endpoint = (
             self._channels[option].endpoint for option in ("endpoint", "pubsub_endpoint", "stats_endpoint")
         )
@@ -178,17 +194,25 @@ class Assembly:
             self.check_delay,
             self.endpoint_owner,
             listener=self._channels["endpoint"],
-            on_command=self._on_command,
+            on_command=recorder(self.bus),
             access=self._channels.access(self.spec),
         )
         self._discovery = Discovery(self.multicast_endpoint, self.endpoint, loop=loop)
         self._shortfall = Shortfall(
             loop, self.bus, {"sample.skipped": self._skipped_samples, "message.dropped": self._dropped_messages}
         )
-        self.sockets.bind_and_listen_all()
-        self._populate()
+        self._inhabit()
         self._controller.start()
         self._discovery.start()
+        self._announce()
+
+    def _inhabit(self) -> None:
+        """Have the sockets and watchers."""
+        self.sockets.bind_and_listen_all()
+        self._populate()
+
+    def _announce(self) -> None:
+        """Tell that all is there, and begin to start it."""
         boot = Origin(kind="boot")
         seq = self._tell("arbiter.started", boot, version=__version__, pid=self.pid, hash=self.spec.config_hash,
                    watchers=len(self.fleet), sockets=len(self.sockets))  # fmt: skip
@@ -267,17 +291,7 @@ class Assembly:
         self.fleet.clear()
         self._survival.close()
         self.sockets.close_all()
-        for name in (
-            "_shortfall",
-            "alerting",
-            "_guard",
-            "_stats",
-            "_publisher",
-            "_reach",
-            "_witness",
-            "_reaper",
-            "_channels",
-        ):
+        for name in _CLOSED:
             if hasattr(self, name):
                 getattr(self, name).close()
                 delattr(self, name)
@@ -326,17 +340,6 @@ class Assembly:
     def _tell(self, record: str, origin: Origin, **data: Any) -> int:
         seq, origin.trace = self.bus.record(record, None, cause_of(origin), data, trace=origin.trace)
         return seq
-
-    def _on_command(self, record: str, data: Mapping[str, Any]) -> None:
-        cause = CURRENT.get()
-        assert cause is not None
-        parent = TRACEPARENT.get()
-        begins = record == "command.started"
-        if begins:
-            data = {**data, "parent": parent}
-        seq, trace = self.bus.record(record, None, cause, data, trace=parent.split("-")[1] if parent else None)
-        if begins:  # what the command does belongs below it, and it below what called it
-            TRACEPARENT.set(self.bus.context(seq, trace, parent.split("-")[3] if parent else "01"))
 
     def _watch_sockets(self, watcher: Driver, on: bool) -> None:
         if on:

@@ -12,12 +12,13 @@ from typing import Any, cast
 
 from circus.config.resolve import add_import_paths
 from circus.core import effects as do
-from circus.driver import Driver, Services
+from circus.driver import Driver
 from circus.events.cause import CURRENT, cause_of
 from circus.exc import CircusError
 from circus.hooks import resolve_hooks
 from circus.launcher import Recipe
 from circus.ports import HookCallable
+from circus.services import Services
 from circus.spec.watcher import WatcherSpec
 
 Made = tuple[Recipe, Mapping[str, HookCallable]]
@@ -78,9 +79,12 @@ class Changing(Driver):
         if process is None:
             return
         self._left.add(process.pid)
+        if process.redirected:
+            self._services.carried[process.pid] = self.name
 
         def ended(pid: int, _: Any) -> None:
             self._left.discard(pid)
+            self._services.carried.pop(pid, None)
             self._launcher.release(process)
             self._close_streams()
 

@@ -19,6 +19,7 @@ from circus.config.access import EXPOSED
 from circus.config.platform import reaches_network
 from circus.core.access import Access, Rule
 from circus.exc import EndpointError, EndpointInUse
+from circus.handover import ChannelsRecord
 from circus.keys import Keys, Pair, read_pair
 from circus.runtime.doorkeeper import Doorkeeper
 from circus.runtime.listener import Listener, listen
@@ -71,15 +72,20 @@ class Channels:
     def __getitem__(self, option: str) -> Listener:
         return self._listeners[option]
 
-    def bind(self) -> None:
-        """Listen on all three.
+    def bind(self, handed: ChannelsRecord | None = None) -> None:
+        """Listen on all three: on sockets that were handed over, if there are.
 
         Raises:
             EndpointError: an address cannot be had; what was bound before is closed again.
         """
         try:
             if self._spec.curve_secret_key_file is not None:
-                self._ask_for_keys(self._spec.curve_secret_key_file)
+                self._ask_for_keys(self._spec.curve_secret_key_file, handed)
+            if handed is not None:
+                self._directory = handed.directory
+                for record in handed.listeners:
+                    self._listeners[record.option] = self._guarded(Listener.taken_over(record))
+                return
             for option in OPTIONS:
                 self._listeners[option] = self._bind(option, getattr(self._spec, option))
         except BaseException:
@@ -99,10 +105,36 @@ class Channels:
                 logger.warning("%s; the stats channel is at %s instead", error, endpoint)
         return self._listen(option, endpoint)
 
-    def _ask_for_keys(self, path: str) -> None:
+    def handed(self) -> ChannelsRecord:
+        """All of it, to be handed over."""
+        keys, guard = self.keys, self._authenticator
+        return ChannelsRecord(
+            listeners=[listener.handed(option) for option, listener in self._listeners.items()],
+            directory=self._directory,
+            keys=None if keys is None or guard is None else (*guard.pair, keys.public, keys.secret),
+        )
+
+    def suspend(self) -> None:
+        """Let libzmq go, with its threads; the sockets are listened on as before, and who connects waits."""
+        if self._doorkeeper is not None:
+            self._doorkeeper.close()
+        if self._authenticator is not None:
+            self._authenticator.close()
+        self.context.destroy(linger=0)
+
+    def resume(self) -> None:
+        """The opposite: a new context, in which sockets can be attached to the listeners again."""
+        self.context = zmq.Context()
+        if self._authenticator is not None:
+            self._authenticator.serve(self.context)
+
+    def _ask_for_keys(self, path: str, handed: ChannelsRecord | None) -> None:
         from circus.runtime.curve import Authenticator, checked  # only where it is wanted
 
-        pair, own = checked(read_pair(path), path), Pair(*(key.decode() for key in zmq.curve_keypair()))
+        if handed is not None and handed.keys is not None:
+            pair, own = Pair(*handed.keys[:2]), Pair(*handed.keys[2:])
+        else:
+            pair, own = checked(read_pair(path), path), Pair(*(key.decode() for key in zmq.curve_keypair()))
         self._authenticator = Authenticator(self.context, asyncio.get_running_loop(), pair, access(()))
         self.keys = Keys(pair.public, own.public, own.secret)
 
@@ -125,6 +157,9 @@ class Channels:
         listener = self._made(option, endpoint)
         if endpoint.startswith("tcp://") and endpoint.endswith((":0", ":*")):
             logger.info("%s = %s: the port that was taken makes it %s", option, endpoint, listener.endpoint)
+        return self._guarded(listener)
+
+    def _guarded(self, listener: Listener) -> Listener:
         if self._authenticator is not None and listener.endpoint.startswith("tcp://"):
             listener.guard = self._authenticator.guard
         if listener.path is not None:

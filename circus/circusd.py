@@ -20,6 +20,7 @@ from circus import __version__, logger
 from circus.exc import CircusError, ConfigError
 
 if TYPE_CHECKING:
+    from circus.handover import ArbiterRecord
     from circus.runtime.daemonize import DaemonHandle
     from circus.spec.arbiter import ArbiterSpec
 
@@ -63,11 +64,15 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--daemon", dest="daemonize", action="store_true", help="run in the background")
     parser.add_argument("--pidfile", dest="pidfile", help="file for the pid")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
+    # For an upgrade: read what would be handed over from that descriptor, and start nothing.
+    parser.add_argument("--trial", dest="trial", type=int, help=argparse.SUPPRESS)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """The console script; ends the program."""
+    global _words
+    _words = sys.orig_argv[1:] if argv is None else None
     try:
         status = run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:  # while the configuration is read
@@ -90,6 +95,10 @@ def run(argv: Sequence[str]) -> int:
         return 0
     if args.check:
         return _check(args.config)
+    if args.trial is not None:
+        return _try(args.trial)
+    if "CIRCUSD_HANDOVER" in os.environ:
+        return _take_over(args)
     _without_burden()
     from circus.config.build import load
 
@@ -104,8 +113,43 @@ def run(argv: Sequence[str]) -> int:
         from circus.runtime import daemonize as background
 
         handle = background.daemonize()
+    return _served(spec, args, handle)
+
+
+def _take_over(args: argparse.Namespace) -> int:
+    """Go on where the program was that has executed this one. Its signals are blocked until we can take them."""
+    _without_burden()
+    from circus.handover import read
+    from circus.runtime.image import handed_descriptor
+
+    fd = handed_descriptor()
     try:
-        return _serve(spec, args, handle)
+        record = read(-1 if fd is None else fd)
+        spec = record.arbiter_spec()
+    except (CircusError, OSError) as error:
+        print(f"circusd: {error}", file=sys.stderr)
+        return 1
+    return _served(spec, args, None, record)
+
+
+def _try(fd: int) -> int:
+    """Everything that taking over takes but doing it; what is wrong is the last line of standard error."""
+    _without_burden()
+    from circus.trying import tried
+
+    try:
+        tried(fd)
+    except (CircusError, OSError, ValueError) as error:
+        print(f"circusd: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _served(
+    spec: ArbiterSpec, args: argparse.Namespace, handle: DaemonHandle | None, record: ArbiterRecord | None = None
+) -> int:
+    try:
+        return _serve(spec, args, handle, record)
     except (CircusError, OSError, RuntimeError, ValueError) as error:
         # One line for who started us, on the terminal if the log goes elsewhere (it may, by now, be a file).
         if handle is not None:
@@ -115,6 +159,9 @@ def run(argv: Sequence[str]) -> int:
         logger.error("%s", error)
         return 1
 
+
+_words: list[str] | None = None
+"""What followed the interpreter on the command line; None in a program that calls `main` or `run` with words of its own."""
 
 _early: list[int] = []
 """Signals to leave that came before the loop could take them over."""
@@ -174,7 +221,9 @@ def _check_exporters(config: str) -> list[str]:
     return done.stderr.splitlines() if done.returncode else []
 
 
-def _serve(spec: ArbiterSpec, args: argparse.Namespace, handle: DaemonHandle | None) -> int:
+def _serve(
+    spec: ArbiterSpec, args: argparse.Namespace, handle: DaemonHandle | None, record: ArbiterRecord | None
+) -> int:
     import asyncio
 
     from circus.logs import configure_logger
@@ -202,24 +251,29 @@ def _serve(spec: ArbiterSpec, args: argparse.Namespace, handle: DaemonHandle | N
         for warning in spec.warnings:
             logger.warning("%s", warning)
         _set_title(spec.proc_name)
-        return asyncio.run(_run(spec, handle))
+        return asyncio.run(_run(spec, handle, record))
     finally:
         if pidfile is not None:
             with contextlib.suppress(OSError):
                 pidfile.unlink()
 
 
-async def _run(spec: ArbiterSpec, handle: DaemonHandle | None) -> int:
+async def _run(spec: ArbiterSpec, handle: DaemonHandle | None, record: ArbiterRecord | None) -> int:
     import asyncio
     import gc
 
     from circus.arbiter import Arbiter
+    from circus.runtime.image import Image
     from circus.runtime.memory import keep_little
     from circus.runtime.notify import READY, tell
     from circus.sighandler import Commanded, SysHandler
 
     arbiter = Arbiter.from_spec(spec, main=True)
     signals = SysHandler(Commanded(asyncio.get_running_loop(), arbiter))
+    if _words is not None:
+        arbiter.image = Image(_words, signals.hold, signals.let)
+    if record is not None:
+        arbiter.take_over(record)
     # Whoever started us may have blocked some; nobody could stop us then, and our workers would inherit it.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     logger.info("Starting master on pid %s", os.getpid())

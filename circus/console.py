@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,6 +28,8 @@ OK, NO_ANSWER, NOT_UNDERSTOOD, REFUSED = 0, 1, 2, 3
 _RECORDS_BEFORE_FOLLOWING = 10
 _PROBE_SECONDS = 0.5
 _PAUSE_SECONDS = 0.2
+_TRIAL_SECONDS = 65.0
+_ENDS_OF_UPGRADE = ("arbiter.upgraded", "arbiter.upgrade_failed")
 
 # (long flag, whether a value follows, help): what may stand before the command.
 GLOBAL_OPTIONS: Sequence[tuple[str, bool, str]] = (
@@ -210,8 +213,6 @@ def tail(app: Caller, command: Command, args: Sequence[str], options: dict[str, 
 
 def test_alert(app: Caller, command: Command, args: Sequence[str], options: dict[str, Any]) -> int:
     """`circusctl test-alert`: begin a test, and tell what became of it."""
-    import time
-
     from circus.commands.alert_text import outcome_text, outcomes
     from circus.spec.amounts import to_seconds
 
@@ -241,6 +242,54 @@ def test_alert(app: Caller, command: Command, args: Sequence[str], options: dict
     return OK if delivered or not patience else NO_ANSWER
 
 
+def upgrade(app: Caller, command: Command, args: Sequence[str], options: dict[str, Any]) -> int:
+    """`circusctl upgrade`: ask for it, and wait for the word of the program that has taken over."""
+    request = command.message(*args, **options)
+    client, patience = app.client, app.options.timeout
+    client.send_message("numwatchers")  # nobody shall wait that long to learn that nobody is there
+    # The trial in a child, then the waiting that was asked for.
+    client.timeout = max(patience, _TRIAL_SECONDS) + request["properties"]["timeout"]
+    reply = client.call(request)
+    if reply.get("status") != "ok":
+        complain(prettify(reply, app.options.prettify) if app.options.json else command.console_error(reply))
+        return REFUSED
+    record = _after_upgrade(app, reply)
+    done = record["record"] == "arbiter.upgraded"
+    data = record["data"]
+    if app.options.json:
+        say(prettify(record, app.options.prettify))
+    elif done:
+        say(
+            f"ok\ncircusd {data['version']} (before: {data['before']}) has taken over {data['processes']} processes of "
+            f"{data['watchers']} watchers; it was away for {data['seconds']:.2f} s"
+        )
+    else:
+        complain(f"error: {data['reason']}")
+    return OK if done else REFUSED
+
+
+def _after_upgrade(app: Caller, reply: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record that tells how it went; a request that is on its way while the programs change gets no answer."""
+    client, until = app.client, time.monotonic() + _TRIAL_SECONDS
+    client.timeout = _PROBE_SECONDS
+    wanted = {"since": reply["seq"], "watcher": "-"}
+    while time.monotonic() < until:
+        try:
+            found = client.call({"command": "events", "properties": wanted})
+        except CallError as error:
+            if not str(error).startswith("Timed out"):
+                raise
+            continue
+        if found.get("boot") != reply["boot"]:
+            raise CallError("circusd has not come back as it was: another one answers at its endpoint")
+        told = [each for each in found["records"] if each["record"] in _ENDS_OF_UPGRADE]
+        if told:
+            record: Mapping[str, Any] = told[0]
+            return record
+        time.sleep(0.05)
+    raise CallError(f"circusd has not said how the upgrade went within {_TRIAL_SECONDS:g} s; see its log")
+
+
 CONVERSATIONS: Mapping[str, Callable[[Caller, Command, Sequence[str], dict[str, Any]], int]] = {
     "completion": printed,
     "events": events,
@@ -249,6 +298,7 @@ CONVERSATIONS: Mapping[str, Callable[[Caller, Command, Sequence[str], dict[str, 
     "listen": listen,
     "tail": tail,
     "test-alert": test_alert,
+    "upgrade": upgrade,
 }
 
 

@@ -13,8 +13,7 @@ import inspect
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextvars import Context, copy_context
+from collections.abc import Awaitable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,9 +24,11 @@ from circus.commands import get_commands
 from circus.commands.base import Command
 from circus.core.access import Access, Groups, Peer, refusal, suffices
 from circus.events.allowance import Allowance
-from circus.events.cause import CURRENT, TRACEPARENT, WAITS
+from circus.events.cause import TRACEPARENT
 from circus.events.counters import COMMAND_BOUNDS, new_histogram, observe, trace_of
 from circus.exc import BAD_MSG_DATA_ERROR, COMMAND_ERROR, OS_ERROR, CircusError, NotPermitted, Overtaken
+from circus.handover import ControlRecord
+from circus.jobs import CommandObserver, Job, text_of
 from circus.ports import ArbiterLike
 from circus.runtime.answering import AnsweringSocket
 from circus.runtime.listener import Listener, listen
@@ -50,34 +51,6 @@ _LAST_REPLIES_MS = 200
 # Anybody who gets as far as the socket can be refused as often as they like; the journal is for everybody.
 _REFUSALS_A_SECOND = 5
 _REFUSALS_AT_ONCE = 100
-
-CommandObserver = Callable[[str, Mapping[str, Any]], None]
-
-
-class _Job:
-    """One request on its way to its reply."""
-
-    __slots__ = ("cause", "command", "context", "recorded", "replied", "request", "route", "started", "task", "waited")
-
-    def __init__(self, command: Command, request: Request, route: list[bytes], cause: Cause, started: float) -> None:
-        self.command = command
-        self.request = request
-        self.route = route
-        self.cause = cause
-        self.started = started
-        self.replied = request.cast
-        self.recorded = command.changes
-        self.task: asyncio.Task[None] | None = None
-        self.context: Context = copy_context()
-        self.context.run(CURRENT.set, cause)
-        self.context.run(TRACEPARENT.set, request.traceparent)
-        self.waited: list[float] = []
-        self.context.run(WAITS.set, self.waited)
-
-    @property
-    def waits(self) -> bool:
-        """True when the reply tells how the work ended."""
-        return self.request.waiting or self.command.always_waits
 
 
 class Controller:
@@ -114,25 +87,23 @@ class Controller:
     ) -> None:
         self.endpoint, self.multicast_endpoint, self.endpoint_owner = endpoint, multicast_endpoint, endpoint_owner
         self.context, self.loop, self.check_delay, self.arbiter = context, loop, check_delay, arbiter
-        self.access = made_access((), self._local_owner) if access is None else access
+        local_owner = endpoint_owner if self.endpoint_owner_mode else None
+        self.access = made_access((), local_owner) if access is None else access
         # All of them now: one that is imported when it is asked for cannot be answered where descriptors are short.
         self.commands = get_commands()
-        self.command_counts = dict.fromkeys([*sorted(self.commands), UNKNOWN], 0)
-        self.command_errors = dict(self.command_counts)
+        self.command_counts, self.command_errors = (
+            dict.fromkeys([*sorted(self.commands), UNKNOWN], 0) for _ in range(2)
+        )
         self.command_error_kinds = {name: dict.fromkeys(COMMAND_ERRORS.values(), 0) for name in self.commands}
         self.command_error_kinds[UNKNOWN] = dict.fromkeys(REQUEST_ERRORS.values(), 0)
         self.command_seconds: dict[str, Histogram] = {name: new_histogram(COMMAND_BOUNDS) for name in self.commands}
         self._listener = listener
         self._own_listener: Listener | None = None
-        self._on_command = on_command
+        self._on_command, self._drops_before = on_command, 0
         self._socket: AnsweringSocket | None = None
         self._local = self.endpoint.startswith("ipc://")
-        self._jobs: set[_Job] = set()
+        self._jobs: set[Job] = set()
         self._refusals = Allowance(_REFUSALS_A_SECOND, _REFUSALS_AT_ONCE, loop.time)
-
-    @property
-    def _local_owner(self) -> str | None:
-        return self.endpoint_owner if self.endpoint_owner_mode else None
 
     @property
     def in_flight(self) -> int:
@@ -142,7 +113,7 @@ class Controller:
     @property
     def drops(self) -> int:
         """Replies that could not be handed over, because the client had gone or read nothing."""
-        return 0 if self._socket is None else self._socket.drops
+        return self._drops_before + (0 if self._socket is None else self._socket.drops)
 
     @property
     def started(self) -> bool:
@@ -158,13 +129,45 @@ class Controller:
         """Begin to answer; EndpointError when there was no listener yet, and none can be had."""
         if self._listener is None:
             self._listener = self._own_listener = listen(self.endpoint, owner=self.endpoint_owner, option="endpoint")
-        socket = answering_socket(self.context)
+        self.serve(self.context)
+
+    def serve(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """Answer by a socket of this context; again after `suspend`."""
+        assert self._listener is not None
+        self.context = context
+        socket = answering_socket(context)
         try:
             self._listener.attach(socket)
         except BaseException:
             socket.close(0)
             raise
         self._socket = AnsweringSocket(socket, self._receive, loop=self.loop)
+
+    def suspend(self) -> None:
+        """Close the socket until `serve`, without an end to anything; replies that are out get a moment to leave."""
+        if self._socket is not None:
+            self._drops_before = self.drops
+            self._socket.close(_LAST_REPLIES_MS)
+            self._socket = None
+
+    def drain(self) -> None:
+        """Take all requests that are there now."""
+        if self._socket is not None:
+            self._socket.drain()
+
+    def in_progress(self, but: str) -> list[str]:
+        """The commands whose work is not done yet, but for those of one name."""
+        return [job.command.name for job in self._jobs if job.command.name != but]
+
+    def handed(self) -> ControlRecord:
+        """What is counted, to be handed over."""
+        return ControlRecord(**{name: getattr(self, name) for name in ControlRecord.__struct_fields__})
+
+    def take_over(self, record: ControlRecord) -> None:
+        """Go on counting from there."""
+        for name in ("command_counts", "command_errors", "command_error_kinds", "command_seconds"):
+            getattr(self, name).update(getattr(record, name))
+        self._drops_before = record.drops
 
     def stop(self) -> None:
         """End: who waits for `quit` is told that it is done, who waits for anything else that it was cancelled."""
@@ -181,7 +184,7 @@ class Controller:
             self._own_listener.close()
             self._listener = self._own_listener = None
 
-    def _end(self, job: _Job) -> None:
+    def _end(self, job: Job) -> None:
         if job.command.name == "quit":
             self._succeed(job, None)
         else:
@@ -215,7 +218,7 @@ class Controller:
             sender = replace(sender, name=self.access.named(sender))
         actor = "python" if sender is None else str(sender)
         cause = Cause(kind="command", id=request.id_text or os.urandom(8).hex(), name=command.name, actor=actor)
-        job = _Job(command, request, route, cause, self.loop.time())
+        job = Job(command, request, route, cause, self.loop.time())
         self._jobs.add(job)
         refused = None if sender is None else self._not_permitted(sender, command, request)
         if refused is not None:
@@ -239,7 +242,7 @@ class Controller:
 
     # From a job to its end; all of it runs in the context of the job
 
-    def _execute(self, job: _Job, refused: Exception | None) -> None:
+    def _execute(self, job: Job, refused: Exception | None) -> None:
         result: Any = None
         try:
             self._observe("command.started", job)
@@ -262,7 +265,7 @@ class Controller:
             self._reply(job, None)
         job.task = self.loop.create_task(self._finish(job, result), context=job.context)
 
-    async def _finish(self, job: _Job, work: Awaitable[Any]) -> None:
+    async def _finish(self, job: Job, work: Awaitable[Any]) -> None:
         try:
             result = await work
         except asyncio.CancelledError:
@@ -276,31 +279,31 @@ class Controller:
                 self._fail_with(job, error)
             else:
                 story = None if isinstance(error, CircusError) else error  # the sentence of ours says it all
-                logger.error("command %r failed: %s", job.command.name, _text(error), exc_info=story)  # noqa: TRY400 - no stack for a sentence
-                self._fail(job, _text(error), BAD_MSG_DATA_ERROR)
+                logger.error("command %r failed: %s", job.command.name, text_of(error), exc_info=story)  # noqa: TRY400 - no stack for a sentence
+                self._fail(job, text_of(error), BAD_MSG_DATA_ERROR)
         else:
             self._succeed(job, result)
 
-    def _fail_with(self, job: _Job, error: Exception) -> None:
+    def _fail_with(self, job: Job, error: Exception) -> None:
         if isinstance(error, OSError):  # also those of ours, whose errno is the system's
-            self._fail(job, _text(error), OS_ERROR)
+            self._fail(job, text_of(error), OS_ERROR)
         elif isinstance(error, CircusError):
-            self._fail(job, _text(error), error.errno)
+            self._fail(job, text_of(error), error.errno)
         else:
             logger.error("command %r failed", job.command.name, exc_info=error)
-            self._fail(job, _text(error), COMMAND_ERROR)
+            self._fail(job, text_of(error), COMMAND_ERROR)
 
-    def _fail(self, job: _Job, reason: str, errno: int) -> None:
+    def _fail(self, job: Job, reason: str, errno: int) -> None:
         if not job.replied:
             job.replied = True
             self._send(job.route, messages.error_reply(reason, errno, job.request.id, time.time()))
         self._done(job, errno, reason)
 
-    def _succeed(self, job: _Job, result: Any) -> None:
+    def _succeed(self, job: Job, result: Any) -> None:
         problem = self._reply(job, result)
         self._done(job, None if problem is None else COMMAND_ERROR, problem)
 
-    def _reply(self, job: _Job, result: Any) -> str | None:
+    def _reply(self, job: Job, result: Any) -> str | None:
         """Send the reply unless one was sent; the sentence of the error when the result has no form on the wire."""
         if job.replied:
             return None
@@ -315,7 +318,7 @@ class Controller:
         self._send(job.route, body)
         return problem
 
-    def _done(self, job: _Job, errno: int | None, reason: str | None) -> None:
+    def _done(self, job: Job, errno: int | None, reason: str | None) -> None:
         self._jobs.discard(job)
         name, seconds = job.command.name, self.loop.time() - job.started
         self.command_counts[name] += 1
@@ -332,7 +335,7 @@ class Controller:
         self.command_errors[name] += 1
         self.command_error_kinds[name][kind] += 1
 
-    def _observe(self, record: str, job: _Job, **ending: Any) -> None:
+    def _observe(self, record: str, job: Job, **ending: Any) -> None:
         if self._on_command is None or not job.recorded:
             return
         properties = messages.masked(job.request.properties)
@@ -344,7 +347,3 @@ class Controller:
     def _send(self, route: list[bytes], body: bytes) -> None:
         if route and self._socket is not None and not self._socket.send([*route, body]):
             logger.debug("a client did not wait for its reply")
-
-
-def _text(error: BaseException) -> str:
-    return str(error) or type(error).__name__

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 from circus.config.resolve import add_import_paths
@@ -18,49 +17,20 @@ from circus.core import effects as do
 from circus.core import stimuli as told
 from circus.core.exit_status import ExitStatus
 from circus.core.lifecycle import Lifecycle
-from circus.events.bus import Bus
 from circus.events.cause import cause_of, context_of, current_origin
 from circus.exc import CircusError, HookError, IllegalTransition, Overtaken, SpawnError
-from circus.findings import Findings
 from circus.hooks import HookResult, HookRunner
 from circus.launcher import Launcher
-from circus.ledger import Ledger
-from circus.ports import ArbiterLike, Clock, WatcherLike
+from circus.ports import WatcherLike
 from circus.process import Process
-from circus.reach import Reach
-from circus.runtime.loop import Pending, SpawnQueue
-from circus.runtime.reaper import Reaper
+from circus.runtime.loop import Pending
 from circus.runtime.signals import NAMES
 from circus.runtime.timers import Timers
-from circus.sockets import CircusSockets
+from circus.services import Services
 from circus.spec.watcher import WatcherSpec
-from circus.stats.sampler import Sampler
 from circus.wire.topics import res_name
 
 logger = logging.getLogger("circus")
-
-
-@dataclass(slots=True, kw_only=True)
-class Services:
-    """What all watchers of one arbiter share."""
-
-    loop: asyncio.AbstractEventLoop
-    clock: Clock
-    bus: Bus
-    reaper: Reaper
-    reach: Reach
-    ledger: Ledger
-    findings: Findings
-    spawns: SpawnQueue
-    sampler: Sampler
-    sockets: CircusSockets
-    environ: Mapping[str, str]
-    arbiter: ArbiterLike
-    watch_sockets: Callable[[Driver, bool], None]
-    quitting: Callable[[], bool]
-    wake_guard: Callable[[], None]
-    random: Callable[[], float] = field(default=random.random)
-    illegal_transitions: int = 0
 
 
 class Driver:

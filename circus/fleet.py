@@ -45,6 +45,13 @@ class Fleet:
     def __iter__(self) -> Iterator[Watcher]:
         return iter(self._watchers.values())
 
+    @property
+    def busy(self) -> str | None:
+        """What goes on over several watchers; None when nothing does."""
+        if self.exclusive.locked():
+            return "a change of the configuration, or a restart of everything, is in progress"
+        return "a start or reload of several watchers is in progress" if self._wave.locked() else None
+
     def begin(self) -> None:
         """Be ready for a life in the running loop; an arbiter may have another one before, in another loop."""
         self.quitting = False

@@ -7,12 +7,14 @@ made is given back through `release`, which drains its pipes before they are clo
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from circus.events.bus import Bus
 from circus.exc import CircusError, SocketError, SpawnError
+from circus.handover import PipeRecord, ProcessRecord
 from circus.process import Launch, Process
 from circus.runtime.argv import CommandBuilder
 from circus.runtime.child_setup import resolve_identity, resolve_limits
@@ -122,6 +124,10 @@ class Launcher:
         """The environment of the processes to come; changes are in force for the next one."""
         return self._recipe.builder.env
 
+    @env.setter
+    def env(self, env: dict[str, str]) -> None:
+        self._recipe.builder.env = env
+
     def launch(
         self,
         wid: int,
@@ -175,6 +181,13 @@ class Launcher:
                 clone.close()
         self.outputs.add(process)
         return process
+
+    def take_over(self, record: ProcessRecord, pipes: Iterable[PipeRecord], reaper: Reaper) -> Process:
+        """A process that another program has started, with the pipes of its output."""
+        ends = {pipe.name: os.fdopen(pipe.fd, "rb", buffering=0) for pipe in pipes}
+        return self.process_class.taken_over(
+            self.spec, record, self._recipe.launch, ends, reaper=reaper, watcher=self.watcher
+        )
 
     def _identity(self, wid: int, generation: int, env: Mapping[str, str], context: str | None) -> dict[str, str]:
         """What tells an OpenTelemetry SDK in the process who it is; what the user has said already stays."""

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from circus.core import statefile as notes
 from circus.exc import CircusError
+from circus.handover import LedgerRecord
 from circus.planning import used
 from circus.process import Process
 from circus.runtime import identity
@@ -243,6 +244,29 @@ class Ledger:
         """A watcher is forgotten; its processes have ended, or were forgotten one by one."""
         self._current.pop(watcher, None)
         self._generations.pop(watcher, None)
+
+    # -- to another program -----------------------------------------------------------------------------------------
+
+    def handed(self) -> LedgerRecord | None:
+        """All of it, to be handed over; None where nothing is noted."""
+        if self._file is None:
+            return None
+        return LedgerRecord(
+            path=self._file.path,
+            fd=self._file.fileno(),
+            recipes=list(self._recipes.values()),
+            workers=list(self._workers.values()),
+            inodes=self._inodes,
+            generations=self._generations,
+            trusted=self._trusted,
+        )
+
+    def take_over(self, record: LedgerRecord) -> None:
+        """Hold the file that another program of this daemon has locked, and go on with it."""
+        self._recipes = {recipe.id: recipe for recipe in record.recipes}
+        self._workers = {worker.pid: worker for worker in record.workers}
+        self._inodes, self._generations, self._trusted = record.inodes, record.generations, record.trusted
+        self.hold(StateFile(record.path, record.fd, b""))
 
     def close(self) -> None:
         """Let go of the file. It stays where processes live on."""

@@ -195,6 +195,10 @@ class ArbiterLike(Protocol):
         """Read the configuration again and change what differs; ConfigError at once for a file with mistakes."""
         ...
 
+    def upgrade(self, timeout: float = 30.0) -> Awaitable[dict[str, Any]]:
+        """Replace the program by what is installed now; answered just before. CircusError when that cannot be."""
+        ...
+
     def quit(self) -> Awaitable[None]:
         """Stop all watchers, overtaking what they do, then end the daemon; done when all is stopped."""
         ...

@@ -15,9 +15,10 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import IO, Any, Final, NamedTuple
 
-from circus.runtime import tree
+from circus.handover import ProcessRecord
 from circus.runtime.argv import Command
 from circus.runtime.launch import Launch, devnull, start
+from circus.runtime.offspring import Offspring
 from circus.runtime.reaper import Reaper
 from circus.spec.watcher import WatcherSpec
 
@@ -55,7 +56,7 @@ class _Seat(NamedTuple):
 _SEAT: ContextVar[_Seat | None] = ContextVar("seat of the process that is being made", default=None)
 
 
-class Process:
+class Process(Offspring):
     """A process.
 
     Made by itself it is started at once unless `spawn` says no: with exactly the environment `env`, and with pipes for
@@ -172,6 +173,27 @@ class Process:
             _SEAT.reset(token)
         return process
 
+    @classmethod
+    def taken_over(
+        cls, spec: WatcherSpec, record: ProcessRecord, launch: Launch, ends: Mapping[str, IO[bytes]], *, reaper: Reaper,
+        watcher: Any = None,
+    ) -> Process:  # fmt: skip
+        """A process of a watcher that somebody else has started; `ends` are the read ends of its output."""
+        given = {option: getattr(spec, option) for option in _SPECIFIED}
+        given |= {"pipe_stdout": launch.pipe_stdout, "pipe_stderr": launch.pipe_stderr}
+        process = cls(spec.name, record.wid, use_fds=spec.use_sockets, watcher=watcher, spawn=False, **given)
+        process.pid, process.generation, process.started = record.pid, record.generation, record.started
+        process._monotonic, process._reaper = record.began, reaper
+        process.stdout, process.stderr = ends.get("stdout"), ends.get("stderr")
+        if record.ended is not None:
+            process.ended(record.ended[0])
+        return process
+
+    def handed(self) -> ProcessRecord:
+        """What makes it again, in a daemon that takes it over."""
+        return ProcessRecord(pid=self.pid, wid=self.wid, generation=self.generation, started=self.started,
+                             began=self._monotonic, ended=(self._code,) if self._over else None)  # fmt: skip
+
     def __repr__(self) -> str:
         return f"<Process {self.name}:{self.wid} pid {self.pid}>"
 
@@ -230,28 +252,6 @@ class Process:
             os.kill(self.pid, sig)
         else:
             raise ProcessLookupError(self.pid)
-
-    def children(self, recursive: bool = False) -> list[int]:
-        """The pids of its living children, and of theirs when `recursive`."""
-        return tree.children(self.pid, recursive=recursive) if self.pid else []
-
-    def is_child(self, pid: int) -> bool:
-        """Whether that is a living child of it."""
-        return pid in self.children()
-
-    def send_signal_child(self, pid: int, signum: int) -> None:
-        """Signal a child; ProcessLookupError when it has none of that pid."""
-        if not self.is_child(pid):
-            raise ProcessLookupError(pid)
-        os.kill(pid, signum)
-
-    def send_signal_children(self, signum: int, recursive: bool = False) -> None:
-        """Signal all children, and theirs when `recursive`; those that are gone by then are passed over."""
-        for pid in self.children(recursive):
-            try:
-                os.kill(pid, signum)
-            except ProcessLookupError:
-                continue
 
     def info(self) -> dict[str, Any] | str:
         """What it uses, in the form of circus 0.19; a sentence when it is gone."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import zmq
 
 from circus.events.allowance import Allowance
+from circus.handover import EventsRecord
 from circus.runtime.listener import Listener
 from circus.runtime.subscriptions import Subscriptions
 from circus.runtime.zmq_socket import PublishingSocket, publishing_socket
@@ -48,13 +49,18 @@ class EventPublisher:
         self.published = {"watcher": 0, "lifecycle": 0, "log": 0}
         self.dropped = {"watcher": 0, "lifecycle": 0, "log": 0, _LIMIT: 0}
         self._log_allowance = Allowance(_LOG_RATE, _LOG_BURST)
+        self._listener, self._loop = listener, loop
+        self.serve(context)
+
+    def serve(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """Publish by sockets of this context; again after `close`."""
         socket = publishing_socket(context)
         try:
-            listener.attach(socket)
+            self._listener.attach(socket)
         except BaseException:
             socket.close(0)
             raise
-        self._socket = PublishingSocket(socket, self.subscriptions, loop=loop, channel="events")
+        self._socket = PublishingSocket(socket, self.subscriptions, loop=self._loop, channel="events")
 
     def wants(self, topic: bytes) -> bool:
         """True when somebody would get a message of this topic; ask before building one."""
@@ -95,9 +101,19 @@ class EventPublisher:
         """How many messages may wait for one subscriber."""
         return int(self._socket.socket.getsockopt(zmq.SNDHWM))
 
+    def handed(self) -> EventsRecord:
+        """What is counted, to be handed over."""
+        return EventsRecord(published=self.published, dropped=self.dropped)
+
+    def take_over(self, record: EventsRecord) -> None:
+        """Go on counting from there."""
+        self.published |= record.published
+        self.dropped |= record.dropped
+
     def close(self) -> None:
         """Close the channel; the last events get a moment to leave."""
         self._socket.close(_LAST_EVENTS_MS)
+        self.subscriptions.clear()
 
     def _subscribed(self, prefix: bytes, begun: bool) -> None:
         del prefix, begun

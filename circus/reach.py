@@ -48,12 +48,9 @@ class Reach:
         """A process with a wide scope has just been started."""
         group = None
         if "cgroup" in self._by:
-            if not self._opened:
-                from circus.runtime.cgroup import Groups
-
-                self._opened, self._groups = True, Groups.open()
+            self._open_groups()
             if self._groups is not None:
-                group = self._groups.make(f"{process.name}.{process.wid}.{process.generation}")
+                group = self._groups.make(_group_name(process))
             if group is not None and not group.join(process.pid):
                 group.remove()
                 group = None
@@ -63,6 +60,21 @@ class Reach:
         """Where the cgroup of a process is, if it has one of its own."""
         kin = self._kin.get(pid)
         return None if kin is None or kin.group is None else kin.group.path
+
+    def take_over(self, process: Process, mark: dict[str, str], *, ended: bool) -> None:
+        """A process with a wide scope that was started by another program, of the same boot."""
+        group = None
+        if "cgroup" in self._by:
+            self._open_groups()
+            group = None if self._groups is None else self._groups.find(_group_name(process))
+        self._kin[process.pid] = Kin(process.pid, adopted=self._adopted, mark=mark[MARK], group=group, by=self._by)
+        self._kin[process.pid].main_gone = ended
+
+    def _open_groups(self) -> None:
+        if not self._opened:
+            from circus.runtime.cgroup import Groups
+
+            self._opened, self._groups = True, Groups.open()
 
     @property
     def _adopted(self) -> Callable[[bool], list[int]] | None:
@@ -121,6 +133,10 @@ class Reach:
             self.forget(pid)
         if self._groups is not None:
             self._groups.close()
+
+
+def _group_name(process: Process) -> str:
+    return f"{process.name}.{process.wid}.{process.generation}"
 
 
 class _Vigil:

@@ -40,6 +40,7 @@ class Signalled(Protocol):
     def hasten(self, origin: Origin) -> None: ...
     def reload_soon(self) -> None: ...
     def reopen_streams(self) -> None: ...
+    def upgrade_soon(self) -> None: ...
 
 
 @contextlib.contextmanager
@@ -80,6 +81,7 @@ class SysHandler:
     def __init__(self, controller: Commanded | Any) -> None:
         self.controller = controller
         self._name = ""
+        self._on_their_way = 0
         for signum in SIGNALS:
             signal.signal(signum, self._caught)
 
@@ -91,7 +93,24 @@ class SysHandler:
     def _caught(self, signum: int, _: object) -> None:
         # Not by the loop's own handler, which loses signals when very many come at once. The loop may be closed already.
         with contextlib.suppress(RuntimeError):
-            self.controller.loop.call_soon_threadsafe(self.signal, signum)
+            self.controller.loop.call_soon_threadsafe(self._arrived, signum)
+            self._on_their_way += 1
+
+    def _arrived(self, signum: int) -> None:
+        self._on_their_way -= 1
+        self.signal(signum)
+
+    def hold(self) -> bool:
+        """Let signals wait in the kernel; False, and they do not, when one has left it and was not handled yet."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        if self._on_their_way == 0:
+            return True
+        self.let()
+        return False
+
+    def let(self) -> None:
+        """Let them come again."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
     def signal(self, sig: int, frame: object = None) -> None:
         """Handle a signal."""
@@ -139,4 +158,6 @@ class SysHandler:
         self.controller.arbiter.reopen_streams()
 
     def handle_usr2(self) -> None:
-        """Means nothing yet; its default would end the daemon and leave its workers to nobody."""
+        """Replace circusd by the program that is installed now."""
+        CURRENT.set(Cause(kind="signal", name=self._name))
+        self.controller.arbiter.upgrade_soon()

@@ -37,7 +37,8 @@ class Silences:
 
     def __init__(self) -> None:
         self._kept: dict[int, _Kept] = {}
-        self._last = 0
+        self.last = 0
+        """The id that was given last."""
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -74,13 +75,19 @@ class Silences:
             raise MessageError(f"there is no alert {wanted.alert}; there are {', '.join(rules[:20])}")
         if len(self._kept) >= MOST:
             raise CircusError(f"there are {len(self._kept)} silences; lift one of them first")
-        self._last += 1
+        self.last += 1
         made = Silence(
-            id=self._last, alert=wanted.alert, watcher=wanted.watcher, wid=wanted.wid, since=now, until=until,
+            id=self.last, alert=wanted.alert, watcher=wanted.watcher, wid=wanted.wid, since=now, until=until,
             author=wanted.author or author, comment=wanted.comment,
         )  # fmt: skip
         self._kept[made.id] = _Kept(made, alert, watcher)
         return made
+
+    def take_over(self, silences: Iterable[Silence], last: int) -> None:
+        """Go on where another ended; what they cover need not be there any more."""
+        for each in silences:
+            self._kept[each.id] = _Kept(each, _pattern("alert", each.alert), _pattern("watcher", each.watcher))
+        self.last = last
 
     def remove(self, number: int) -> Silence:
         """Forget one; MessageError where there is none of that number."""

@@ -15,11 +15,12 @@ import socket
 import stat
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from circus.exc import SocketError
-from circus.spec.scalars import to_bool, to_mask
-from circus.spec.sockets import SocketSpec
+from circus.handover import SocketRecord
+from circus.spec.sockets import SocketSpec, socket_spec
 
 # Owner and group may connect (0660); 0.19 let everybody.
 DEFAULT_UMASK = 0o117
@@ -116,12 +117,29 @@ class CircusSocket(socket.socket):
     def load_from_config(cls, config: Mapping[str, Any]) -> CircusSocket:
         """Make a socket from a mapping whose values may be text, as 0.19 did; keeps it as `_cfg`."""
         try:
-            spec = _spec_of(config)
+            spec = socket_spec(config)
         except (TypeError, ValueError, KeyError) as error:
             raise SocketError(f"socket {config.get('name', '')!r}: {error}") from error
         sock = cls.from_spec(spec)
         sock._cfg = dict(config)  # noqa: SLF001 - the name is 0.19's, and this is its class
         return sock
+
+    @classmethod
+    def taken_over(cls, spec: SocketSpec, record: SocketRecord) -> CircusSocket:
+        """The socket of a configuration, which another program has made and bound."""
+        sock = cls.from_spec(replace(spec, host=record.host, port=record.port) if spec.path is None else spec)
+        if record.fd is not None:
+            made = sock.detach()
+            os.close(made)
+            socket.socket.__init__(sock, sock.family, sock.socktype, sock.proto, record.fd)
+            # Its mode is left alone: a worker that holds it too may have chosen another one.
+            sock._bound = record.bound  # noqa: SLF001 - of its own class
+        return sock
+
+    def handed(self) -> SocketRecord:
+        """What makes it again, in a program that has its descriptor."""
+        return SocketRecord(name=self.name, fd=None if self.so_reuseport else self.fileno(), host=self.host,
+                            port=self.port, bound=self._bound)  # fmt: skip
 
     _cfg: Mapping[str, Any] = {}
 
@@ -328,22 +346,3 @@ class CircusSockets(dict[str, CircusSocket]):
 def _identity(path: str) -> tuple[int, int]:
     status = os.lstat(path)
     return status.st_dev, status.st_ino
-
-
-def _spec_of(config: Mapping[str, Any]) -> SocketSpec:
-    umask, path = config.get("umask"), config.get("path")
-    return SocketSpec(
-        name=config["name"],
-        host=config.get("host") or "localhost",
-        port=int(config.get("port", 8080)),
-        family=str(config.get("family") or "AF_INET"),
-        type=str(config.get("type") or "SOCK_STREAM"),
-        proto=config.get("proto"),
-        path=path,
-        replace=to_bool(config.get("replace") or False),
-        umask=to_mask(umask) if isinstance(umask, str) else umask,
-        backlog=int(config.get("backlog", 2048)),
-        interface=config.get("interface"),
-        so_reuseport=to_bool(config.get("so_reuseport") or False),
-        blocking=to_bool(config.get("blocking") or False),
-    )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 
 from circus.channels import mode_of
 from circus.exc import CircusError
+from circus.handover import LedgerRecord
 from circus.ledger import Ledger, policy_of
 from circus.orphans.taking import Found
 from circus.population import watcher_specs
@@ -95,6 +96,18 @@ class Survival:
             file.close(remove=False)
             raise
         self.ledger.hold(file)
+
+    def handed(self) -> LedgerRecord | None:
+        """What is noted, to be handed over."""
+        return self.ledger.handed()
+
+    def take_over(self, record: LedgerRecord | None) -> None:
+        """Go on with the notes of the program before us, which was the same daemon."""
+        if record is None:
+            return
+        if self._spec().state_file is None:
+            self._directory = os.path.dirname(record.path)
+        self.ledger.take_over(record)
 
     def _unable(self) -> str | None:
         if self._spec().config_file is None and self._spec().state_file is None:

@@ -21,12 +21,12 @@ import zmq
 from circus import __version__
 from circus.controller import Controller
 from circus.core.slots import Slot
-from circus.driver import Services
 from circus.events.bus import Bus
 from circus.events.counters import HOOK_BOUNDS, WatcherTally, new_histogram
 from circus.publisher import EventPublisher
 from circus.runtime.reaper import Reaper
 from circus.runtime.signals import name as signal_name
+from circus.services import Services
 from circus.sockets import CircusSocket
 from circus.spec.arbiter import ArbiterSpec
 from circus.watcher import Watcher
@@ -49,6 +49,8 @@ class Described(Protocol):
     pubsub_endpoint: str
     stats_endpoint: str
     check_delay: float
+    upgrades: int
+    upgraded: float | None
 
 
 def watcher_snapshot(watcher: Watcher, bus: Bus, *, detail: bool) -> wire.WatcherSnapshot:
@@ -170,6 +172,8 @@ def arbiter_snapshot(
         command_error_kinds=controller.command_error_kinds,
         subscribers=publisher.subscriptions.total,
         send_hwm=publisher.send_hwm,
+        upgrades=arbiter.upgrades,
+        upgraded=arbiter.upgraded,
     )
 
 

@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from circus.config.resolve import add_import_paths
-from circus.driver import Services
 from circus.hooks import resolve_hooks
 from circus.operations import Operations
 from circus.ports import HookCallable
 from circus.process import Process
+from circus.services import Services
 from circus.sockets import CircusSocket
 from circus.spec.convert import options_dict
 from circus.spec.diff import flat, watcher_changes

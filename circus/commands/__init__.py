@@ -50,6 +50,7 @@ MODULES = {
     "telemetry": "telemetry",
     "test-alert": "testalert",
     "unsilence": "unsilence",
+    "upgrade": "upgrade",
     "why": "why",
 }
 

@@ -104,8 +104,7 @@ class Resuming(Queueing):
         return None
 
     def record(self) -> MachineRecord:
-        """The machine as it stands; only while it is not `busy`. The slots in it are the machine's own."""
-        assert self.busy is None
+        """The machine as it stands, without what it is `busy` with. The slots in it are the machine's own."""
         crew = self.crew
         return MachineRecord(
             state=self.state,

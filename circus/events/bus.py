@@ -15,6 +15,7 @@ import msgspec
 
 from circus.events.counters import WatcherTally
 from circus.events.journal import Journal
+from circus.handover import BusRecord
 from circus.ports import Clock, Sink
 from circus.wire import events as wire
 from circus.wire import topics
@@ -132,6 +133,26 @@ class Bus:
             body.setdefault("time", self._clock.time())
             body["watcher"] = watcher
             self.sink.send(topic, self._encoded(body))
+
+    def handed(self) -> BusRecord:
+        """All of it, to be handed over."""
+        return BusRecord(
+            boot=self.boot,
+            following=self.journal.last + 1,
+            records=self.journal.kept(),
+            previous=self._previous,
+            tallies={name: tally.handed() for name, tally in self.tallies.items()},
+        )
+
+    @classmethod
+    def resumed(cls, clock: Clock, record: BusRecord, *, journal_size: int) -> Bus:
+        """The same boot, in another program."""
+        bus = cls(clock, boot=record.boot, journal_size=journal_size)
+        bus.journal.take_over(record.records, record.following)
+        bus._previous.update(record.previous)
+        for name, tally in record.tallies.items():
+            bus.tally(name).take_over(tally)
+        return bus
 
     def forget(self, watcher: str) -> None:
         """Drop the counters of a watcher that has been removed."""

@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from circus.handover import TallyRecord
 from circus.wire.events import CRASH_SIGNALS, INITIATORS, OUTCOMES, RESTART_CAUSES, SPAWN_STAGES, START_CAUSES, Record
 from circus.wire.samples import Exemplar, Histogram
 from circus.wire.snapshot import Exits, LastExit, WatcherCounters, WatcherHistograms
@@ -20,6 +21,7 @@ RELOAD_BOUNDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 
 HOOK_BOUNDS: Final = START_BOUNDS
 LIFETIME_BOUNDS: Final = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 43200.0, 86400.0, 259200.0, 604800.0)
 COMMAND_BOUNDS: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
+PASS_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 LAG_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
@@ -67,6 +69,16 @@ class WatcherTally:
         self.ends: dict[int, bytes] = {}
         """The encoded record of the last end in each slot, also when the journal has forgotten it."""
         self.reload_started: float | None = None
+
+    def handed(self) -> TallyRecord:
+        """All of it, to be handed over."""
+        return TallyRecord(**{name: getattr(self, name) for name in TallyRecord.__struct_fields__})
+
+    def take_over(self, record: TallyRecord) -> None:
+        """Go on from there; what is counted now and was not then begins at 0."""
+        for name in TallyRecord.__struct_fields__:
+            value = getattr(record, name)
+            setattr(self, name, {**getattr(self, name), **value} if isinstance(value, dict) else value)
 
     def chunk(self, stream: str, size: int, lines: int) -> None:
         """Captured output: bytes and complete lines."""

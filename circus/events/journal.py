@@ -7,6 +7,7 @@ the last one given out.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from circus.wire.events import Record
 
@@ -33,6 +34,15 @@ class Journal:
         """Keep this many from now on; of what is kept the newest stay."""
         if max(size, 1) != self._records.maxlen:
             self._records = deque(self._records, maxlen=max(size, 1))
+
+    def take_over(self, records: Iterable[tuple[str | None, str, bytes]], following: int) -> None:
+        """Go on where another journal of this boot ended; `following` is the next seq."""
+        self._records.extend(records)
+        self._next = following
+
+    def kept(self) -> list[tuple[str | None, str, bytes]]:
+        """(watcher, record, body) of all that is kept, the oldest first."""
+        return list(self._records)
 
     def append(self, record: Record, body: bytes) -> None:
         """Keep a record; seqs come without holes."""

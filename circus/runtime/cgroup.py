@@ -81,12 +81,20 @@ class Groups:
 
     def make(self, name: str) -> Group | None:
         """A new group; None where that may not be."""
-        path = self._path / name.replace("/", "_").replace("\0", "_")
+        path = self._of(name)
         try:
             path.mkdir(exist_ok=True)
         except OSError:
             return None
         return Group(str(path))
+
+    def find(self, name: str) -> Group | None:
+        """A group that was made before, perhaps by the program that was here before us; None where there is none."""
+        path = self._of(name)
+        return Group(str(path)) if path.is_dir() else None
+
+    def _of(self, name: str) -> pathlib.Path:
+        return self._path / name.replace("/", "_").replace("\0", "_")
 
     def close(self) -> None:
         """Remove the directory, and what is empty in it."""

@@ -34,7 +34,12 @@ class Authenticator:
     ) -> None:
         self.access = access
         self._strangers: set[str] = set()
-        self._pair = pair
+        self.pair = pair
+        self._loop = loop
+        self.serve(context)
+
+    def serve(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """Answer for this context; again after `close`."""
         raw: zmq.Socket[bytes] = context.socket(zmq.ROUTER)
         raw.setsockopt(zmq.LINGER, 0)
         try:
@@ -42,12 +47,12 @@ class Authenticator:
         except zmq.ZMQError as error:
             raw.close(0)
             raise EndpointError(f"CURVE: the zmq context has somebody else who lets clients in ({error})") from error
-        self._socket = LoopSocket(raw, self._asked, loop=loop)
+        self._socket = LoopSocket(raw, self._asked, loop=self._loop)
 
     def guard(self, socket: zmq.Socket[bytes]) -> None:
         """Let a socket that is not bound yet take only clients with a key that is known."""
         socket.setsockopt(zmq.CURVE_SERVER, 1)
-        socket.setsockopt(zmq.CURVE_SECRETKEY, self._pair.secret.encode())
+        socket.setsockopt(zmq.CURVE_SECRETKEY, self.pair.secret.encode())
         # Without a handler nobody gets in, rather than everybody.
         socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
 

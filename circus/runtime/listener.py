@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 import zmq
 
 from circus.exc import EndpointError, EndpointInUse
+from circus.handover import ListenerRecord
 from circus.runtime.peers import gid_of, uid_of
 from circus.wire.endpoints import Endpoint, parse
 
@@ -64,6 +65,15 @@ class Listener:
 
     def fileno(self) -> int:
         return self._sock.fileno()
+
+    @classmethod
+    def taken_over(cls, record: ListenerRecord) -> Listener:
+        """One that another program has made."""
+        return cls(socket.socket(fileno=record.fd), parse(record.endpoint), record.identity)
+
+    def handed(self, option: str) -> ListenerRecord:
+        """What makes it again, in a program that has its descriptor."""
+        return ListenerRecord(option=option, endpoint=self.endpoint, fd=self.fileno(), identity=self._identity)
 
     def attach(self, zmq_socket: zmq.Socket[bytes]) -> None:
         """Let a zmq socket accept on it. The zmq socket gets a duplicate and may be closed and replaced freely."""

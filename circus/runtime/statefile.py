@@ -62,6 +62,9 @@ class StateFile:
         except OSError as error:
             raise CircusError(f"the state file {path} cannot be used: {error.strerror or error}") from error
 
+    def fileno(self) -> int:
+        return self._fd
+
     def append(self, line: bytes) -> None:
         """Add a line; OSError when it cannot be added, and then nothing of it is there."""
         written = 0

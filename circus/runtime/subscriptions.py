@@ -57,6 +57,15 @@ class Subscriptions:
             if self.on_change is not None:
                 self.on_change(prefix, bool(after))
 
+    def clear(self) -> None:
+        """Nobody is connected any more."""
+        self.total, self._prefixes, self._stale = 0, (), False
+        prefixes = list(self._counts)
+        self._counts.clear()
+        for prefix in prefixes:
+            if self.on_change is not None:
+                self.on_change(prefix, False)
+
     def _known(self) -> tuple[bytes, ...]:
         if self._stale:
             self._stale = False

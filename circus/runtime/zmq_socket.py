@@ -103,6 +103,11 @@ class LoopSocket:
         if self._pending is None and not self._closed:
             self._read_soon()
 
+    def drain(self) -> None:
+        """Read all that is there now, whatever the budget; for who is about to close it."""
+        while not self._closed and not self._reading and self._input_waiting():
+            self._read()
+
     def close(self, linger_ms: int = 0) -> None:
         """Close the socket; messages handed over get `linger_ms` to leave. Closing twice is harmless."""
         if self._closed:

@@ -17,7 +17,8 @@ from typing import Any, Final
 import msgspec
 import zmq
 
-from circus.events.counters import LAG_BOUNDS, new_histogram, observe
+from circus.events.counters import LAG_BOUNDS, PASS_BOUNDS, new_histogram, observe
+from circus.handover import SamplesRecord
 from circus.ports import Clock, SocketLike
 from circus.runtime.listener import Listener
 from circus.runtime.subscriptions import Subscriptions
@@ -25,6 +26,7 @@ from circus.runtime.zmq_socket import PublishingSocket, publishing_socket
 from circus.stats import aggregate, backlog
 from circus.stats.sampler import Member, Sampler
 from circus.stats.service import Extend, Infos, StatsService
+from circus.stats.wanted import Wanted
 from circus.wire import topics
 from circus.wire.samples import DaemonSample, WatcherSample
 
@@ -32,33 +34,13 @@ logger = logging.getLogger(__name__)
 
 # A timer that is due at once: whatever is readable and every timer that was due earlier comes before it.
 PAUSE_SECONDS: Final = 0.0
-PASS_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _QUEUED_PASSES: Final = 8
+_LAST_SAMPLES_MS: Final = 20
 _DAEMON: Final = "circusd"
 _OWN_STEM: Final = b"stat.circus"
 _SOCKETS_STEM: Final = b"stat.sockets"
 
 encode = msgspec.json.Encoder().encode
-
-
-def _no_drops() -> Mapping[str, int]:
-    return {}
-
-
-class _Wanted:
-    """What of one watcher is subscribed: topics that are not are None."""
-
-    __slots__ = ("pids", "sample", "stat", "stem")
-
-    def __init__(self, subscriptions: Subscriptions, watcher: str) -> None:
-        sample, stat = topics.sample_topic(watcher), topics.stat_topic(watcher)
-        self.stem = stat + b"."
-        self.sample = sample if subscriptions.wants(sample) else None
-        self.stat = stat if subscriptions.wants(stat) else None
-        self.pids = subscriptions.wants_below(self.stem)
-
-    def __bool__(self) -> bool:
-        return self.sample is not None or self.stat is not None or self.pids
 
 
 class StatsChannel:
@@ -85,7 +67,7 @@ class StatsChannel:
         interval: float,
         sockets: Callable[[], Iterable[SocketLike]] = list,
         queue_depth: Callable[[], int] = int,
-        drops: Callable[[], Mapping[str, int]] = _no_drops,
+        drops: Callable[[], Mapping[str, int]] = dict,
         extend: Extend | None = None,
     ) -> None:
         self.service = StatsService(sampler, interval=interval, loop=loop, extend=extend)
@@ -106,22 +88,27 @@ class StatsChannel:
         self._queue_depth = queue_depth
         self._drops = drops
         self._seqs: dict[bytes, int] = {}
-        self._wanted: dict[str, _Wanted] = {}
+        self._wanted: dict[str, Wanted] = {}
         self._active = False
         self._timer: asyncio.TimerHandle | None = None
         self._next = 0.0
         self._began = float("-inf")
         self._pass: Iterator[None] | None = None
         self._resume: asyncio.TimerHandle | None = None
+        self._listener, self._drops_before = listener, 0
+        self.serve(context)
+
+    def serve(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        """Publish by sockets of this context; again after `suspend`."""
         self._queue = 0
         raw = publishing_socket(context)
         try:
             self._make_queue(raw, 0)
-            listener.attach(raw)
+            self._listener.attach(raw)
         except BaseException:
             raw.close(0)
             raise
-        self._socket = PublishingSocket(raw, self.subscriptions, loop=loop, channel="stats")
+        self._socket = PublishingSocket(raw, self.subscriptions, loop=self._loop, channel="stats")
 
     async def infos(self, watcher: str, extended: bool = False) -> Infos:
         """The info of each live process of a watcher by pid; reads anew what is older than one interval."""
@@ -143,6 +130,17 @@ class StatsChannel:
             self._timer.cancel()
             self._next = min(self._next, self._loop.time() + interval)
             self._timer = self._loop.call_at(self._next, self._tick)
+
+    def handed(self) -> SamplesRecord:
+        """What is counted, to be handed over."""
+        return SamplesRecord(seqs=self._seqs, passes=self.passes, skipped=self.skipped, loop_lag=self.loop_lag,
+                             pass_duration=self.pass_duration, drops=self.drops, errors=self._sampler.errors)  # fmt: skip
+
+    def take_over(self, record: SamplesRecord) -> None:
+        """Go on counting from there."""
+        self._seqs, self.passes, self.skipped = record.seqs, record.passes, record.skipped
+        self.loop_lag, self.pass_duration, self._drops_before = record.loop_lag, record.pass_duration, record.drops
+        self._sampler.errors |= record.errors
 
     def close(self) -> None:
         """Stop sampling and publishing. Closing twice is harmless."""
@@ -179,7 +177,13 @@ class StatsChannel:
     @property
     def drops(self) -> int:
         """Messages that libzmq did not take."""
-        return self._socket.drops
+        return self._drops_before + self._socket.drops
+
+    def suspend(self) -> None:
+        """Close the socket, and let the last samples leave, until `serve`."""
+        self._drops_before = self.drops
+        self._socket.close(_LAST_SAMPLES_MS)
+        self.subscriptions.clear()
 
     def _tick(self) -> None:
         """Time for a pass. One that still runs is left to end, and the new one is skipped."""
@@ -236,13 +240,13 @@ class StatsChannel:
         if len(self._wanted) > 2 * len(names):
             self._wanted.clear()  # of watchers that are gone
 
-    def _of(self, watcher: str) -> _Wanted:
+    def _of(self, watcher: str) -> Wanted:
         found = self._wanted.get(watcher)
         if found is None:
-            found = self._wanted[watcher] = _Wanted(self.subscriptions, watcher)
+            found = self._wanted[watcher] = Wanted(self.subscriptions, watcher)
         return found
 
-    def _publish(self, name: str, what: _Wanted, now: float) -> Iterator[None]:
+    def _publish(self, name: str, what: Wanted, now: float) -> Iterator[None]:
         members = [member for member in self._sampler.members(name) if member.sample.state is not None]
         if what.sample is not None:
             sample = WatcherSample(

@@ -205,6 +205,16 @@ class Sampler:
         watched.cpu = (totals.cpu_user_seconds, totals.cpu_system_seconds)
         return totals
 
+    def told_cpu(self, watcher: str) -> tuple[float, float]:
+        """The highest totals of a watcher that were ever told."""
+        watched = self._watched.get(watcher)
+        return (0.0, 0.0) if watched is None else watched.cpu
+
+    def tell_cpu(self, watcher: str, cpu: tuple[float, float]) -> None:
+        """Never tell less than that, which somebody else has told."""
+        if watcher in self._watched:
+            self._watched[watcher].cpu = cpu
+
     def release(self) -> None:
         """Close what readers keep open; the next sweep opens anew."""
         for watched in self._watched.values():

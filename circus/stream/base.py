@@ -56,6 +56,13 @@ class BaseStream(ABC):
     def discard(self) -> None:  # noqa: B027 - as above
         """Forget what is pending."""
 
+    def handed(self) -> dict[str, Any]:
+        """What it has to know to go on in another program, as plain values; what is `pending` is among it."""
+        return {}
+
+    def take_over(self, record: Mapping[str, Any]) -> None:  # noqa: B027 - most streams have nothing to go on with
+        """Go on where the stream that gave this ended, made of the same options; OSError when it cannot be opened."""
+
     def fileno(self) -> int:
         """The descriptor to wait for while something is pending."""
         raise OSError("nothing to wait for")

@@ -40,6 +40,16 @@ class StdoutStream(BaseStream):
         if self._outlet is not None:
             self._outlet.pending.clear()
 
+    def handed(self) -> dict[str, Any]:
+        """What our output has not taken yet."""
+        return {"pending": bytes(self.pending)} if self.pending else {}
+
+    def take_over(self, record: Mapping[str, Any]) -> None:
+        out = self._own()
+        if record.get("pending") and out is not None:
+            self._outlet = Outlet(out.fileno())
+            self._outlet.pending += record["pending"]
+
     def fileno(self) -> int:
         return super().fileno() if self._outlet is None else self._outlet.fd
 

@@ -97,6 +97,27 @@ class _FileStreamBase(BaseStream):
         if self._outlet is not None:
             self._outlet.pending.clear()
 
+    def handed(self) -> dict[str, Any]:
+        """The file, and who has begun a line in it."""
+        outlet = self._outlet
+        if outlet is None:
+            return {"filename": self._filename}
+        return {
+            "filename": self._filename,
+            "source": self._source,
+            "open": outlet.ends_open,
+            "pending": bytes(outlet.pending),
+        }
+
+    def take_over(self, record: Mapping[str, Any]) -> None:
+        self._filename = record["filename"]
+        if "pending" in record:
+            self.open()
+            assert self._outlet is not None
+            self._outlet.pending += record["pending"]
+            self._outlet.ends_open = record["open"]
+            self._source = None if record["source"] is None else tuple(record["source"])
+
     def fileno(self) -> int:
         return super().fileno() if self._outlet is None else self._outlet.fd
 
@@ -277,6 +298,14 @@ class TimedRotatingFileStream(_RotatingFileStream):
         self._backup_count = to_count(backup_count, "backup_count")
         self._schedule = Schedule.parse(rotate_when, to_count(rotate_interval, "rotate_interval"), to_flag(utc, "utc"))
         self._rollover_at: float | None = None
+
+    def handed(self) -> dict[str, Any]:
+        """Also when the file is to be moved away."""
+        return {**super().handed(), "rollover_at": self._rollover_at}
+
+    def take_over(self, record: Mapping[str, Any]) -> None:
+        self._rollover_at = record["rollover_at"]
+        super().take_over(record)
 
     def _open_outlet(self) -> Outlet:
         outlet = super()._open_outlet()

@@ -15,12 +15,14 @@ from typing import Any, Final
 from circus.config.interpolate import Variables
 from circus.events.bus import Bus
 from circus.exc import MessageError
+from circus.handover import OutputsRecord
 from circus.spec.streams import StreamSpec
 from circus.spec.watcher import WatcherSpec
 from circus.stream import get_stream
+from circus.stream.carrier import Writer
 from circus.stream.live import LiveLog
 from circus.stream.losses import Losses
-from circus.stream.redirector import Redirector, Writer
+from circus.stream.redirector import Redirector
 from circus.stream.ring import Rings, split
 from circus.stream.target import close_stream
 from circus.wire.logs import LogLines, LogPosition, TailAnswer
@@ -82,6 +84,7 @@ class Outputs:
         self._tally = bus.tally(self._watcher)
         self._life = os.urandom(4).hex()
         self._rings = Rings()
+        self._bus = bus
         self._live = LiveLog(self._watcher, self._life, bus)
         self._losses = Losses(on_loss)
         self._opened = False
@@ -149,6 +152,32 @@ class Outputs:
                 self._redirector.change_stream(name, writer or _passed_on(name), close=True)
         if self._opened:
             self._start()
+
+    # -- to another program -------------------------------------------------------------------------------------------
+
+    def handed(self) -> OutputsRecord:
+        """All of it, to be handed over. What was lost until now is told before."""
+        self._losses.flush()
+        redirector = self._redirector
+        return OutputsRecord(
+            life=self._life,
+            opened=self._opened,
+            pipes=[] if redirector is None else redirector.pipes_handed(),
+            rings=self._rings.handed(),
+            streams=[] if redirector is None else redirector.streams_handed(),
+            drops={} if redirector is None else redirector.drops,
+        )
+
+    def go_on(self, record: OutputsRecord) -> None:
+        """Keep the last lines that another kept, under the same life; before `open`."""
+        self._life = record.life
+        self._live = LiveLog(self._watcher, self._life, self._bus)
+        self._rings.take_over(record.rings)
+
+    def take_over(self, record: OutputsRecord, processes: Mapping[int, Any]) -> None:
+        """Read on where another ended; after `open`, if that was open. `processes` by pid, with their pipes open."""
+        if self._redirector is not None:
+            self._redirector.take_over(record, processes)
 
     # -- the last lines -----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 from circus.stream.ring import Ring
 from circus.stream.target import Target
@@ -23,6 +23,23 @@ _USUAL = 65536
 # blocks than this cost more than they save: malloc takes them from the system and gives them back each time.
 _LARGE = 131_072
 _FULL_READS = 16
+
+
+class _HasFileno(Protocol):
+    def fileno(self) -> int: ...
+
+
+class HasOutput(Protocol):
+    """A process whose output can be carried."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def wid(self) -> int: ...
+    @property
+    def stdout(self) -> _HasFileno | None: ...
+    @property
+    def stderr(self) -> _HasFileno | None: ...
 
 
 class Pipe:
@@ -100,6 +117,10 @@ class Pipe:
         piece = bytes(memoryview(carry)[:end])
         del carry[:end]
         return lines, piece
+
+    def begin(self, text: bytes) -> None:
+        """Go on with a line that somebody else has begun to read."""
+        self._carry += text
 
     @property
     def unfinished(self) -> bytes:

@@ -9,7 +9,10 @@ no output more than `BYTES` or `CHUNKS` is kept.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from circus.handover import RingRecord
 
 BYTES = 32 * 1024
 # A chunk has a line at least, so this many lines are there to be shown, unless they are long.
@@ -53,6 +56,15 @@ class Ring:
         while self._bytes > BYTES or len(chunks) > CHUNKS:
             self._bytes -= len(chunks.pop(0)[3])
 
+    def handed(self) -> list[tuple[int, float, int, bytes]]:
+        """What is kept, to be handed over: number of the line after each chunk, when, who, what."""
+        return list(self._chunks)
+
+    def take_over(self, following: int, chunks: Iterable[tuple[int, float, int, bytes]]) -> None:
+        """Go on where another ring ended."""
+        self.following, self._chunks = following, list(chunks)
+        self._bytes = sum(len(chunk[3]) for chunk in self._chunks)
+
     def read(self, *, last: int | None = None, since: int = 0, pid: int | None = None) -> list[Lines]:
         """The lines that are still here, oldest first: only the `last` so many, from number `since` on, of one process."""
         found: list[Lines] = []
@@ -88,6 +100,18 @@ class Rings:
     def find(self, wid: int, name: str) -> Ring | None:
         """The ring of one output, None when it never had a process."""
         return self._rings.get((wid, name))
+
+    def handed(self) -> list[RingRecord]:
+        """All of them, to be handed over."""
+        return [
+            RingRecord(wid=wid, name=name, following=ring.following, chunks=ring.handed())
+            for (wid, name), ring in self._rings.items()
+        ]
+
+    def take_over(self, records: Iterable[RingRecord]) -> None:
+        """Go on where others ended."""
+        for record in records:
+            self.of(record.wid, record.name).take_over(record.following, record.chunks)
 
     def known(self) -> list[tuple[int, str]]:
         """All (slot, stream name) that ever had a process, sorted."""

@@ -159,6 +159,8 @@ class ArbiterSnapshot(msgspec.Struct, kw_only=True):
     command_error_kinds: dict[str, dict[str, int]] = {}
     subscribers: int = 0
     send_hwm: int | None = None
+    upgrades: int = 0
+    upgraded: float | None = None
 
 
 class AlertsSnapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,10 +10,11 @@ import msgspec
 import pytest
 
 from circus import alerting
-from circus.alerting import Alerting, Configured, configured_by
+from circus.alerting import Alerting
 from circus.events.bus import Bus
 from circus.events.cause import CURRENT
 from circus.exc import CircusError, MessageError
+from circus.rules import Configured, configured_by
 from circus.spec.arbiter import ArbiterSpec
 from circus.spec.exporters import ExporterSpec
 from circus.wire.alerts import MOST_DATA, AlertsAnswer

@@ -49,6 +49,8 @@ SEQ: Final = "circus.record.seq"
 RELOAD_MODE: Final = "circus.reload.mode"
 WORKERS: Final = "circus.workers"
 WATCHERS: Final = "circus.watchers"
+VERSION: Final = "circus.version"
+VERSION_BEFORE: Final = "circus.version.before"
 QUEUE_SECONDS: Final = "circus.command.queue_seconds"
 
 # `outcome` of process.exited → error.type
@@ -71,6 +73,7 @@ OPERATIONS: Final = {
     "signal": "process.signal",
     "reloadconfig": "arbiter.reload_config",
     "quit": "arbiter.stop",
+    "upgrade": "arbiter.upgrade",
 }
 # Operations that no command and no boot began, by the record that they begin with; watcher.state by the state it leads to.
 SPONTANEOUS: Final = {
@@ -83,4 +86,6 @@ SPONTANEOUS: Final = {
     "stopping": "watcher.stop",
     "reloading": "watcher.reload",
     "arbiter.stopping": "arbiter.stop",
+    "arbiter.upgraded": "arbiter.upgrade",
+    "arbiter.upgrade_failed": "arbiter.upgrade",
 }

@@ -47,6 +47,8 @@ class TraceFold:
         self._handlers: dict[str, Callable[[Record], None]] = {
             "arbiter.started": self._arbiter_started,
             "arbiter.booted": self._ended,
+            "arbiter.upgraded": self._arbiter_upgraded,
+            "arbiter.upgrade_failed": self._arbiter_upgrade_failed,
             "arbiter.stopping": self._arbiter_stopping,
             "arbiter.stopped": self._ended,
             "command.started": self._command_started,
@@ -101,6 +103,23 @@ class TraceFold:
 
     def _arbiter_started(self, record: Record) -> None:
         self._operations.begin(record, "arbiter.boot", {name.WATCHERS: record.data["watchers"]}, explicit=True)
+
+    def _arbiter_upgraded(self, record: Record) -> None:
+        """The exchange of the two programs, which comes after the answer to the command."""
+        operation, data = self._operations.of(record), record.data
+        _, span = ids(record)
+        self._operations.emit(
+            operation, "arbiter.exchange", derived(record, "phase") if span == operation.span else span,
+            (record.time - data["seconds"], record.time),
+            {name.VERSION: data["version"], name.VERSION_BEFORE: data["before"], name.WATCHERS: data["watchers"]},
+            parent=operation.span,
+        )  # fmt: skip
+        self._operations.settle(operation, record.time)
+
+    def _arbiter_upgrade_failed(self, record: Record) -> None:
+        operation = self._operations.of(record)
+        operation.error = operation.error or str(record.data["reason"])
+        self._operations.settle(operation, record.time)
 
     def _arbiter_stopping(self, record: Record) -> None:
         self._operations.of(record).explicit = True  # arbiter.stopped ends it

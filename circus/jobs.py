@@ -1,0 +1,68 @@
+"""One request on its way to its reply.
+
+Owns the context in which all of its work runs: the cause, the trace and where waits are told. Refuses to know sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
+from typing import Any
+
+from circus.commands.base import Command
+from circus.events.bus import Bus
+from circus.events.cause import CURRENT, TRACEPARENT, WAITS
+from circus.wire.events import Cause
+from circus.wire.messages import Request
+
+CommandObserver = Callable[[str, Mapping[str, Any]], None]
+"""Told `command.started` and `command.finished`, and their data."""
+
+
+class Job:
+    """A request, its command and what became of it."""
+
+    __slots__ = ("cause", "command", "context", "recorded", "replied", "request", "route", "started", "task", "waited")
+
+    def __init__(self, command: Command, request: Request, route: list[bytes], cause: Cause, started: float) -> None:
+        self.command = command
+        self.request = request
+        self.route = route
+        self.cause = cause
+        self.started = started
+        self.replied = request.cast
+        self.recorded = command.changes
+        self.task: asyncio.Task[None] | None = None
+        self.context: Context = copy_context()
+        self.context.run(CURRENT.set, cause)
+        self.context.run(TRACEPARENT.set, request.traceparent)
+        self.waited: list[float] = []
+        self.context.run(WAITS.set, self.waited)
+
+    @property
+    def waits(self) -> bool:
+        """True when the reply tells how the work ended."""
+        return self.request.waiting or self.command.always_waits
+
+
+def recorder(bus: Bus) -> CommandObserver:
+    """Makes the records of commands."""
+
+    def told(record: str, data: Mapping[str, Any]) -> None:
+        cause = CURRENT.get()
+        assert cause is not None
+        parent = TRACEPARENT.get()
+        begins = record == "command.started"
+        if begins:
+            data = {**data, "parent": parent}
+        seq, trace = bus.record(record, None, cause, data, trace=parent.split("-")[1] if parent else None)
+        if begins:  # what the command does belongs below it, and it below what called it
+            TRACEPARENT.set(bus.context(seq, trace, parent.split("-")[3] if parent else "01"))
+
+    return told
+
+
+def text_of(error: BaseException) -> str:
+    """What an error says, or its kind where it says nothing."""
+    return str(error) or type(error).__name__

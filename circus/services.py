@@ -1,0 +1,47 @@
+"""What all watchers of one arbiter share.
+
+Owns nothing; the assembly makes the parts and closes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from circus.events.bus import Bus
+from circus.findings import Findings
+from circus.ledger import Ledger
+from circus.ports import ArbiterLike, Clock
+from circus.reach import Reach
+from circus.runtime.loop import SpawnQueue
+from circus.runtime.reaper import Reaper
+from circus.sockets import CircusSockets
+from circus.stats.sampler import Sampler
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    """What all watchers of one arbiter share."""
+
+    loop: asyncio.AbstractEventLoop
+    clock: Clock
+    bus: Bus
+    reaper: Reaper
+    reach: Reach
+    ledger: Ledger
+    findings: Findings
+    spawns: SpawnQueue
+    sampler: Sampler
+    sockets: CircusSockets
+    environ: Mapping[str, str]
+    arbiter: ArbiterLike
+    watch_sockets: Callable[[Any, bool], None]
+    quitting: Callable[[], bool]
+    wake_guard: Callable[[], None]
+    random: Callable[[], float] = field(default=random.random)
+    illegal_transitions: int = 0
+    carried: dict[int, str] = field(default_factory=dict)
+    """Processes that run on without a watcher and write to us, with the name of the watcher they had."""

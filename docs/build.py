@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import Enum
@@ -246,6 +247,14 @@ def _layers() -> str:
     return "\n".join(["```", *layers, "```"])
 
 
+# The rules for Prometheus, which stand beside this directory.
+
+
+def _rules(table: str, *words: str) -> str:
+    made: str = getattr(import_module("dashboards.alerts.pages"), table)(*words)
+    return made
+
+
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     lines: Iterator[Iterable[str]] = iter([head, ["---"] * len(list(head)), *rows])
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -263,6 +272,12 @@ MAKERS: Final[dict[str, Callable[[], str]]] = {
     "commands": _commands,
     "programs": _programs,
     "layers": _layers,
+    "alerts-supervisor": lambda: _rules("alerts", "circus.supervisor"),
+    "alerts-watchers": lambda: _rules("alerts", "circus.watchers"),
+    "alerts-processes": lambda: _rules("alerts", "circus.processes"),
+    "alerts-slo": lambda: _rules("alerts", "circus.slo"),
+    "alert-thresholds": lambda: _rules("thresholds"),
+    "alert-records": lambda: _rules("records"),
 }
 STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
     found.__name__: found
@@ -273,6 +288,7 @@ STRUCTS: Final[dict[str, type[msgspec.Struct]]] = {
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(DOCS.parent))  # for `python docs/build.py`
     for page in pages():
         page.write_text(fresh(page.read_text()))
     for schema, text in schemas().items():

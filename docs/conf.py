@@ -1,7 +1,7 @@
 """The site: `make docs` builds it from the Markdown beside this file, with every warning an error.
 
-Owns what GitHub does by itself and a site does not: navigation, which is the list of links in index.md, so that a page
-that is not in it is an error; links that leave this directory, which become the name of a file in the checkout; and the
+Owns what GitHub does by itself and a site does not: navigation, which is the list of links in index.md (and in
+the index of a directory), so that a page that is in none is an error; links that leave this directory, which become the name of a file in the checkout; and the
 drawings of state machines. Invariant: the pages stay plain Markdown, readable where they are.
 """
 
@@ -42,7 +42,7 @@ def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
     del app
     depth = docname.count("/")
     text = _OUTSIDE.sub(lambda link: _checkout(link, depth), source[0])
-    if docname == "index":
+    if docname.rpartition("/")[2] == "index":
         text = f"{text}\n\n{_navigation(text)}"
     source[0] = text
 

@@ -7,9 +7,10 @@ is one alert; what follows from a daemon that does not answer is told by Supervi
 from __future__ import annotations
 
 from circus_exporters import catalogue as c
+from circus_exporters import catalogue_alerts
 from dashboards.alerts.base import TARGET, alert, timing
 from dashboards.alerts.model import Alert, Group
-from dashboards.alerts.promql import others, select
+from dashboards.alerts.promql import others, select, without
 from dashboards.alerts.settings import Settings
 
 
@@ -125,6 +126,8 @@ def _deliveries(settings: Settings) -> tuple[Alert, ...]:
     given_up = others(c.SPANS_DROPPED, "reason", "left")  # an exporter that is stopped takes what waits with it
     window, failures = export.duration("window"), export.number("failures")
     spans = f"sum by ({TARGET}) (increase({select(c.SPANS_DROPPED, reason=given_up, over=window)}))"
+    telling, given_up_alerts = settings.section("SupervisorAlertDeliveryFailing"), catalogue_alerts.FAILED
+    untold = select(given_up_alerts, over=telling.duration("window"))
     metrics = select(c.METRIC_EXPORTS, outcome="failure", over=window)
     return (
         # Lines of output are left out beyond a rate by design; messages that a subscriber was too slow for are not.
@@ -135,6 +138,15 @@ def _deliveries(settings: Settings) -> tuple[Alert, ...]:
             "A subscriber of circusd on {{ $labels.instance }} misses messages.",
             f"""circusd on {{{{ $labels.instance }}}} had to drop {{{{ $value | humanize }}}} messages of the kind
             {{{{ $labels.sink }}}} within {dropped}, because a subscriber did not take them.""",
+        ),
+        alert(
+            settings,
+            "SupervisorAlertDeliveryFailing",
+            f"sum {without(given_up_alerts, 'reason')} (increase({untold})) > 0",
+            "Alerts of circusd on {{ $labels.instance }} do not reach {{ $labels.sink }}.",
+            f"""Within {telling.duration("window")} the notifier {{{{ $labels.sink }}}} on {{{{ $labels.instance }}}} has given up
+            {{{{ $value | humanize }}}} messages about alerts of [alert:NAME] sections.""",
+            **timing(telling, "for"),
         ),
         alert(
             settings,

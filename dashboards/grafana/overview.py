@@ -13,6 +13,7 @@ from dashboards.grafana.panels import (
     GREY,
     ORANGE,
     RED,
+    SIGNALS,
     YELLOW,
     Column,
     PanelBuilder,
@@ -97,8 +98,8 @@ def _alerts() -> list[PanelBuilder]:
     return [
         rows(
             "Alerts that fire", "Alerts of the rules in Prometheus. Each has a runbook, which its message links.",
-            [Column(title="For", expression=on(labels, since, "and", firing), unit="s")],
-            labels=["severity", "alertname", "instance", "watcher", "wid"], link=TO_WATCHER, link_on="watcher",
+            [Column(title="For", expression=why(f"({on(labels, since, 'and', firing)})", "watcher"), unit="s")],
+            labels=["severity", "alertname", "instance", "watcher", "wid"], last=["why"], link=TO_WATCHER, link_on="watcher",
             sort="For", span=20, height=7,
         ),
         number(
@@ -124,7 +125,7 @@ def _sick() -> PanelBuilder:
             Column(title="Pause before next start", expression=of_sick(select(c.BACKOFF, W)), unit="s"),
             Column(title="Last exit", expression=of_sick(f"time() - {select(c.LAST_EXIT_TIME, W)}"), unit="s"),
             Column(title="Exit code", expression=of_sick(select(c.LAST_EXIT_CODE, W)), unit="none"),
-            Column(title="Signal", expression=of_sick(select(c.LAST_EXIT_SIGNAL, W)), unit="none"),
+            Column(title="Signal", expression=of_sick(select(c.LAST_EXIT_SIGNAL, W)), unit="none", meanings=SIGNALS),
         ],
         labels=["instance", "watcher"], last=["why"], link=TO_WATCHER, link_on="watcher", sort="Unwanted exits",
     )  # fmt: skip

@@ -33,6 +33,31 @@ SOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="${datasource}")
 GREEN, YELLOW, ORANGE, RED, BLUE, PURPLE, GREY = "green", "yellow", "orange", "red", "blue", "purple", "#8e8e8e"
 
 Meaning = tuple[str, str]  # what is shown for a value, and its colour
+_FAULTS: Final = {
+    3: "SIGQUIT",
+    4: "SIGILL",
+    5: "SIGTRAP",
+    6: "SIGABRT",
+    7: "SIGBUS",
+    8: "SIGFPE",
+    11: "SIGSEGV",
+    31: "SIGSYS",
+}
+_OTHERS: Final = {
+    1: "SIGHUP",
+    2: "SIGINT",
+    9: "SIGKILL",
+    10: "SIGUSR1",
+    12: "SIGUSR2",
+    13: "SIGPIPE",
+    14: "SIGALRM",
+    15: "SIGTERM",
+}
+# As Linux counts them; one that is not here is shown as its number.
+SIGNALS: Final[dict[int, Meaning]] = {
+    **{number: (name, ORANGE) for number, name in _FAULTS.items()},
+    **{number: (name, "transparent") for number, name in _OTHERS.items()},
+}
 
 
 @dataclass(frozen=True, slots=True)

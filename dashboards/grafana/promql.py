@@ -58,9 +58,9 @@ def _check(metric: Metric, name: str, values: list[str]) -> None:
         raise ValueError(f"{metric.name}: {name} is never {', '.join(unknown)}")
 
 
-def rate(selector: str) -> str:
-    """Increase a second, over an interval that always has samples enough."""
-    return f"rate({selector}[{RATE}])"
+def rate(selector: str, window: str = RATE) -> str:
+    """Increase a second, over an interval that always has samples enough, or over `RANGE`."""
+    return f"rate({selector}[{window}])"
 
 
 def increase(selector: str, window: str = RATE) -> str:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from circus_exporters import catalogue as c
 from circus_exporters.metric import Metric
-from dashboards.grafana import limits, marks, signs, states
+from dashboards.grafana import foreign, limits, marks, signs, states
 from dashboards.grafana.frame import PROCESS, WATCHER, Frame, Section, address
 from dashboards.grafana.panels import (
     GREEN,
     GREY,
     ORANGE,
     RED,
+    SIGNALS,
     YELLOW,
     Column,
     PanelBuilder,
@@ -31,6 +32,7 @@ from dashboards.grafana.promql import WATCHER as NAME
 W = Scope.WATCHER
 SLOT_LEGEND = "{{instance}} {{watcher}} {{wid}}"
 NAME_LEGEND = "{{instance}} {{watcher}}"
+DAY = 86400
 
 
 def frame() -> Frame:
@@ -47,6 +49,7 @@ def frame() -> Frame:
             Section(title="CPU, memory, descriptors", panels=_usage()),
             Section(title="Processes", panels=[_processes()]),
             Section(title="Output and hooks", panels=_output()),
+            Section(title="Against the budgets", panels=_budgets()),
             Section(title="What it runs", panels=[_what()]),
         ],
         marks=[marks.crashed(), marks.reload_began(), marks.reloaded(), marks.reload_failed(), marks.configured()],
@@ -90,7 +93,7 @@ def _last_exits() -> PanelBuilder:
         [
             Column(title="Ago", expression=why(told(f"time() - {select(c.LAST_EXIT_TIME, W)}"), "watcher"), unit="s"),
             Column(title="Exit code", expression=told(select(c.LAST_EXIT_CODE, W)), unit="none"),
-            Column(title="Signal", expression=told(select(c.LAST_EXIT_SIGNAL, W)), unit="none"),
+            Column(title="Signal", expression=told(select(c.LAST_EXIT_SIGNAL, W)), unit="none", meanings=SIGNALS),
             Column(title="Most memory", expression=told(select(c.LAST_EXIT_PEAK, W)), unit="bytes"),
         ],
         labels=["instance", "watcher"], last=["why"], link=address(WATCHER, "instance", "watcher"),
@@ -250,6 +253,25 @@ def _output() -> list[PanelBuilder]:
                 f"{by(('watcher', 'hook'), increase(select(c.HOOK_FAILURES, W)))} > 0", "{{watcher}} {{hook}}",
             ),
             unit="short", bars=True, stacked=True, span=24, height=6,
+        ),
+    ]  # fmt: skip
+
+
+def _budgets() -> list[PanelBuilder]:
+    unplanned = rate(select(c.RESTARTS, W, cause="~crash|memory_limit|watchdog"), RANGE)
+    pace = on(NAME, f"{by(NAME, unplanned)} * {DAY}", "/", by(NAME, select(foreign.RESTART_BUDGET, W), "max"))
+    return [
+        graph(
+            "Missing capacity",
+            "Share of the wanted processes that do not run, as the alerts about the capacity budget see it. "
+            "Needs the rules in Prometheus.",
+            Query(by(NAME, select(foreign.CAPACITY_MISSING, W), "max"), NAME_LEGEND), unit="percentunit", most=1,
+        ),
+        graph(
+            "Pace against the restart budget",
+            "Restarts that nobody planned, at the pace of the shown time, as a share of those that are agreed on for a day. "
+            "Needs the rules in Prometheus.",
+            Query(pace, NAME_LEGEND), unit="percentunit", limit=1,
         ),
     ]  # fmt: skip
 

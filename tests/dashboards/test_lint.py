@@ -12,8 +12,8 @@ import yaml
 
 from circus.commands import get_commands
 from circus_exporters import catalogue
-from dashboards import grafana
-from dashboards.grafana import deploys, limits, lint, queries, states
+from dashboards import build, grafana
+from dashboards.grafana import deploys, foreign, limits, lint, queries, states
 from dashboards.grafana.promql import Scope, select
 from tests.dashboards.shipped import DASHBOARDS
 
@@ -198,3 +198,9 @@ def test_what_is_drawn_red_is_what_wakes_somebody() -> None:
     assert config["WatcherReloadStuck"]["above"][0] == "10m"
     assert 600 in drawn("circus-deploys")
     assert limits.above("WatcherReloadStuck") == 600
+
+
+def test_the_rules_record_what_the_dashboards_show_of_them() -> None:
+    told = [yaml.safe_load(path.read_text()) for path in (build.OUT / "prometheus").glob("*.yml")]
+    recorded = {rule.get("record") for one in told for group in one["groups"] for rule in group["rules"]}
+    assert {metric.name for metric in foreign.RECORDED} <= recorded

@@ -88,7 +88,7 @@ def test_variables_offer_what_there_is(life: Life, name: str) -> None:
         assert asks["label"] == variable
         offered[variable] = life.prometheus.label_values(asks["label"], asks["selector"])
     assert offered["job"] == ["circus"]
-    assert len(offered["instance"]) == 1
+    assert len(offered["instance"]) == 2
     if "watcher" in offered:
         assert {"web", "crasher", "hopeless", "later", "newcomer"} <= set(offered["watcher"])
     if "wid" in offered:

@@ -1,5 +1,6 @@
 """A daemon to whom everything happens that the metrics can tell of, and a real Prometheus that looked all the time.
 
+It looked through two exporters, which are two instances with the same watchers, as the hosts of a fleet are.
 Owns the script: who crashes, leaks, is reloaded, is given up. The life of a test file takes about half a minute.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import pathlib
 import resource
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from dataclasses import dataclass
 
 import bcrypt
 
-from tests.helpers.daemon import REPOSITORY, Daemon
+from tests.helpers.daemon import REPOSITORY, Daemon, script
 from tests.helpers.otlp import HttpSink
 from tests.helpers.ports import reserved_port
 from tests.helpers.prometheus import CONFIG, Prometheus, job
@@ -137,7 +139,7 @@ class Life:
 def busy_life(directory: pathlib.Path) -> Iterator[Life]:
     """Live it, and look back on it."""
     with contextlib.ExitStack() as stack:
-        port = stack.enter_context(reserved_port())
+        port, second = (stack.enter_context(reserved_port()) for _ in range(2))
         collector = HttpSink()
         stack.callback(collector.stop)
         told = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
@@ -150,12 +152,18 @@ def busy_life(directory: pathlib.Path) -> Iterator[Life]:
         daemon = Daemon(ini, directory, env={"PYTHONPATH": str(directory)})
         stack.callback(daemon.stop)
         login = f"basic_auth: {{username: prometheus, password: {PASSWORD}}}\n"
-        scraping = CONFIG + job("circus", f"127.0.0.1:{port}", more=login)
+        scraping = CONFIG + job("circus", f"127.0.0.1:{port}", f"127.0.0.1:{second}", more=login)
         rules = _impatient_rules(directory / "rules")
         prometheus = Prometheus(directory / "prometheus", config=f"rule_files: [{rules}/*.yml]\n{scraping}")
         stack.enter_context(prometheus)
         begin = time.time()
         daemon.start()
+        by_hand = subprocess.Popen(
+            [script("circus-exporter"), "--endpoint", daemon.endpoint, "--port", str(second)],
+            stdin=subprocess.DEVNULL, stderr=(directory / "by_hand.log").open("wb"),
+        )  # fmt: skip
+        stack.callback(by_hand.wait)
+        stack.callback(by_hand.terminate)
         _live(daemon, prometheus, directory)
         yield Life(daemon=daemon, prometheus=prometheus, begin=begin, end=time.time())
 
@@ -174,8 +182,8 @@ def _live(daemon: Daemon, prometheus: Prometheus, directory: pathlib.Path) -> No
     def until(expression: str) -> None:
         wait_until(lambda: prometheus.query(expression), PATIENCE, expression, 0.2)
 
-    until('circus_watcher_processes_ready{watcher="web"} == 3')
-    until("count(circus_process_info) >= 7")
+    until('count(circus_watcher_processes_ready{watcher="web"} == 3) == 2')
+    until("count(circus_process_info) >= 14")
     until('circus_alert_delivery_failures_total{sink="broken"} == 0')
     for name in LATE:  # a count that is born above 0 has no increase
         daemon.ok("start", name=name)
@@ -204,4 +212,4 @@ def _live(daemon: Daemon, prometheus: Prometheus, directory: pathlib.Path) -> No
     until('circus_alert_delivery_failures_total{sink="broken"} > 0')
     until("circus_watcher_last_exit_peak_resident_memory_bytes")
     until('ALERTS{alertstate="firing",watcher="crasher"}')
-    until('count_over_time(circus_up{job="circus"}[5m]) >= 25')
+    until("min(count_over_time(circus_up[5m])) >= 25")

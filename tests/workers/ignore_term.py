@@ -5,13 +5,18 @@ Says `ready` on standard output once the signals are ignored, and one line for e
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
 
+def tell(signum: int, _: object) -> None:
+    os.write(1, f"{signal.Signals(signum).name}\n".encode())  # print may be at work already
+
+
 def main() -> None:
     for name in sys.argv[1:] or ["SIGTERM"]:
-        signal.signal(signal.Signals[name], lambda signum, _frame: print(signal.Signals(signum).name, flush=True))
+        signal.signal(signal.Signals[name], tell)
     print("ready", flush=True)
     while True:
         signal.pause()

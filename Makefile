@@ -2,6 +2,7 @@
 # make test    everything: style, types, layers, and all tests
 # make check   what to run before each commit, under a minute
 # make docs    the site of the documentation, in build/docs; a warning or a dead link is an error
+# make built   make anew what is built from code and committed: dashboards/out and parts of docs
 # make chaos   a minute of chaos over a hundred workers; CIRCUS_CHAOS_SEED=SEED repeats one
 # make bench   the benchmarks, as a table of targets and what was measured
 # make bench-peers  Circus beside circus 0.19, supervisor, runit and s6: about 25 minutes; PEERS=--quick for less
@@ -57,6 +58,10 @@ docs: $(VENV)/.dev
 
 chaos: $(VENV)/.dev
 	CIRCUS_CHAOS_SECONDS=$${CIRCUS_CHAOS_SECONDS:-60} $(BIN)/pytest -s tests/integration/test_chaos.py
+
+built: $(VENV)/.dev
+	$(BIN)/python -m dashboards.build
+	$(BIN)/python docs/build.py
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m tests.benchmarks $(BENCH)

@@ -33,6 +33,7 @@ F, W = Scope.FLEET, Scope.WATCHER
 LEGEND = "{{instance}} {{watcher}}"
 CHANGING: Final = (
     "add", "decr", "incr", "kill", "quit", "reload", "reloadconfig", "restart", "rm", "set", "signal", "start", "stop",
+    "upgrade",
 )  # fmt: skip
 
 

@@ -86,7 +86,7 @@ def _variables(frame: Frame) -> list[Any]:
         metric = catalogue.UP if name in {"job", "instance"} else metric
         query = f"label_values({metric.name}{{{known}}}, {name})" if known else f"label_values({metric.name}, {name})"
         variable = dashboard.QueryVariable(name).label(name).datasource(SOURCE).definition(query)
-        variable.query({"query": query, "refId": f"{name}-values"})
+        variable.query({"query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery", "qryType": 1})
         variable.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.NATURAL_ASC)
         made.append(variable.multi(True).include_all(True).all_value(ANY).current(_ALL))
         known += f'{", " if known else ""}{name}=~"${name}"'

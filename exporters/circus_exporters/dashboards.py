@@ -11,7 +11,6 @@ import argparse
 import hashlib
 import os
 import sys
-import sysconfig
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path, PurePath
@@ -80,8 +79,12 @@ def _below_share(file: PurePath) -> str:
 
 
 def _beside() -> dict[str, Path]:
-    root = Path(sysconfig.get_path("data"), *SHARE)
-    return {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
+    """In the nearest directory above this package that has such a share: `pip install --target` records another."""
+    for above in Path(__file__).resolve().parents[1:]:
+        root = above.joinpath(*SHARE)
+        if root.is_dir():
+            return {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
+    return {}
 
 
 def contents(directory: Path) -> dict[str, bytes]:

@@ -25,15 +25,22 @@ def run(*words: str | pathlib.Path, cwd: pathlib.Path | None = None) -> str:
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The directory that the command of an installed wheel has written; built from a source distribution."""
-    place = tmp_path_factory.mktemp("installed")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Built from a source distribution, as an index has it."""
+    place = tmp_path_factory.mktemp("built")
     run(sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", place, cwd=REPOSITORY)
     (sdist,) = place.glob("*.tar.gz")
     run("tar", "--extract", "--gzip", "--file", sdist, "--directory", place)
     source = place / sdist.name.removesuffix(".tar.gz")
     run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", place, cwd=source)
-    (wheel,) = place.glob("*.whl")
+    (built,) = place.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def written(wheel: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The directory that the command of an installed wheel has written."""
+    place = tmp_path_factory.mktemp("installed")
     run(sys.executable, "-m", "venv", "--without-pip", place / "venv")
     python = place / "venv/bin/python"
     run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-index", "--no-deps", wheel)
@@ -50,6 +57,27 @@ def test_everything_that_was_built_is_there(written: pathlib.Path) -> None:
     made = build.built()
     assert made
     assert {name: (written / name).read_text() for name in made} == made
+
+
+def test_it_finds_them_wherever_pip_was_told_to_put_them(
+    wheel: pathlib.Path, written: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--target",
+        tmp_path / "there",
+        wheel,
+    )
+    python = written.parent / "venv/bin/python"
+    program = f"import sys; sys.path.insert(0, {str(tmp_path / 'there')!r}); from circus_exporters.dashboards import *"
+    told = run(python, "-c", f"{program}; print(shipped()['grafana/dashboards/circus-overview.json'])", cwd=tmp_path)
+    assert pathlib.Path(told.strip()).is_relative_to(tmp_path / "there")
 
 
 def test_the_dashboards_are_where_the_provider_says(written: pathlib.Path) -> None:

@@ -112,7 +112,7 @@ def exporter_watcher(
         args=("-P", "-m", "circus_exporters.cli", "--stdin"),
         singleton=True,
         copy_env=True,
-        graceful_timeout=5.0,
+        graceful_timeout=6.0,
         max_retry=-1,
         backoff_max=30.0,  # one that cannot start says why each time
         role="exporter",

@@ -185,24 +185,24 @@ class App:
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, self._stop)
         self._lost()
-        work: list[Coroutine[Any, Any, object]] = [self._feed.run(), self._leave.wait()]
+        feed = asyncio.create_task(self._feed.run())
+        work: list[Coroutine[Any, Any, object]] = [self._leave.wait()]
         if self.site is not None:
             work.append(self._serve(self.site))
         work += [export.run() for export in self._exports]
         jobs = [asyncio.create_task(job) for job in work]
         try:
-            done, _ = await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([feed, *jobs], return_when=asyncio.FIRST_COMPLETED)
             for job in done:
                 job.result()
         finally:
-            for job in jobs:
-                job.cancel()
-            await asyncio.gather(*jobs, return_exceptions=True)
+            await _ended(*jobs)
             if self._deadline is not None:
                 self._deadline.cancel()
             if self.site is not None:
                 await self.site.stop()
             await asyncio.gather(*(export.close() for export in self._exports))
+            await _ended(feed)  # last: what is told at the end may be asked for and recorded
             for signum in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(signum)
         return self._status
@@ -258,3 +258,9 @@ class App:
         # By hand it is a failure that whoever started it may want to know of; an orphan has nobody to tell.
         self._status = 0 if self._child else 1
         self._leave.set()
+
+
+async def _ended(*jobs: asyncio.Task[Any]) -> None:
+    for job in jobs:
+        job.cancel()
+    await asyncio.gather(*jobs, return_exceptions=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import re
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.conftest import CircusD
 from tests.helpers.daemon import Daemon
 from tests.helpers.users import SOMEBODY, as_root, ask_as, open_to_others
+from tests.helpers.waiting import wait_until
 
 WEB = "[watcher:Web]\ncmd = sleep 1000\nnumprocesses = 2\n\n[watcher:db]\ncmd = sleep 1000\n"
 FIRING = {"alert": "leak", "kind": "memory", "severity": "warning", "since": 1.0, "value": 612368384, "threshold": 536870912, "unit": "bytes"}  # fmt: skip
@@ -277,6 +279,58 @@ def test_a_test_waits_for_its_deliveries(circusd: CircusD) -> None:
         assert caller.call("record", record="alert.delivered", data=delivery)["status"] == "ok"
     assert message.body["data"] == {"alert": "down", "notify": ["ops"]}
     assert daemon.ok("alerts")["alerts"] == []
+
+
+# With the exporter.
+
+TOLD = "[notify:ops]\ntype = exec\ncmd = sh -c 'echo \"$(cat)\" >> {file}'\n"
+
+
+def told(file: pathlib.Path) -> list[tuple[str, str, str]]:
+    """(status, alert, summary) of all that a notifier was told."""
+    documents = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    return [
+        (alert["status"], alert["labels"]["alertname"], alert["annotations"]["summary"])
+        for document in documents
+        for alert in document["alerts"]
+    ]
+
+
+def test_the_end_of_circusd_is_the_end_of_its_alerts(circusd: CircusD, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "told"
+    daemon = circusd(f"[watcher:shaky]\ncmd = sh -c 'sleep 0.1; exit 3'\n[alert:flapping]\n{TOLD.format(file=file)}")
+    wait_until(lambda: [alert for alert in daemon.ok("alerts")["alerts"] if alert["deliveries"]])
+    daemon.ok("quit")
+    daemon.wait()
+    assert [(status, name) for status, name, _ in told(file)] == [("firing", "flapping"), ("resolved", "flapping")]
+
+
+def test_an_alert_from_a_script_is_told_like_others_and_left_alone(circusd: CircusD, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "told"
+    daemon = circusd(f"{WEB}[alert:down]\nfor = 1h\n{TOLD.format(file=file)}")
+    backup = {"alert": "backup", "kind": "cron", "severity": "critical", "since": 1.0}
+    disk = backup | {"alert": "disk", "annotations": {"summary": "a full disk"}}
+
+    def ready() -> bool:
+        return bool(daemon.call("test-alert", alert="down")) and bool(told(file))
+
+    wait_until(ready, pause=0.5)
+    daemon.ok("record", record="alert.firing", data=backup)
+    daemon.ok("record", record="alert.firing", watcher="web", wid=1, data=disk)
+    wait_until(lambda: ("firing", "disk", "a full disk") in told(file))
+    assert [each for each in told(file) if each[1] == "backup"] == [("firing", "backup", "backup")]
+    wait_until(
+        lambda: all(alert["deliveries"]["ops"]["ok"] for alert in daemon.ok("alerts")["alerts"] if alert["deliveries"])
+    )
+    (pid,) = daemon.pids("circus-exporter")
+    daemon.ok("kill", name="circus-exporter", signum="kill", waiting=True)
+    daemon.wait_pids("circus-exporter", 1, without=[pid])
+    before = len(told(file))
+    wait_until(lambda: bool(daemon.call("test-alert", alert="down")) and len(told(file)) > before, pause=0.5)
+    assert [alert["alert"] for alert in daemon.ok("alerts")["alerts"]] == ["backup", "disk"]
+    daemon.ok("record", record="alert.resolved", data={"alert": "backup", "reason": "recovered"})
+    wait_until(lambda: ("resolved", "backup", "backup") in told(file))
+    assert sum(each[:2] == ("firing", "disk") for each in told(file)) == 1
 
 
 # Roles.

@@ -45,8 +45,9 @@ def test_the_guide_works_as_it_is_written(tmp_path: pathlib.Path) -> None:
             daemon.wait(DEADLINE)
     documents = [json.loads(line) for line in told.read_text().splitlines()]
     assert [(each["status"], each["alerts"][0]["labels"]["alertname"]) for each in documents] == [
-        ("firing", "flapping"), ("firing", "test"), ("resolved", "flapping"),
+        ("firing", "flapping"), ("firing", "memory"), ("resolved", "flapping"),
     ]  # fmt: skip
+    assert documents[1]["commonLabels"]["test"] == "true"
     assert documents[0]["commonAnnotations"]["summary"] == "shaky keeps dying"
     assert documents[0]["commonLabels"]["severity"] == "critical"
 

@@ -39,13 +39,38 @@ def alert(change: Change, labels: Mapping[str, str], instance: str, since: float
     )
 
 
-def restored(told: wire.Alert) -> Alert:
-    """An alert as the daemon has kept it."""
+def restored(told: wire.Alert, instance: str) -> Alert:
+    """An alert as the daemon has kept it; one that is not ours has fewer labels and texts there than we tell of it."""
+    key = Key(told.alert, told.watcher, told.wid)
     return Alert(
-        key=Key(told.alert, told.watcher, told.wid), kind=told.kind, severity=told.severity, labels=told.labels,
-        annotations=told.annotations, since=told.since, value=told.value, threshold=told.threshold, unit=told.unit,
+        key=key,
+        kind=told.kind,
+        severity=told.severity,
+        labels={**told.labels, **_own(key, told.kind, told.severity, instance)},
+        annotations={"summary": _plainly(key), **told.annotations},
+        since=told.since,
+        value=told.value,
+        threshold=told.threshold,
+        unit=told.unit,
         seq=told.seq,
+    )
+
+
+def foreign(record: Record, instance: str) -> Alert:
+    """An alert by a record that is not ours: its beginning, or its end, which tells less."""
+    data = record.data
+    name, kind, severity = (str(data.get(each)) for each in ("alert", "kind", "severity"))
+    key = Key(name, record.watcher, record.wid)
+    return Alert(
+        key=key, kind=kind, severity=severity, since=float(data.get("since") or record.time), value=data.get("value"),
+        threshold=data.get("threshold"), unit=data.get("unit"), seq=record.seq,
+        labels={**(data.get("labels") or {}), **_own(key, kind, severity, instance)},
+        annotations={"summary": _plainly(key), **(data.get("annotations") or {})},
     )  # fmt: skip
+
+
+def _plainly(key: Key) -> str:
+    return f"{key.rule} of {key.watcher}" if key.watcher else key.rule
 
 
 def test(record: Record, rule: AlertSpec | None, instance: str) -> Alert:

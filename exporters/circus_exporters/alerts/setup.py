@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from circus.exc import CallError, CircusError
-from circus.spec.alert_fields import SEVERITIES
+from circus.spec.alert_fields import ALERT_KINDS, SEVERITIES
 from circus.spec.alerts import AlertSpec, NotifySpec
 from circus.wire import alerts as wire
 from circus.wire.events import Record
@@ -40,6 +40,7 @@ logger = logging.getLogger("circus_exporters.alerts")
 TICK_SECONDS: Final = 1.0
 SNAPSHOT_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 3.0
+ENDING_SECONDS: Final = 1.0
 RETRY_SECONDS: Final = 1.0
 
 
@@ -124,8 +125,10 @@ class AlertExport(Listener):
         if telemetry.boot != self._boot:
             self._boot, self._known, self._began = telemetry.boot, False, telemetry.seq
             self.reporter.begin()
-            for change in self.evaluation.begin(now):
-                self._tell_end(self._active.pop(change.key, None), now)
+            self.evaluation.begin(now)
+            for alert in list(self._active.values()):
+                self._tell_end(alert, now)
+            self._active.clear()
             self._muted.clear()
             self._silences.begin(())
         self._snapshot_at = now
@@ -153,6 +156,9 @@ class AlertExport(Listener):
     def _follow(self, record: Record) -> None:
         if record.record == wire.TEST:
             self._test(record)
+        elif record.record in (wire.FIRING, wire.RESOLVED):
+            if record.data.get("kind") not in ALERT_KINDS:
+                self._pass_on(record)
         else:
             self._silences.follow(record)
 
@@ -170,11 +176,21 @@ class AlertExport(Listener):
 
     async def close(self) -> None:
         """Deliver what waits, for a moment. What goes on firing is for the successor; when the daemon ends there is none."""
-        if self.evaluation.fleet.stopping:
+        if self.evaluation.fleet.stopping or await self._daemon_ends():
+            self.evaluation.fleet.stopping = True
             self._handle(self.evaluation.tick(time.monotonic(), attached=True))
         await asyncio.gather(*(delivery.close(CLOSE_SECONDS) for delivery in self.deliveries.values()))
         if self._state.attached():
             await self.reporter.close(CLOSE_SECONDS / 3)
+
+    async def _daemon_ends(self) -> bool:
+        """Whether it is ending: our own end may be asked for before the record of that is read."""
+        try:
+            async with asyncio.timeout(ENDING_SECONDS):
+                told = await self._ask("telemetry", watchers="-", detail=False)
+        except (TimeoutError, CircusError):
+            return False
+        return told["arbiter"]["state"] in ("stopping", "stopped")
 
     async def _watch(self) -> None:
         asked = 0.0
@@ -277,8 +293,9 @@ class AlertExport(Listener):
     def _restore(self, told: wire.Alert) -> None:
         """An alert that our predecessor has told the daemon of: it goes on, and who was not told yet is told."""
         key = Key(told.alert, told.watcher, told.wid)
-        alert = described.restored(told)
-        known = self.evaluation.restore(key, time.monotonic())
+        alert = described.restored(told, self._instance)
+        # One that somebody else told the daemon of he looks after, too.
+        known = told.kind not in ALERT_KINDS or self.evaluation.restore(key, time.monotonic())
         for delivery in self._notified(self.evaluation.rule(key.rule)):
             state = told.deliveries.get(delivery.spec.name)
             if state is not None and state.ok:
@@ -293,6 +310,15 @@ class AlertExport(Listener):
         else:
             self.reporter.is_over(alert, "removed", None, alert.seq)
             self._tell_end(alert, time.monotonic())
+
+    def _pass_on(self, record: Record) -> None:
+        """An alert that somebody else told the daemon of, or its end."""
+        alert = described.foreign(record, self._instance)
+        if record.record == wire.RESOLVED:
+            self._tell_end(self._active.pop(alert.key, None), time.monotonic())
+        elif alert.key not in self._active:
+            self._active[alert.key] = alert
+            self._tell_beginning(alert)
 
     def _test(self, record: Record) -> None:
         """Somebody wants to know whether alerts arrive where this one would."""

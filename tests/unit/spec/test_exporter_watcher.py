@@ -48,4 +48,4 @@ def test_the_command_line_tells_nothing_of_them() -> None:
 def test_it_is_one_process_that_is_always_brought_back() -> None:
     watcher = made()
     assert (watcher.name, watcher.role, watcher.singleton) == ("circus-exporter", "exporter", True)
-    assert (watcher.max_retry, watcher.graceful_timeout, watcher.copy_env) == (-1, 5.0, True)
+    assert (watcher.max_retry, watcher.graceful_timeout, watcher.copy_env) == (-1, 6.0, True)

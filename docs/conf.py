@@ -55,11 +55,18 @@ def _checkout(link: re.Match[str], depth: int) -> str:
 
 def _navigation(index: str) -> str:
     """A hidden table of contents for each part of the index, with its links in their order."""
-    trees = []
+    trees, seen = [], set[str]()
     for title, part in _PART.findall(index):
-        entries = [f"{words} <{target.removesuffix('.md')}>" for words, target in _LINK.findall(part)]
-        trees.append("\n".join([f"```{{toctree}}\n:hidden:\n:caption: {title}\n", *dict.fromkeys(entries), "```"]))
+        links = {target: words for words, target in reversed(_LINK.findall(part)) if target not in seen}
+        seen |= set(links)
+        entries = [f"{_titled(words)} <{target.removesuffix('.md')}>" for target, words in reversed(links.items())]
+        trees.append("\n".join([f"```{{toctree}}\n:hidden:\n:caption: {title}\n", *entries, "```"]))
     return "\n\n".join(trees)
+
+
+def _titled(words: str) -> str:
+    """The words of a link as the name of a page: `its traces` is what it is only in its sentence."""
+    return words[:1].upper() + words[1:] if words != "circusctl" else words
 
 
 class Mermaid(SphinxDirective):

@@ -141,11 +141,18 @@ def test_the_unit_starts_reloads_restarts_and_stops(manager: Manager) -> None:
     assert manager.output() == ["up"]
     ini.write_text(INI)
 
+    # An upgrade keeps the process that systemd knows, and the workers.
+    main = manager.ok("systemctl", "--user", "show", "-p", "MainPID", "circusd")
+    manager.ok("circusctl", "upgrade")
+    assert manager.ok("systemctl", "--user", "show", "-p", "MainPID", "circusd") == main
+    assert manager.ok("systemctl", "--user", "is-active", "circusd").strip() == "active"
+    assert manager.output() == ["up"]
+
     # A circusd that was killed comes back; nobody of the old one is left.
-    (main,) = re.findall(r"MainPID=(\d+)", manager.ok("systemctl", "--user", "show", "-p", "MainPID", "circusd"))
+    (pid,) = re.findall(r"MainPID=(\d+)", main)
     before = manager.below("signal.pause")
     assert len(before) == 1
-    manager.ok("kill", "-9", main)
+    manager.ok("kill", "-9", pid)
     wait_until(lambda: manager.output() == ["up", "up"], what=manager.told)
     wait_until(lambda: manager.run("circusctl", "status").stdout.startswith("web: active"), what=manager.told)
     assert not manager.below("signal.pause") & before

@@ -72,7 +72,7 @@ def _now() -> list[PanelBuilder]:
         ),
         number(
             "Reloads running", "Reloads that run now.",
-            f"count({select(c.RELOAD_START, W)}) or vector(0)", unit="short", steps=[(1, PURPLE)],
+            f"count({select(c.RELOAD_START, W)})", unit="short", steps=[(1, PURPLE)],
         ),
         number(
             "Reloads", "Reloads that came to an end in the shown time.",

@@ -194,6 +194,12 @@ def _counters(dashboard: Json) -> Iterator[str]:
             yield f"{where}: {selector.around[-1]} of {selector.name}, which is no counter"
 
 
+def _honest(dashboard: Json) -> Iterator[str]:
+    for where, expression in expressions(dashboard):
+        if "vector(" in expression or "absent(" in expression:
+            yield f"{where}: it says something where nothing is known"
+
+
 def _histograms(dashboard: Json) -> Iterator[str]:
     for panel in panels(dashboard):
         for target in panel.get("targets", ()):
@@ -278,6 +284,7 @@ RULES: Final[dict[str, Rule]] = {
     "matchers": _matchers,
     "windows": _windows,
     "counters": _counters,
+    "honest": _honest,
     "histograms": _histograms,
     "names": _names,
     "links": _links,

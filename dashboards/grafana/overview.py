@@ -59,23 +59,23 @@ def _now() -> list[PanelBuilder]:
         number(
             "Daemons down",
             "Daemons whose exporter cannot be scraped, that do not answer it, or whose last sample is old.",
-            f"count(({select(foreign.TARGET_UP, F)} == 0) or ({select(c.UP, F)} == 0)) or vector(0)",
-            unit="short", steps=[(1, RED)],
+            f"sum(1 - ({on(TARGET, select(c.UP, F), 'or', f'0 * {select(foreign.TARGET_UP, F)}')}))",
+            unit="short", steps=[(1, RED)], none="nobody asked",
         ),
         number(
             "Failing watchers",
             "Watchers that wait before the next attempt (backoff), or that have been given up (fatal).",
-            f"count({signs.failing(W)}) or vector(0)", unit="short", steps=[(1, RED)],
+            f"sum({select(c.WATCHER_STATE, W, state='~backoff|fatal')})", unit="short", steps=[(1, RED)],
         ),
         number(
             "Processes missing",
             "Processes that watchers should have ready and have not. Stopped, waiting and reloading watchers do not count.",
-            f"sum({signs.missing(W)}) or vector(0)", unit="short", steps=[(1, ORANGE)],
+            f"sum({signs.missing(W)})", unit="short", steps=[(1, ORANGE)],
         ),
         number(
             "Unwanted exits",
             "Processes that ended in the shown time though nobody told them to, with an error or by a signal.",
-            f"{signs.unwanted(W, (), RANGE)} or vector(0)", unit="short", steps=[(0.5, YELLOW), (10, RED)],
+            f"{signs.unwanted(W, (), RANGE)}", unit="short", steps=[(0.5, YELLOW), (10, RED)],
         ),
         number(
             "Lost to memory",

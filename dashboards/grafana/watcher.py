@@ -65,11 +65,11 @@ def _now() -> list[PanelBuilder]:
         ),
         number(
             "Missing", "Processes that should be ready and are not.",
-            f"sum({signs.missing(W)}) or vector(0)", unit="short", steps=[(1, ORANGE)],
+            f"sum({signs.missing(W)})", unit="short", steps=[(1, ORANGE)],
         ),
         number(
             "Unwanted exits", "Processes that ended in the shown time though nobody told them to, with an error or by a signal.",
-            f"{signs.unwanted(W, (), RANGE)} or vector(0)", unit="short", steps=[(0.5, YELLOW), (10, RED)],
+            f"{signs.unwanted(W, (), RANGE)}", unit="short", steps=[(0.5, YELLOW), (10, RED)],
         ),
         number(
             "Failures in a row", "Of the slot that has most of them; 0 once it runs steadily.",

@@ -93,6 +93,7 @@ PLANTED: list[tuple[str, Callable[[Json], object]]] = [
     ("windows", lambda d: ask(d, "Missing", f"sum(rate(circus_watcher_restarts_total{{{ALL}}}[5m]))")),
     ("counters", lambda d: ask(d, "Missing", f"sum(circus_watcher_restarts_total{{{ALL}}})")),
     ("counters", lambda d: ask(d, "Missing", f"sum(rate(circus_watcher_processes_ready{{{ALL}}}[$__range]))")),
+    ("honest", lambda d: ask(d, "Missing", f"sum(circus_watcher_processes_ready{{{ALL}}}) or vector(0)")),
     ("histograms", lambda d: ask(d, "Missing", f"sum by (le) (rate({LIFETIME}{{{ALL}}}[$__range]))")),
     ("histograms", lambda d: find(d, "Age at the end")["targets"][0].pop("format")),
     ("histograms", lambda d: ask(d, "Missing", f"histogram_quantile(1, sum(rate({LIFETIME}{{{ALL}}}[$__range])))")),

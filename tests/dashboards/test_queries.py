@@ -132,6 +132,26 @@ def series_of(life: Life, dashboard: str, title: str) -> set[str]:
     return {labels["watcher"] for labels, _ in life.prometheus.range(put_in(query.expression), life.begin, life.end)}
 
 
+def number(life: Life, dashboard: str, title: str) -> float:
+    """What a large number says at the end."""
+    (query,) = [
+        each
+        for each in QUERIES
+        if (each.dashboard, each.panel["title"], each.panel["type"]) == (dashboard, title, "stat")
+    ]
+    ((_, value),) = life.prometheus.query(put_in(query.expression), life.end)
+    return value
+
+
+def test_the_numbers_on_the_first_page_are_right(life: Life) -> None:
+    assert number(life, "circus-overview", "Daemons down") == 1  # of three instances one never answered
+    assert number(life, "circus-overview", "Failing watchers") >= 2  # two instances tell of the one that was given up
+    assert number(life, "circus-overview", "Unwanted exits") > 5
+    assert number(life, "circus-overview", "Lost to memory") > 0.5
+    assert number(life, "circus-deploys", "Failed reloads") > 0.5
+    assert number(life, "circus-deploys", "Configurations in force") == 1
+
+
 def test_the_sick_are_shown_and_the_others_are_not(life: Life) -> None:
     sick = rows_of(life, "circus-overview", "Watchers with a sign of trouble")
     assert {"crasher", "faulty", "hopeless"} <= set(sick)

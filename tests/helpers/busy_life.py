@@ -1,6 +1,6 @@
 """A daemon to whom everything happens that the metrics can tell of, and a real Prometheus that looked all the time.
 
-It looked through two exporters, which are two instances with the same watchers, as the hosts of a fleet are.
+It looked through two exporters, which are two instances with the same watchers, as the hosts of a fleet are. A third instance never answered.
 Owns the script: who crashes, leaks, is reloaded, is given up. The life of a test file takes about half a minute.
 """
 
@@ -139,7 +139,7 @@ class Life:
 def busy_life(directory: pathlib.Path) -> Iterator[Life]:
     """Live it, and look back on it."""
     with contextlib.ExitStack() as stack:
-        port, second = (stack.enter_context(reserved_port()) for _ in range(2))
+        port, second, nobody = (stack.enter_context(reserved_port()) for _ in range(3))
         collector = HttpSink()
         stack.callback(collector.stop)
         told = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
@@ -152,7 +152,7 @@ def busy_life(directory: pathlib.Path) -> Iterator[Life]:
         daemon = Daemon(ini, directory, env={"PYTHONPATH": str(directory)})
         stack.callback(daemon.stop)
         login = f"basic_auth: {{username: prometheus, password: {PASSWORD}}}\n"
-        scraping = CONFIG + job("circus", f"127.0.0.1:{port}", f"127.0.0.1:{second}", more=login)
+        scraping = CONFIG + job("circus", *(f"127.0.0.1:{each}" for each in (port, second, nobody)), more=login)
         rules = _impatient_rules(directory / "rules")
         prometheus = Prometheus(directory / "prometheus", config=f"rule_files: [{rules}/*.yml]\n{scraping}")
         stack.enter_context(prometheus)

@@ -27,13 +27,18 @@ from tests.helpers import proc
 Made = tuple[type[Supervisor], dict[str, object]]
 
 
+def place(text: str) -> pathlib.Path:
+    """A directory, from wherever it is used."""
+    return pathlib.Path(text).absolute()
+
+
 def command_line() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.peers", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("--circus", type=pathlib.Path, metavar="BIN", help="where our circusd and circusctl are")
-    parser.add_argument("--circus-0.19", dest="old", type=pathlib.Path, metavar="BIN", help="the same of 0.19.0")
-    parser.add_argument("--supervisor", type=pathlib.Path, metavar="BIN", help="where supervisord is")
+    parser.add_argument("--circus", type=place, metavar="BIN", help="where our circusd and circusctl are")
+    parser.add_argument("--circus-0.19", dest="old", type=place, metavar="BIN", help="the same of 0.19.0")
+    parser.add_argument("--supervisor", type=place, metavar="BIN", help="where supervisord is")
     parser.add_argument(
         "--beside",
         action="append",
@@ -150,11 +155,11 @@ def peers(given: argparse.Namespace) -> dict[str, Made]:
     own = given.circus or pathlib.Path(sys.executable).parent
     found[OURS] = (kinds.Circus, {"bin": own})
     for pair in given.beside:
-        name, _, place = pair.partition("=")
-        found[name] = (kinds.Circus, {"bin": pathlib.Path(place)})
-    for kind, place in ((kinds.OldCircus, given.old), (kinds.Supervisord, given.supervisor)):
-        if place is not None:
-            found[kind.name] = (kind, {"bin": place})
+        name, _, where = pair.partition("=")
+        found[name] = (kinds.Circus, {"bin": place(where)})
+    for kind, there in ((kinds.OldCircus, given.old), (kinds.Supervisord, given.supervisor)):
+        if there is not None:
+            found[kind.name] = (kind, {"bin": there})
     for kind, program in ((kinds.Runit, "runsvdir"), (kinds.S6, "s6-svscan")):
         if shutil.which(program):
             found[kind.name] = (kind, {})

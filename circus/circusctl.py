@@ -2,7 +2,8 @@
 
 Owns the words of the command line, what is printed where, and the exit status: 0 fine, 1 no usable answer, 2 not
 understood, 3 the daemon said no. Refuses to know what commands mean. Invariant: a single command imports its own
-module and neither asyncio nor logging nor msgspec, because the start of the program is what its user waits for.
+module and neither asyncio nor logging nor msgspec, and libzmq only where it is needed, because the start of the program
+is what its user waits for.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from circus.console import (
     seen,
     usage,
 )  # fmt: skip
+from circus.direct import DirectClient, possible
 from circus.exc import ArgumentError, CallError, CircusError, KeyFileError
 from circus.keys import given
 
@@ -107,18 +109,22 @@ class ControllerApp:
     def __init__(self, parser: Parser, options: argparse.Namespace) -> None:
         self.parser = parser
         self.options = options
-        self._client: CircusClient | None = None
+        self._client: CircusClient | DirectClient | None = None
 
     @property
-    def client(self) -> CircusClient:
+    def client(self) -> CircusClient | DirectClient:
         if self._client is None:
             options = self.options
-            self._client = CircusClient(
-                endpoint=options.endpoint or find_endpoint(here=options.ssh is None),
-                timeout=options.timeout,
-                ssh_server=options.ssh,
-                ssh_keyfile=options.ssh_keyfile,
-            )
+            endpoint = options.endpoint or find_endpoint(here=options.ssh is None)
+            if options.words and options.ssh is None and possible(endpoint):
+                self._client = DirectClient(endpoint, options.timeout)
+            else:
+                self._client = CircusClient(
+                    endpoint=endpoint,
+                    timeout=options.timeout,
+                    ssh_server=options.ssh,
+                    ssh_keyfile=options.ssh_keyfile,
+                )
         return self._client
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 Owns request and reply over one DEALER; refuses to know what commands exist. An error reply is returned, not raised;
 CallError means that there was no usable answer. Invariant: a call ends within its timeout, whatever else arrives.
-circusctl imports this on every start, so it imports little.
+circusctl imports this on every start and often needs no libzmq (`circus.direct`), so that is imported on first use.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import zmq
-
 from circus.exc import CallError, EndpointError
 from circus.keys import Keys, keys_of
 from circus.wire import endpoints
@@ -23,6 +21,7 @@ from circus.wire.endpoints import DEFAULT_CONTROL
 if TYPE_CHECKING:
     import asyncio
 
+    import zmq
     from zmq.asyncio import Context as AsyncContext
 
 RECONNECT_MILLISECONDS = 10
@@ -65,6 +64,8 @@ class CircusClient:
         *,
         keys: Keys | None = None,
     ) -> None:
+        import zmq
+
         self.endpoint = endpoint
         self.timeout = timeout
         self._own_context = context is None
@@ -79,6 +80,8 @@ class CircusClient:
 
     def call(self, cmd: Mapping[str, Any]) -> dict[str, Any]:
         """Send a request and return its reply; replies to other requests, which came too late, are passed over."""
+        import zmq
+
         request_id, body = numbered(cmd)
         deadline = time.monotonic() + self.timeout
         try:
@@ -117,6 +120,7 @@ class AsyncCircusClient:
         *,
         keys: Keys | None = None,
     ) -> None:
+        import zmq
         from zmq.asyncio import Context
 
         self.endpoint = endpoint
@@ -136,6 +140,8 @@ class AsyncCircusClient:
     async def call(self, cmd: Mapping[str, Any]) -> dict[str, Any]:
         """Send a request and return its reply."""
         import asyncio
+
+        import zmq
 
         request_id, body = numbered(cmd)
         reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
@@ -180,6 +186,8 @@ class AsyncCircusClient:
 
 def prepare(socket: zmq.Socket[Any] | Any) -> None:
     """Options of every socket that connects to circusd: nothing waits for a dead daemon, a new one is found fast."""
+    import zmq
+
     socket.setsockopt(zmq.LINGER, 0)
     socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MILLISECONDS)
     socket.setsockopt(zmq.RECONNECT_IVL_MAX, RECONNECT_MOST_MILLISECONDS)
@@ -209,6 +217,8 @@ def protect(socket: Any, endpoint: str, keys: Keys | None = None) -> None:
         return  # over unix sockets the kernel tells who asks
     keys = keys or own_keys()
     if keys is not None:
+        import zmq
+
         socket.setsockopt(zmq.CURVE_SERVERKEY, keys.server.encode())
         socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.public.encode())
         socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret.encode())
@@ -223,6 +233,8 @@ def connect(
     keys: Keys | None = None,
 ) -> None:
     """Connect, if asked through an ssh tunnel; CallError says what is wrong with the endpoint or the tunnel."""
+    import zmq
+
     protect(socket, endpoint, keys)
     near = endpoint if ssh_server is None else tunnel(endpoint, ssh_server, ssh_keyfile)
     try:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from circus.client import CircusClient, find_endpoint
+from circus.direct import DirectClient
 from circus.exc import ArgumentError, CallError, EndpointError, MessageError
 from circus.wire.endpoints import DEFAULT_EVENTS, ENV_ENDPOINT, EVENTS_SOCKET, parse, reachable, sibling
 
@@ -53,7 +54,7 @@ class Caller(Protocol):
     options: argparse.Namespace
 
     @property
-    def client(self) -> CircusClient: ...
+    def client(self) -> CircusClient | DirectClient: ...
     def ask(self, command: str, **props: Any) -> Mapping[str, Any]:
         """The reply to a question that is no more than helpful, an empty one where it takes long."""
         ...

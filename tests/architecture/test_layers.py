@@ -106,7 +106,7 @@ def test_the_daemon_does_without_what_costs_memory(tmp_path: pathlib.Path) -> No
 
 def test_circusctl_starts_without_asyncio_msgspec_and_logging() -> None:
     loaded = modules_after("import circus.circusctl")
-    assert not loaded & {"asyncio", "logging", "msgspec", "psutil", "importlib.metadata"}
+    assert not loaded & {"asyncio", "logging", "msgspec", "psutil", "importlib.metadata", "zmq"}
 
 
 def test_circus_top_prints_once_without_the_terminal_library() -> None:

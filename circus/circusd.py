@@ -118,6 +118,10 @@ def run(argv: Sequence[str]) -> int:
 
 def _take_over(args: argparse.Namespace) -> int:
     """Go on where the program was that has executed this one. Its signals are blocked until we can take them."""
+    import gc
+
+    # Nobody is served until everything is imported, and a collection meanwhile would find nothing; `_run` allows it again.
+    gc.disable()
     _without_burden()
     from circus.handover import read
     from circus.runtime.image import handed_descriptor
@@ -284,6 +288,7 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None, record: ArbiterRe
         # What was imported lives as long as the daemon; a full collection need not look at it again and again.
         gc.collect()
         gc.freeze()
+        gc.enable()
         if spec.debug_gc:
             gc.set_debug(gc.DEBUG_LEAK)
         keep_little()

@@ -21,6 +21,10 @@ class Taking(Changing):
         busy = "what was decided is not done yet" if self._pending.effects else self.lifecycle.busy
         return None if busy is None else f"'{self.name}' is busy: {busy}"
 
+    def before_handover(self) -> None:
+        """What has to be done and told before it is handed over."""
+        self._launcher.outputs.before_handover()
+
     def handed(self) -> WatcherRecord:
         """All of it; only while it is not busy.
 

@@ -154,6 +154,8 @@ class Upgrading(Supervisor):
     def _replace(self, image: Image) -> None:
         """Give everything to the program that is executed; returns only by an error, and everything is as it was then."""
         self._shortfall.look()
+        for watcher in self.fleet:
+            watcher.before_handover()
         record = self._handed(current_origin())
         fd = written(record)
         logger.info("circusd %s is replaced by what is there now", __version__)
@@ -200,7 +202,6 @@ class Upgrading(Supervisor):
             watchers=[watcher.handed() for watcher in self.fleet],
             alerts=self.alerting.handed(),
             ledger=self._survival.handed(),
-            # After the watchers, which tell what is left to be told.
             bus=self.bus.handed(),
             counts=CountsRecord(
                 control=self._controller.handed(),

@@ -155,9 +155,14 @@ class Outputs:
 
     # -- to another program -------------------------------------------------------------------------------------------
 
-    def handed(self) -> OutputsRecord:
-        """All of it, to be handed over. What was lost until now is told before."""
+    def before_handover(self) -> None:
+        """Tell what was lost until now, and let streams of other people's classes write what they keep."""
         self._losses.flush()
+        if self._redirector is not None:
+            self._redirector.close_others()
+
+    def handed(self) -> OutputsRecord:
+        """All of it, to be handed over."""
         redirector = self._redirector
         return OutputsRecord(
             life=self._life,

@@ -32,16 +32,20 @@ class Redirector(Carrier):
         ]  # fmt: skip
 
     def streams_handed(self) -> list[tuple[str, int, dict[str, Any]]]:
-        """What the streams keep, by output and slot (0: of all slots). Those of other people's classes keep nothing that
-        we know of: they are closed, which lets them write what they have, and are made anew.
+        """What the streams keep, by output and slot (0: of all slots)."""
+        return [
+            (name, wid or 0, target.writer.handed())
+            for (name, wid), target in self._targets.items()
+            if isinstance(target.writer, BaseStream)
+        ]
+
+    def close_others(self) -> None:
+        """Close the streams of other people's classes, of which we know nothing: they write what they have, and open
+        again with the next chunk, here or in the program that makes them anew.
         """
-        found = []
-        for (name, wid), target in self._targets.items():
-            if isinstance(target.writer, BaseStream):
-                found.append((name, wid or 0, target.writer.handed()))
-            else:
+        for target in self._targets.values():
+            if not isinstance(target.writer, BaseStream):
                 close_stream(target.writer)
-        return found
 
     def take_over(self, record: OutputsRecord, processes: Mapping[int, HasOutput]) -> None:
         """Read on where another ended; after `start`. `processes` by pid, with their pipes open."""

@@ -376,3 +376,84 @@ class TestRotationByTime:
             out(chunk(b"o%d\n" % hour))
             err(chunk(b"e%d\n" % hour, name="stderr"))
         assert files(tmp_path) == {"log.2026112410": b"o10\ne10\n", "log": b"o11\ne11\n"}
+
+
+# -- in another program
+
+
+def taken_over(made: Made, old: Any, *arguments: Any, **options: Any) -> Any:
+    """A stream of the same options that goes on where the old one was."""
+    record = old.handed()
+    old.close()  # as an exec does: nothing is written by that
+    new = made(type(old), *arguments, **options)
+    new.take_over(record)
+    return new
+
+
+def test_a_line_that_was_begun_is_ended_in_another_program(made: Made, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    old = made(FileStream, str(path))
+    old(chunk(b"begun ", partial=True))
+    new = taken_over(made, old, str(path))
+    new(chunk(b"and ended\n"))
+    new(chunk(b"next\n", pid=2))
+    assert path.read_bytes() == b"begun and ended\nnext\n"
+
+
+def test_the_line_of_another_is_not_ended_by_that(made: Made, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    old = made(FileStream, str(path))
+    old(chunk(b"begun", partial=True))
+    new = taken_over(made, old, str(path))
+    new(chunk(b"other\n", pid=2))
+    assert path.read_bytes() == b"begun\nother\n"
+
+
+def test_what_a_slow_reader_had_not_taken_reaches_it(made: Made, tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        old = made(FileStream, str(path))
+        lines = b"".join(b"%06d\n" % number for number in range(30_000))
+        old(chunk(lines))
+        assert old.pending
+        new = taken_over(made, old, str(path))
+        assert new.pending
+        found = b""
+        while True:
+            try:
+                found += os.read(reader, 1 << 16)
+            except BlockingIOError:
+                if not new.pending:
+                    break
+                new.resume()
+        assert found == lines
+    finally:
+        os.close(reader)
+
+
+def test_a_file_without_a_name_stays_the_same(made: Made) -> None:
+    old = made(FileStream)
+    old(chunk(b"one\n"))
+    name = old.handed()["filename"]
+    new = taken_over(made, old)
+    new(chunk(b"two\n"))
+    assert Path(name).read_bytes() == b"one\ntwo\n"
+    Path(name).unlink()
+
+
+def test_the_time_of_a_rotation_stays(made: Made, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    old = made(TimedRotatingFileStream, str(path), rotate_when="H")
+    old(chunk(b"one\n"))
+    due = old.handed()["rollover_at"]
+    os.utime(path, (due - 60, due - 60))  # written last a minute before the hour was over
+    new = taken_over(made, old, str(path), rotate_when="H")
+    assert new.handed()["rollover_at"] == due
+
+
+def test_one_that_was_not_open_is_not_opened(made: Made, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    taken_over(made, made(FileStream, str(path)), str(path))
+    assert not path.exists()

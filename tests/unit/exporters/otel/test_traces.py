@@ -302,3 +302,28 @@ def test_operations_that_never_end_do_not_pile_up() -> None:
     for number in range(3000):
         history.command("start", f"{number + 1:032x}", name="web")
     assert len(history.fold.open_traces) <= 1000
+
+
+UPGRADED = {"version": "2", "before": "1", "seconds": 0.25, "watchers": 3}
+
+
+def test_an_upgrade_and_the_exchange_after_its_answer_are_one_trace() -> None:
+    told = History()
+    told.command("upgrade", "aa" * 16)
+    told.finished()
+    told("arbiter.upgraded", None, **UPGRADED)
+    operation, exchange = told.spans
+    assert (operation.name, exchange.name) == ("arbiter.upgrade", "arbiter.exchange")
+    assert exchange.parent == operation.span
+    assert exchange.end - exchange.start == pytest.approx(0.25)
+    assert (exchange.attributes["circus.version"], exchange.attributes["circus.version.before"]) == ("2", "1")
+
+
+def test_an_upgrade_by_a_signal_is_a_trace_of_its_own() -> None:
+    told = History()
+    told.cause, told.trace = Cause(kind="signal", name="SIGUSR2"), "bb" * 16
+    told("arbiter.upgraded", None, **UPGRADED)
+    assert sorted(span.name for span in told.spans) == ["arbiter.exchange", "arbiter.upgrade"]
+    told.trace = "cc" * 16
+    told("arbiter.upgrade_failed", None, reason="no")
+    assert (told.spans[-1].name, told.spans[-1].error) == ("arbiter.upgrade", "no")

@@ -20,7 +20,7 @@ from tests.helpers.metrics import scrape
 from tests.helpers.old_circus import clean_environment
 from tests.helpers.orphans import Scene, scene
 from tests.helpers.ports import reserved_port
-from tests.helpers.upgrades import end_of, upgrade
+from tests.helpers.upgrades import assert_nothing_lost, end_of, upgrade
 from tests.helpers.waiting import DEADLINE, wait_until
 
 __all__ = ["scene"]
@@ -273,3 +273,85 @@ def _ask_and_crowd(daemon: Daemon) -> int:
 def _exec_begins(pid: int) -> bool:
     """True once the threads of libzmq are gone, so that it is the next program that runs, or is about to."""
     return len(os.listdir(f"/proc/{pid}/task")) == 1
+
+
+def test_the_configuration_is_not_read_again(circusd: CircusD) -> None:
+    daemon = circusd(SLEEPERS)
+    pids = daemon.wait_pids("web", 2)
+    text = daemon.ini.read_text()
+    daemon.ini.write_text("[watcher:")
+    upgrade(daemon)
+    assert daemon.pids("web") == pids
+    daemon.ini.write_text(text.replace("numprocesses = 2", "numprocesses = 3"))
+    upgrade(daemon)
+    assert daemon.pids("web") == pids
+    daemon.ok("reloadconfig", waiting=True)
+    assert len(daemon.wait_pids("web", 3)) == 3
+    assert set(pids) <= set(daemon.pids("web"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "path = a.sock\numask = 077",
+        "host = 127.0.0.1\nport = 0\nso_reuseport = True",
+        "host = 127.0.0.1\nport = 0\ntype = SOCK_DGRAM",
+        "host = localhost\nport = 0\nblocking = True\nbacklog = 7",
+    ],
+)
+def test_every_kind_of_socket_is_what_it_was(circusd: CircusD, options: str) -> None:
+    told = workers.python("socket_facts", "facts", "$(circus.sockets.s)")
+    daemon = circusd(f"[socket:s]\n{options}\n[watcher:w]\ncmd = {told}\nuse_sockets = True\n")
+    facts = daemon.directory / "facts"
+
+    def lines() -> list[str]:
+        return facts.read_text().splitlines() if facts.exists() else []
+
+    wait_until(lambda: len(lines()) == 1, what=daemon.log_text)
+    before, first = daemon.ok("listsockets"), lines()
+    upgrade(daemon)
+    assert daemon.ok("listsockets")["sockets"] == before["sockets"]
+    facts.unlink()
+    daemon.ok("restart", name="w", waiting=True)
+    wait_until(lambda: len(lines()) == 1, what=daemon.log_text)
+    assert lines() == first
+    daemon.ok("quit", waiting=True)
+    daemon.wait()
+    assert not (daemon.directory / "a.sock").exists()
+
+
+def test_hooks_and_streams_of_ones_own_are_there_again(circusd: CircusD, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def told(watcher, hook_name, **_):\n"
+        "    open('hooks', 'a').write(hook_name + '\\n')\n"
+        "    return True\n"
+        "class Keeping:\n"
+        "    def __init__(self, **_): self.kept = b''\n"
+        "    def __call__(self, chunk): self.kept += chunk['data']\n"
+        "    def close(self):\n"
+        "        open('kept', 'ab').write(self.kept)\n"
+        "        self.kept = b''\n"
+    )
+    hooks = "".join(f"hooks.{name} = mine.told\n" for name in ("before_start", "after_spawn", "before_stop"))
+    daemon = circusd(
+        f"[watcher:w]\ncmd = {workers.python('count')}\nstdout_stream.class = mine.Keeping\n{hooks}",
+        env={"PYTHONPATH": str(tmp_path)},
+    )
+    (pid,) = daemon.wait_pids("w", 1)
+    for _ in range(2):
+        wait_until(lambda: daemon.ok("tail", name="w")["chunks"])
+        upgrade(daemon)
+    daemon.ok("stop", name="w", waiting=True)
+    assert assert_nothing_lost(daemon.directory / "kept").keys() == {pid}
+    assert (daemon.directory / "hooks").read_text().split() == ["before_start", "after_spawn", "before_stop"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+def test_a_worker_of_another_user_goes_on(circusd: CircusD) -> None:
+    daemon = circusd("[watcher:w]\ncmd = sleep 600\nuid = nobody\ngid = nogroup\nrlimit_nofile = 50\nmax_age = 600\n")
+    (pid,) = daemon.wait_pids("w", 1)
+    upgrade(daemon)
+    assert daemon.pids("w") == [pid]
+    daemon.ok("restart", name="w", waiting=True)
+    (other,) = daemon.wait_pids("w", 1, without=[pid])
+    assert pathlib.Path(f"/proc/{other}").owner() == "nobody"

@@ -194,3 +194,16 @@ async def test_an_arbiter_in_a_program_of_somebody_is_not_ours_to_replace() -> N
     arbiter = Arbiter([], "ipc:///tmp/none", "ipc:///tmp/none-either")
     with pytest.raises(CircusError, match="the program that this arbiter is part of is not ours to replace"):
         arbiter.upgrade()
+
+
+def test_a_signal_that_leads_to_nothing_is_told_too(circusd: CircusD, tmp_path: pathlib.Path) -> None:
+    daemon = circusd(COUNTED, env=beside(tmp_path / "new"))
+    pids, seq = daemon.wait_pids("lines", 1), daemon.ok("telemetry")["seq"]
+    package = tmp_path / "new" / "circus"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('half installed')")
+    daemon.signal(signal.SIGUSR2)
+    record = end_of(daemon, seq)
+    assert (record["record"], record["cause"]["name"]) == ("arbiter.upgrade_failed", "SIGUSR2")
+    assert "half installed" in record["data"]["reason"]
+    assert_goes_on(daemon, pids)

@@ -22,7 +22,7 @@ from circus.events.cause import current_origin
 from circus.exc import CircusError, Overtaken
 from circus.handover import ArbiterRecord, CountsRecord, WatcherRecord, dumped, spec_of, written
 from circus.runtime.fds import ROOM
-from circus.runtime.image import Image
+from circus.runtime.image import Image, Interrupted
 from circus.services import Services
 from circus.sockets import CircusSocket
 from circus.supervisor import Supervisor
@@ -109,7 +109,7 @@ class Upgrading(Supervisor):
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _try(self, image: Image) -> None:
-        fd = written(self._handed(current_origin()))
+        fd = written(self._handed(current_origin(), self.clock.monotonic()))
         try:
             await image.tried(fd, self._reaper)
         finally:
@@ -136,35 +136,46 @@ class Upgrading(Supervisor):
 
     def _change_over(self, image: Image, until: float) -> None:
         """The moment has come, unless something has begun since."""
-        self._controller.drain()
-        obstacle = self._obstacle()
-        if obstacle is None and image.hold_signals():
-            try:
-                self._replace(image)
-            except (CircusError, OSError) as error:
-                obstacle = f"the program cannot be replaced: {error}"
-            finally:
-                image.let_signals()
-        elif self._loop.time() < until and not self.quitting:
+        try:
+            reason = self._replace(image)
+        except Interrupted as error:
+            reason = str(error)
+        except (CircusError, OSError) as error:
+            reason, until = f"the program cannot be replaced: {error}", 0.0
+        finally:
+            image.let_signals()
+        if self._loop.time() < until and not self.quitting:
             self._loop.call_later(_AGAIN_SECONDS, self._change_over, image, until, context=copy_context())
             return
         self._exchanging = False
-        self._tell_failure(obstacle or "signals came all the time")
+        self._tell_failure(reason)
 
-    def _replace(self, image: Image) -> None:
-        """Give everything to the program that is executed; returns only by an error, and everything is as it was then."""
+    def _replace(self, image: Image) -> str:
+        """Give everything to the program that is executed. Returns what came between, or raises why that cannot be; and
+        everything is as it was then.
+        """
         self._shortfall.look()
         for watcher in self.fleet:
             watcher.before_handover()
-        record = self._handed(current_origin())
-        fd = written(record)
-        logger.info("circusd %s is replaced by what is there now", __version__)
+        # Right before the doors are closed, so that hardly a request can be between the last that is read and that.
+        self._controller.drain()
+        if (obstacle := self._obstacle()) is not None:
+            return obstacle
+        if not image.hold_signals():
+            return "signals come all the time"
+        began = self.clock.monotonic()
         self._suspend()
         try:
-            image.execute(fd, record.descriptors())
+            record = self._handed(current_origin(), began)
+            fd = written(record)
+            try:
+                logger.info("circusd %s is replaced by what is there now", __version__)
+                image.execute(fd, record.descriptors())
+            finally:
+                os.close(fd)
         finally:
-            os.close(fd)
             self._resume()
+        raise AssertionError("an exec that has not failed does not return")
 
     def _suspend(self) -> None:
         """Let libzmq send what it has, and go. Who connects from now on waits in the queue of the listening socket."""
@@ -184,11 +195,11 @@ class Upgrading(Supervisor):
         logger.error("no upgrade: %s", reason)
         self._tell("arbiter.upgrade_failed", current_origin(), reason=reason)
 
-    def _handed(self, origin: Origin) -> ArbiterRecord:
+    def _handed(self, origin: Origin, taken_at: float) -> ArbiterRecord:
         services: Services = self._services
         return ArbiterRecord(
             version=__version__,
-            taken_at=self.clock.monotonic(),
+            taken_at=taken_at,
             origin=origin,
             upgrades=self.upgrades,
             spec=dumped(self.spec),

@@ -28,6 +28,10 @@ TRIAL_SECONDS: Final = 60.0
 _MOST_SAID: Final = 64 * 1024
 
 
+class Interrupted(CircusError):
+    """A signal wants to be handled first."""
+
+
 class Image:
     """How this program was started.
 
@@ -77,7 +81,7 @@ class Image:
 
         Raises:
             OSError: the system does not execute it.
-        CircusError: a signal came at the last moment.
+        Interrupted: a signal came at the last moment.
         """
         flipped: list[int] = []
         try:
@@ -89,7 +93,7 @@ class Image:
                     output.flush()
             # Other threads block no signals; one that such a thread has got would be lost now.
             if not self.hold_signals():
-                raise CircusError("a signal came just then")
+                raise Interrupted("signals come all the time")
             words = [sys.executable, *self.words]
             os.execve(sys.executable, words, {**os.environ, ENV: str(handover)})  # noqa: S606 -- ourselves
         finally:

@@ -181,8 +181,8 @@ class StatsChannel:
 
     def suspend(self) -> None:
         """Close the socket, and let the last samples leave, until `serve`."""
-        self._drops_before = self.drops
         self._socket.close(_LAST_SAMPLES_MS)
+        self._drops_before, self._socket.drops = self.drops, 0
         self.subscriptions.clear()
 
     def _tick(self) -> None:

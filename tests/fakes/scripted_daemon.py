@@ -1,7 +1,8 @@
 """The channels of a daemon, played by a test: real zmq sockets, answers as told.
 
-It answers `globaloptions`, `telemetry` and `events`, and publishes what it is given. It supervises nothing. `journal`
-holds the records that `events` can tell; `deaf` makes it answer nothing, as a daemon that hangs.
+It answers `globaloptions`, `telemetry`, `events`, `alerts` and `record`, and publishes what it is given. It supervises
+nothing. `journal` holds the records that `events` can tell, `firing` the alerts that it tells of, `recorded` what it was
+told itself; `deaf` makes it answer nothing, as a daemon that hangs.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import zmq
 import zmq.asyncio
 
 from circus.wire import events, samples, topics
+from circus.wire.alerts import Alert, AlertsAnswer
 from circus.wire.events import Record
 from circus.wire.samples import DaemonSample, WatcherSample
 from circus.wire.snapshot import Telemetry
@@ -33,11 +35,15 @@ class ScriptedDaemon:
         self.telemetry = telemetry or fleet.telemetry(fleet.watcher("web", 2))
         self.journal: list[Record] = []
         self.asked: list[str] = []
+        self.firing: list[Alert] = []
+        self.recorded: list[dict[str, Any]] = []
         self.deaf = False
         self.answers = {
             "globaloptions": self._tell_options,
             "telemetry": self._tell_telemetry,
             "events": self._tell_events,
+            "alerts": self._tell_alerts,
+            "record": self._take_record,
         }
         self._subscriptions: set[bytes] = set()
         self._changed = asyncio.Condition()
@@ -109,6 +115,18 @@ class ScriptedDaemon:
         first = self.journal[0].seq if self.journal else 0
         return {"status": "ok", "boot": self.telemetry.boot, "records": msgspec.to_builtins(found),
                 "first": first, "next": found[-1].seq if found else properties["since"]}  # fmt: skip
+
+    def _tell_alerts(self, _: dict[str, Any]) -> dict[str, Any]:
+        answer = AlertsAnswer(
+            boot=self.telemetry.boot, seq=self.telemetry.seq, time=self.telemetry.time, alerts=self.firing,
+            silences=[], notifiers=[], refused=0, configured=[],
+        )  # fmt: skip
+        told: dict[str, Any] = msgspec.to_builtins(answer)
+        return told
+
+    def _take_record(self, properties: dict[str, Any]) -> dict[str, Any]:
+        self.recorded.append(properties)
+        return {"status": "ok", "boot": self.telemetry.boot, "seq": 1_000_000 + len(self.recorded)}
 
     async def _watch(self, channel: zmq.asyncio.Socket) -> None:
         while True:

@@ -122,7 +122,7 @@ async def check(sections: Sections) -> list[str]:
         except CircusError as error:
             found.append(str(error))
     if sections.alerts is not None:
-        from circus_exporters.alerts.setup import check as check_notifiers
+        from circus_exporters.alerts.notifiers import check as check_notifiers
 
         found += check_notifiers(sections.alerts.notifiers)
     return found

@@ -20,7 +20,7 @@ from circus_exporters.alerts.deadman import Deadman
 from circus_exporters.alerts.delivery import Sink
 from circus_exporters.alerts.engine import Key
 from circus_exporters.alerts.messages import Alert, Notice
-from circus_exporters.alerts.setup import sink_of
+from circus_exporters.alerts.notifiers import sink_of
 from circus_exporters.attempts import Outcome
 from circus_exporters.state import Alerting
 from tests.helpers import proc

@@ -185,6 +185,33 @@ def test_who_was_not_told_yet_is_told_by_the_next_exporter(
     assert hooks.wait_alerts(2) == [GROWS, SHRINKS]
 
 
+def test_what_was_over_before_somebody_was_told_is_told_by_the_next_exporter(
+    circusd: CircusD, hooks: Webhooks, file: pathlib.Path
+) -> None:
+    other = Webhooks()
+    ini = hoarding(hooks.url, file, f"[notify:other]\ntype = webhook\nurl = {other.url}\n")
+    daemon = circusd(ini)
+    wait_until(lambda: page(daemon).value("circus_up") == 1)
+    daemon.ok("test-alert", alert="memory")
+    (test,) = other.wait_alerts(1)
+    assert test == ("firing", "memory", None, None)
+    hooks.wait_alerts(1)
+    other.stop()
+    file.touch()
+    hooks.wait_alerts(2)
+    file.unlink()
+    hooks.wait_alerts(3)
+    # Of both, and of the test.
+    wait_until(lambda: sum(each["data"]["notify"] == "ops" for each in records(daemon, "alert.delivered")) == 3)
+    os.kill(exporter_of(daemon), signal.SIGKILL)
+    back = Webhooks(other.port)
+    try:
+        assert back.wait_alerts(2) == [GROWS, SHRINKS]
+    finally:
+        back.stop()
+    assert hooks.alerts()[1:] == [GROWS, SHRINKS]
+
+
 def test_an_alert_that_is_no_rule_any_more_ends(circusd: CircusD, hooks: Webhooks, file: pathlib.Path) -> None:
     daemon = circusd(hoarding(hooks.url, file, "[alert:down]\n"))
     file.touch()

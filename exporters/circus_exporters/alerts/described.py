@@ -56,8 +56,8 @@ def restored(told: wire.Alert, instance: str) -> Alert:
     )
 
 
-def foreign(record: Record, instance: str) -> Alert:
-    """An alert by a record that is not ours: its beginning, or its end, which tells less."""
+def recorded(record: Record, instance: str) -> Alert:
+    """An alert by a record, of ours or of somebody else: its beginning, or its end, which tells less."""
     data = record.data
     name, kind, severity = (str(data.get(each)) for each in ("alert", "kind", "severity"))
     key = Key(name, record.watcher, record.wid)

@@ -136,6 +136,7 @@ class Fleet:
         self.dirty = True
 
     def take_snapshot(self, telemetry: Telemetry, now: float) -> None:
+        self.stopping = self.stopping or telemetry.arbiter.state == "stopping"
         for told in telemetry.watchers:
             watcher = self.watchers.get(told.name)
             if watcher is None:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
@@ -25,14 +26,14 @@ from circus.wire.snapshot import Telemetry
 from circus_exporters import catalogue_alerts
 from circus_exporters.alerts import described
 from circus_exporters.alerts.deadman import Deadman
-from circus_exporters.alerts.delivery import Delivery, Sink
+from circus_exporters.alerts.delivery import Delivery
 from circus_exporters.alerts.engine import Key
 from circus_exporters.alerts.evaluation import Change, Evaluation
-from circus_exporters.alerts.http_sinks import AlertmanagerSink, WebhookSink
-from circus_exporters.alerts.local_sinks import ExecSink, PythonSink
 from circus_exporters.alerts.messages import Alert, Notice
+from circus_exporters.alerts.notifiers import sink_of
 from circus_exporters.alerts.reporting import Ask, Reporter
 from circus_exporters.alerts.silences import Silences
+from circus_exporters.alerts.untold import Untold
 from circus_exporters.state import Alerting, FleetState, Listener
 
 logger = logging.getLogger("circus_exporters.alerts")
@@ -41,31 +42,7 @@ TICK_SECONDS: Final = 1.0
 SNAPSHOT_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 3.0
 ENDING_SECONDS: Final = 1.0
-RETRY_SECONDS: Final = 1.0
-
-
-def sink_of(spec: NotifySpec, instance: str) -> Sink:
-    """The way to a notifier."""
-    match spec.type:
-        case "webhook":
-            return WebhookSink(spec, instance)
-        case "alertmanager":
-            return AlertmanagerSink(spec)
-        case "exec":
-            return ExecSink(spec, instance)
-        case "python":
-            return PythonSink(spec, instance)
-
-
-def check(notifiers: Iterable[NotifySpec]) -> list[str]:
-    """What will keep notifiers from working, one sentence each."""
-    found = []
-    for spec in notifiers:
-        try:
-            sink_of(spec, "").check()
-        except CircusError as error:
-            found.append(str(error))
-    return found
+HEARD: Final = 1_000
 
 
 class AlertExport(Listener):
@@ -108,6 +85,8 @@ class AlertExport(Listener):
         self._active: dict[Key, Alert] = {}
         self._muted: set[Key] = set()
         self._silences = Silences()
+        self._untold = Untold(self._instance)
+        self._heard: deque[Record] = deque(maxlen=HEARD)  # since the daemon was asked what fires
         self._boot: str | None = None
         self._known = False  # whether the daemon has told what fires already
         self._followed = 0  # records up to this one are in what it told
@@ -131,6 +110,7 @@ class AlertExport(Listener):
             self._active.clear()
             self._muted.clear()
             self._silences.begin(())
+            self._untold = Untold(self._instance)
         self._snapshot_at = now
         self.evaluation.snapshot(telemetry, now)
 
@@ -141,7 +121,13 @@ class AlertExport(Listener):
         if telemetry is not None and record.seq <= telemetry.seq:  # it came late, or from the journal
             at = min(self._snapshot_at - (telemetry.time - record.time), now)
         if record.record.startswith("alert."):
-            if self._known and record.seq > self._followed:
+            self._heard.append(record)
+            if record.record == wire.TEST:
+                if record.seq > self._began:
+                    self._test(record)
+            elif not self._known:
+                self._untold.take(record)
+            elif record.seq > self._followed:
                 self._follow(record)
             return
         self.evaluation.record(record, at)
@@ -154,9 +140,7 @@ class AlertExport(Listener):
         self.evaluation.passed(sample.interval_seconds, now)
 
     def _follow(self, record: Record) -> None:
-        if record.record == wire.TEST:
-            self._test(record)
-        elif record.record in (wire.FIRING, wire.RESOLVED):
+        if record.record in (wire.FIRING, wire.RESOLVED):
             if record.data.get("kind") not in ALERT_KINDS:
                 self._pass_on(record)
         else:
@@ -217,6 +201,7 @@ class AlertExport(Listener):
     async def _learn(self) -> None:
         """What fires and what is silenced, as the daemon knows."""
         self._lost = self._state.events_lost
+        self._heard.clear()
         try:
             answer = msgspec.convert(await self._ask("alerts"), wire.AlertsAnswer)
         except CallError:
@@ -230,8 +215,14 @@ class AlertExport(Listener):
             return
         self._followed = answer.seq
         self._silences.begin(answer.silences)
+        for record in self._heard:
+            if record.seq > answer.seq and self._known:
+                self._silences.follow(record)
+            elif record.seq > answer.seq:
+                self._follow(record)
         if not self._known:
             self._known = True
+            self._finish()
             for told in answer.alerts:
                 self._restore(told)
 
@@ -290,6 +281,22 @@ class AlertExport(Listener):
                 if alert is not None and not quiet:
                     delivery.add([Notice(alert, "firing", repeated=True)])
 
+    def _finish(self) -> None:
+        """Alerts that were over when our predecessor left, and of which some notifiers do not know everything."""
+        untold, self._untold = self._untold, Untold(self._instance)
+        for past in untold.ended():
+            alert, rule = past.alert, self.evaluation.rule(past.alert.key.rule)
+            for delivery in self._notified(rule):
+                name, told = delivery.spec.name, past.told[delivery.spec.name]
+                late = time.time() - (alert.ended or 0.0) > delivery.spec.retry_for_seconds
+                if told >= 2 or name in past.refused or late:
+                    continue
+                if told:
+                    delivery.believe(alert.key)
+                elif rule is not None and not past.silent and name in untold.notifiers:
+                    delivery.add([Notice(alert, "firing")])
+                delivery.add([Notice(alert, "resolved")])
+
     def _restore(self, told: wire.Alert) -> None:
         """An alert that our predecessor has told the daemon of: it goes on, and who was not told yet is told."""
         key = Key(told.alert, told.watcher, told.wid)
@@ -313,7 +320,7 @@ class AlertExport(Listener):
 
     def _pass_on(self, record: Record) -> None:
         """An alert that somebody else told the daemon of, or its end."""
-        alert = described.foreign(record, self._instance)
+        alert = described.recorded(record, self._instance)
         if record.record == wire.RESOLVED:
             self._tell_end(self._active.pop(alert.key, None), time.monotonic())
         elif alert.key not in self._active:

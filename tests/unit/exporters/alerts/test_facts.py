@@ -153,6 +153,9 @@ def test_watchers_come_and_go(known: Fleet) -> None:
 def test_the_end_of_the_daemon_is_known_from_its_record_on(known: Fleet) -> None:
     known.take_record(fleet.record(11, "arbiter.stopping", None), 101.0)
     assert known.stopping
+    late = Fleet()
+    late.take_snapshot(fleet.telemetry(arbiter={"state": "stopping"}), 100.0)
+    assert late.stopping
     known.begin()
     assert not known.stopping
     assert known.watchers == {}

@@ -13,6 +13,7 @@ from tests.fakes.world import World
 from tests.helpers import proc
 from tests.helpers.channels import Message
 from tests.helpers.daemon import REPOSITORY, Daemon
+from tests.helpers.upgrades import ask, upgrade
 from tests.helpers.waiting import wait_until
 
 HOOKS = "def yes(**_): return True\n"
@@ -33,6 +34,11 @@ graceful_timeout = 0.1
 cmd = echo lost
 respawn = false
 stdout_stream.filename = /dev/full
+
+[watcher:parent]
+cmd = sh -c "sleep 1000 & echo $!"
+kill_scope = tree
+respawn = false
 
 [alert:down]
 watchers = web
@@ -74,6 +80,7 @@ def lose_something(daemon: Daemon) -> None:
         with daemon.caller() as other:
             other.send("stop", name="stubborn", waiting=True)
             daemon.wait_state("stubborn", "stopping")
+            assert ask(daemon, timeout=0)["status"] == "error", "something is in progress"
         daemon.ok("numwatchers")
         os.kill(pid, signal.SIGKILL)
         daemon.wait_status("stubborn", "stopped")
@@ -115,6 +122,7 @@ def test_the_page_of_records_tells_exactly_the_keys_that_circusd_sends(circusd, 
         daemon.ok("set", name="more", options={"priority": 3}, waiting=True)
         daemon.ok("rm", name="more", waiting=True)
         alert_of_everything(daemon)
+        upgrade(daemon)
         written = daemon.ini.read_text()
         daemon.ini.write_text("nonsense")
         assert daemon.call("restart", waiting=True)["status"] == "error"

@@ -224,6 +224,17 @@ def _names(dashboard: Json) -> Iterator[str]:
                 yield f"{panel['title']} {target['refId']}: no label {', '.join(lost)} to name series by"
 
 
+def _bounded(dashboard: Json) -> Iterator[str]:
+    for panel in panels(dashboard):
+        for target in panel.get("targets", ()):
+            if (
+                "wid" in (_labels(target["expr"]) or ())
+                and "topk(" not in target["expr"]
+                and "ALERTS" not in target["expr"]
+            ):
+                yield f"{panel['title']} {target['refId']}: a series for each of any number of processes"
+
+
 def _labels(expression: str) -> frozenset[str] | None:
     try:
         return queries.labels(queries.parse(expression))
@@ -287,6 +298,7 @@ RULES: Final[dict[str, Rule]] = {
     "honest": _honest,
     "histograms": _histograms,
     "names": _names,
+    "bounded": _bounded,
     "links": _links,
     "grid": _grid,
 }

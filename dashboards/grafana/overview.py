@@ -30,7 +30,6 @@ from dashboards.grafana.promql import WATCHER as NAME
 F, W = Scope.FLEET, Scope.WATCHER
 TO_WATCHER = address(WATCHER, "instance", "watcher")
 TO_PROCESS = address(PROCESS, "instance", "watcher", "wid")
-HEAVIEST = 20
 FEW = 10
 
 
@@ -180,15 +179,15 @@ def _takers() -> list[PanelBuilder]:
 
 
 def _heaviest() -> PanelBuilder:
-    chosen = f"topk({HEAVIEST}, {signs.resident(W)})"
+    chosen = f"topk({signs.FEW}, {signs.resident(W)})"
 
     def of_chosen(expression: str) -> str:
-        return on(SLOT, expression, "and", chosen)
+        return signs.among(W, expression, ranking=signs.resident(W))
 
     cpu = by(SLOT, rate(select(c.PROCESS_CPU, W)))
     return rows(
         "Heaviest processes",
-        f"The {HEAVIEST} processes with most memory in RAM. Growth is the slope over the last half hour; one that grows "
+        f"The {signs.FEW} processes with most memory in RAM. Growth is the slope over the last half hour; one that grows "
         "steadily and is far from its limit is a leak to come.",
         [
             Column(title="Memory", expression=why(signs.with_pid(W, chosen), "watcher", "wid"), unit="bytes"),

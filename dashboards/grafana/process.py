@@ -23,7 +23,8 @@ def frame() -> Frame:
     return Frame(
         uid=PROCESS,
         title="Circus / Process",
-        description="A slot of a watcher: each process that filled it, its CPU, memory, descriptors, storage.",
+        description="A slot of a watcher: each process that filled it, its CPU, memory, descriptors, storage. "
+        f"Where more are chosen, the {signs.FEW} with most memory are shown.",
         scope=P,
         sections=[
             Section(title="Now", panels=[*_now(), _who()]),
@@ -59,17 +60,21 @@ def _now() -> list[PanelBuilder]:
     ]  # fmt: skip
 
 
+def _of(expression: str) -> str:
+    return signs.among(P, expression)
+
+
 def _who() -> PanelBuilder:
-    resident = why(signs.with_pid(P, signs.resident(P)), "watcher", "wid")
+    resident = why(signs.with_pid(P, f"({_of(signs.resident(P))})"), "watcher", "wid")
     return rows(
         "Which process",
         "The process that fills the slot now. The command tells how the one before it ended; a click on the name shows the watcher.",
         [
             Column(title="Memory", expression=resident, unit="bytes"),
-            Column(title="Age", expression=signs.age(P), unit="s"),
-            Column(title="CPU", expression=by(SLOT, rate(select(c.PROCESS_CPU, P))), steps=[(limits.CPU, ORANGE)]),
+            Column(title="Age", expression=_of(signs.age(P)), unit="s"),
+            Column(title="CPU", expression=_of(by(SLOT, rate(select(c.PROCESS_CPU, P)))), steps=[(limits.CPU, ORANGE)]),
             Column(
-                title="Descriptors", expression=signs.descriptors(P), unit="percentunit", steps=[(limits.DESCRIPTORS, RED)],
+                title="Descriptors", expression=_of(signs.descriptors(P)), unit="percentunit", steps=[(limits.DESCRIPTORS, RED)],
             ),
         ],
         labels=["instance", "watcher", "wid", "pid"], last=["why"], link=address(WATCHER, "instance", "watcher"),
@@ -78,16 +83,16 @@ def _who() -> PanelBuilder:
 
 
 def _cpu() -> list[PanelBuilder]:
-    switches = by((*SLOT, "kind"), rate(select(c.PROCESS_SWITCHES, P)))
+    switches = _of(by((*SLOT, "kind"), rate(select(c.PROCESS_SWITCHES, P))))
     return [
         graph(
             "CPU", "CPU time a second, in the program and in the kernel. 1 is one core.",
-            Query(by((*SLOT, "mode"), rate(select(c.PROCESS_CPU, P))), f"{LEGEND} {{{{mode}}}}"), unit="short", stacked=True,
+            Query(_of(by((*SLOT, "mode"), rate(select(c.PROCESS_CPU, P)))), f"{LEGEND} {{{{mode}}}}"), unit="short", stacked=True,
             span=8,
         ),
         graph(
             "Waiting for a CPU", "Share of the time in which the first thread could have run and had no CPU.",
-            Query(by(SLOT, rate(select(c.PROCESS_CPU_WAIT, P))), LEGEND), unit="percentunit", span=8,
+            Query(_of(by(SLOT, rate(select(c.PROCESS_CPU_WAIT, P)))), LEGEND), unit="percentunit", span=8,
         ),
         graph(
             "Context switches",
@@ -99,7 +104,7 @@ def _cpu() -> list[PanelBuilder]:
 
 def _memory() -> list[PanelBuilder]:
     def kind(metric: Metric, name: str) -> Query:
-        return Query(by(SLOT, select(metric, P), "max"), f"{name} {LEGEND}")
+        return Query(_of(by(SLOT, select(metric, P), "max")), f"{name} {LEGEND}")
 
     return [
         graph(
@@ -120,14 +125,14 @@ def _memory() -> list[PanelBuilder]:
         ),
         graph(
             "Page faults", "Page faults a second. Major ones wait for storage: the machine is short of memory.",
-            Query(by((*SLOT, "kind"), rate(select(c.PROCESS_FAULTS, P))), f"{LEGEND} {{{{kind}}}}"), unit="short",
+            Query(_of(by((*SLOT, "kind"), rate(select(c.PROCESS_FAULTS, P)))), f"{LEGEND} {{{{kind}}}}"), unit="short",
         ),
     ]  # fmt: skip
 
 
 def _rest() -> list[PanelBuilder]:
     def value(metric: Metric) -> str:
-        return by(SLOT, select(metric, P), "max")
+        return _of(by(SLOT, select(metric, P), "max"))
 
     return [
         graph(
@@ -137,7 +142,7 @@ def _rest() -> list[PanelBuilder]:
         graph("Threads", "Threads of the process. A steady rise is a leak.", Query(value(c.PROCESS_THREADS), LEGEND), unit="short", span=8),
         graph(
             "Storage", "Bytes a second that really went to or came from storage.",
-            Query(by(SLOT, rate(select(c.PROCESS_READ, P))), f"read {LEGEND}"),
-            Query(by(SLOT, rate(select(c.PROCESS_WRITE, P))), f"written {LEGEND}"), unit="Bps", span=8,
+            Query(_of(by(SLOT, rate(select(c.PROCESS_READ, P)))), f"read {LEGEND}"),
+            Query(_of(by(SLOT, rate(select(c.PROCESS_WRITE, P)))), f"written {LEGEND}"), unit="Bps", span=8,
         ),
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from circus_exporters import catalogue as c
 from dashboards.grafana.promql import PROCESS, RANGE, RATE, WATCHER, Scope, at_end, by, increase, on, select
 
 HOUR: Final = 3600
+FEW: Final = 20  # a watcher may have thousands of processes, and a graph has room for some
 TREND: Final = "30m"  # long beside a request that takes much memory for a moment, short beside a leak
 
 
@@ -55,6 +56,12 @@ def restless(scope: Scope) -> str:
 def resident(scope: Scope, labels: tuple[str, ...] = PROCESS) -> str:
     """Memory in RAM."""
     return by(labels, select(c.PROCESS_RESIDENT, scope))
+
+
+def among(scope: Scope, expression: str, few: int = FEW, ranking: str = "") -> str:
+    """Of series of processes those of a few that come first over all of the shown time: by memory, or by `ranking`."""
+    order = ranking or by(PROCESS, at_end(f"max_over_time({select(c.PROCESS_RESIDENT, scope)}[{RANGE}])"))
+    return on(PROCESS, expression, "and", f"topk({few}, {order})")
 
 
 def age(scope: Scope) -> str:

@@ -26,13 +26,15 @@ from dashboards.grafana.panels import (
     timeline,
 )
 from dashboards.grafana.promql import PROCESS as SLOT
-from dashboards.grafana.promql import RANGE, Scope, by, increase, on, quantile, rate, select, why
+from dashboards.grafana.promql import RANGE, Scope, at_end, by, increase, on, quantile, rate, select, why
 from dashboards.grafana.promql import WATCHER as NAME
+from dashboards.grafana.signs import FEW, among
 
 W = Scope.WATCHER
 SLOT_LEGEND = "{{instance}} {{watcher}} {{wid}}"
 NAME_LEGEND = "{{instance}} {{watcher}}"
 DAY = 86400
+MANY = 100
 
 
 def frame() -> Frame:
@@ -175,7 +177,9 @@ def _durations() -> list[PanelBuilder]:
 
 
 def _usage() -> list[PanelBuilder]:
-    waits = f"{by(SLOT, rate(select(c.PROCESS_CPU_WAIT, W)))}"
+    cpu, waits = select(c.PROCESS_CPU, W), select(c.PROCESS_CPU_WAIT, W)
+    most_cpu, most_waits = (by(SLOT, at_end(increase(each, RANGE))) for each in (cpu, waits))
+    most_open = by(SLOT, at_end(f"max_over_time({select(c.PROCESS_OPEN_FDS, W)}[{RANGE}])"))
     return [
         graph(
             "CPU of the watcher", "CPU time a second, its ended processes included. 1 is one core.",
@@ -183,22 +187,25 @@ def _usage() -> list[PanelBuilder]:
             unit="short", stacked=True,
         ),
         graph(
-            "CPU by process", "One core is the most that a process with one thread can use: at 1 it is busy all the time.",
-            Query(by(SLOT, rate(select(c.PROCESS_CPU, W))), SLOT_LEGEND), unit="short",
+            "CPU by process",
+            f"The {FEW} that used most. One core is all that a process with one thread can use: at 1 it is busy all the time.",
+            Query(among(W, by(SLOT, rate(cpu)), FEW, most_cpu), SLOT_LEGEND), unit="short",
         ),
         graph(
-            "Memory by process", "Memory in RAM of each process, and the limit at which it is replaced.",
-            Query(signs.resident(W), SLOT_LEGEND), Query(signs.limit(W), "limit {{instance}} {{watcher}}"),
+            "Memory by process", f"Memory in RAM of the {FEW} processes that have most, and the limit at which they are replaced.",
+            Query(among(W, signs.resident(W)), SLOT_LEGEND), Query(signs.limit(W), "limit {{instance}} {{watcher}}"),
             unit="bytes", dashed="^limit ",
         ),
         graph(
             "Waiting for a CPU",
-            "Share of the time in which a process could have run and had no CPU: the machine, or its share of it, is too small.",
-            Query(waits, SLOT_LEGEND), unit="percentunit",
+            f"Share of the time in which a process could have run and had no CPU, of the {FEW} that waited most: "
+            "the machine, or their share of it, is too small.",
+            Query(among(W, by(SLOT, rate(waits)), FEW, most_waits), SLOT_LEGEND), unit="percentunit",
         ),
         graph(
-            "Open descriptors", "Open file descriptors as a share of those that the process may open. At 1 it cannot accept.",
-            Query(signs.descriptors(W), SLOT_LEGEND), unit="percentunit", limit=limits.DESCRIPTORS,
+            "Open descriptors",
+            f"Open file descriptors as a share of those that the process may open, of the {FEW} that have most. At 1 it cannot accept.",
+            Query(among(W, signs.descriptors(W), FEW, most_open), SLOT_LEGEND), unit="percentunit", limit=limits.DESCRIPTORS,
         ),
         graph(
             "Storage", "Bytes a second that really went to or came from storage.",
@@ -210,22 +217,27 @@ def _usage() -> list[PanelBuilder]:
 
 
 def _processes() -> PanelBuilder:
-    resident = why(signs.with_pid(W, signs.resident(W)), "watcher", "wid")
+    def of(expression: str) -> str:
+        return among(W, expression, MANY)
+
     return rows(
         "Processes",
-        "Each process that runs now. A click on the slot shows it; the command tells how the last one in that slot ended.",
+        f"The {MANY} processes with most memory. A click on the slot shows it; the command tells how the last one there ended.",
         [
-            Column(title="Memory", expression=resident, unit="bytes"),
-            Column(title="Growth in an hour", expression=signs.growth(W), unit="bytes"),
             Column(
-                title="Of limit", expression=signs.share_of_limit(W), unit="percentunit", steps=[(limits.MEMORY, RED)],
+                title="Memory", expression=why(signs.with_pid(W, f"({of(signs.resident(W))})"), "watcher", "wid"), unit="bytes",
             ),
-            Column(title="CPU", expression=by(SLOT, rate(select(c.PROCESS_CPU, W))), steps=[(limits.CPU, ORANGE)]),
+            Column(title="Growth in an hour", expression=of(signs.growth(W)), unit="bytes"),
             Column(
-                title="Descriptors", expression=signs.descriptors(W), unit="percentunit", steps=[(limits.DESCRIPTORS, RED)],
+                title="Of limit", expression=of(signs.share_of_limit(W)), unit="percentunit", steps=[(limits.MEMORY, RED)],
             ),
-            Column(title="Threads", expression=by(SLOT, select(c.PROCESS_THREADS, W), "max")),
-            Column(title="Age", expression=signs.age(W), unit="s"),
+            Column(title="CPU", expression=of(by(SLOT, rate(select(c.PROCESS_CPU, W)))), steps=[(limits.CPU, ORANGE)]),
+            Column(
+                title="Descriptors", expression=of(signs.descriptors(W)), unit="percentunit",
+                steps=[(limits.DESCRIPTORS, RED)],
+            ),
+            Column(title="Threads", expression=of(by(SLOT, select(c.PROCESS_THREADS, W), "max"))),
+            Column(title="Age", expression=of(signs.age(W)), unit="s"),
         ],
         labels=["instance", "watcher", "wid", "pid"], last=["why"],
         link=address(PROCESS, "instance", "watcher", "wid"), link_on="wid", sort="Memory",

@@ -99,6 +99,7 @@ PLANTED: list[tuple[str, Callable[[Json], object]]] = [
     ("histograms", lambda d: ask(d, "Missing", f"histogram_quantile(1, sum(rate({LIFETIME}{{{ALL}}}[$__range])))")),
     ("names", lambda d: find(d, "Storage")["targets"][0].update(legendFormat="__auto")),
     ("names", lambda d: find(d, "Storage")["targets"][0].update(legendFormat="{{wid}}")),
+    ("bounded", lambda d: ask(d, "Memory by process", f"circus_process_resident_memory_bytes{{{ALL}}}")),
     ("links", lambda d: d.update(links=[])),
     ("links", lambda d: d["links"][0].update(keepTime=False)),
     ("links", lambda d: d["links"][0].update(includeVars=False)),

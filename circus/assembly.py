@@ -94,11 +94,8 @@ class Assembly:
         self.check_delay = spec.check_delay
         self.endpoint_owner = spec.endpoint_owner
         self.multicast_endpoint = spec.multicast_endpoint
-        self.endpoint, self.pubsub_endpoint, self.stats_endpoint = (
-            spec.endpoint,
-            spec.pubsub_endpoint,
-            spec.stats_endpoint,
-        )
+        self.endpoint, self.pubsub_endpoint = spec.endpoint, spec.pubsub_endpoint
+        self.stats_endpoint = spec.stats_endpoint
         self.clock = SystemClock()
         self.bus = Bus(self.clock, journal_size=spec.journal_size)
         self.sockets = CircusSockets(sockets)
@@ -107,10 +104,9 @@ class Assembly:
         self.started = self.applied = self.clock.time()
         self.refused: float | None = None  # when a configuration was, after the one in force
         self.fleet = Fleet(spec.warmup_delay)
-        self._main = main
-        self._zmq = context
+        self._main, self._zmq = main, context
         self._given_sockets = frozenset(self.sockets)
-        self._survival = Survival(lambda: self.spec, self.environ, self.bus.boot, self.sockets)
+        self._survival = Survival(lambda: self.spec, self.environ, lambda: self.bus.boot, self.sockets)
         self._made = {watcher.name.lower(): watcher for watcher in watchers}
         for watcher in self._made.values():
             self.fleet.add(watcher)
@@ -223,8 +219,9 @@ class Assembly:
     def _populate(self) -> None:
         """Sockets and watchers of the configuration in force."""
         spec = self.spec
-        ours = CircusSockets(CircusSocket.from_spec(sock) for sock in spec.sockets)
-        self.sockets.update(ours)
+        taken = self._survival.take_sockets(spec.sockets)
+        ours = CircusSockets(CircusSocket.from_spec(sock) for sock in spec.sockets if sock.name not in taken)
+        self.sockets.update(taken | ours)
         ours.bind_and_listen_all()
         wanted = self._population(spec)
         self._make_room(wanted)
@@ -244,8 +241,7 @@ class Assembly:
         )
 
     def _make_room(self, wanted: Iterable[WatcherSpec]) -> None:
-        missing = make_room(wanted, len(self.sockets), generous=self._main)
-        if missing is not None:
+        if (missing := make_room(wanted, len(self.sockets), generous=self._main)) is not None:
             logger.error("%s", missing)
 
     def _add(self, spec: WatcherSpec) -> None:
@@ -270,11 +266,15 @@ class Assembly:
         CURRENT.set(cause_of(origin))
         TRACEPARENT.set(self.bus.context(seq, origin.trace))
         try:
-            await self.fleet.start()
+            await self._rise()
         except Overtaken as error:
             logger.info("%s", error)
         else:
             self._tell("arbiter.booted", origin, seconds=self._loop.time() - began)
+
+    async def _rise(self) -> None:
+        """Start everything that starts by itself."""
+        await self.fleet.start()
 
     # -- closing --------------------------------------------------------------------------------------------------
 
@@ -300,6 +300,7 @@ class Assembly:
         if self.check_delay > 0:
             self._reaper.sweep()
             self._channels.restore()
+            self._survival.restore()
             self._witness.refresh()
             self._sweep = self._loop.call_later(self.check_delay, self._sweep_again)
 

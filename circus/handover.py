@@ -17,7 +17,7 @@ import msgspec
 from circus.core.origin import Origin
 from circus.core.resuming import FORMAT as MACHINE_FORMAT
 from circus.core.resuming import MachineRecord
-from circus.core.statefile import Recipe, Worker
+from circus.core.statefile import Gone, Recipe, Worker
 from circus.exc import CircusError
 from circus.spec.arbiter import ArbiterSpec
 from circus.spec.record import dump, load
@@ -63,6 +63,17 @@ class OutputsRecord(msgspec.Struct, kw_only=True):
     drops: dict[str, tuple[int, int]] = {}
 
 
+class AdoptedRecord(msgspec.Struct, kw_only=True):
+    """What there is of a process that is not our child: a handle, the tick of its start, the mark in its environment, and
+    where its cgroup is, if it has one.
+    """
+
+    pidfd: int
+    start: int
+    mark: str
+    group: str | None = None
+
+
 class ProcessRecord(msgspec.Struct, kw_only=True):
     """A process of a watcher. `started` is Unix time, `began` the same moment on the monotonic clock.
 
@@ -76,6 +87,7 @@ class ProcessRecord(msgspec.Struct, kw_only=True):
     started: float
     began: float
     ended: tuple[int | None] | None = None
+    adopted: AdoptedRecord | None = None
 
 
 class TallyRecord(msgspec.Struct, kw_only=True):
@@ -207,6 +219,8 @@ class LedgerRecord(msgspec.Struct, kw_only=True):
     workers: list[Worker]
     inodes: dict[str, int]
     generations: dict[str, int]
+    latest: int = 0
+    gone: list[Gone] = []
     trusted: bool | None
 
 
@@ -245,9 +259,11 @@ class ArbiterRecord(msgspec.Struct, kw_only=True):
     def descriptors(self) -> list[int]:
         """All that has to stay open through the exec."""
         pipes = [pipe.fd for watcher in self.watchers for pipe in watcher.outputs.pipes]
+        processes = [process.adopted for watcher in self.watchers for process in watcher.processes]
+        handles = [each.pidfd for each in processes if each is not None]
         sockets = [sock.fd for sock in self.sockets if sock.fd is not None]
         ledger = [] if self.ledger is None else [self.ledger.fd]
-        return [*pipes, *sockets, *ledger, *(listener.fd for listener in self.channels.listeners)]
+        return [*pipes, *handles, *sockets, *ledger, *(listener.fd for listener in self.channels.listeners)]
 
 
 def spec_of(record: WatcherRecord) -> WatcherSpec:

@@ -155,7 +155,7 @@ class Launcher:
             if self.spec.propagate_trace:
                 mark = {**(mark or {}), **self._identity(wid, generation, command.env, context)}
             if mark:
-                command = replace(command, env={**command.env, **mark})
+                command = command.marked(mark)
             process = self.process_class.launch(
                 self.spec,
                 wid,

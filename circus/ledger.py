@@ -11,8 +11,8 @@ import asyncio
 import logging
 import os
 from _blake2 import blake2b  # hashlib would bring OpenSSL in
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping
+from typing import IO, Final
 
 from msgspec.structs import replace
 
@@ -22,12 +22,14 @@ from circus.handover import LedgerRecord
 from circus.planning import used
 from circus.process import Process
 from circus.runtime import identity
+from circus.runtime.kin import mark_of
 from circus.runtime.statefile import StateFile
 from circus.spec.diff import flat, watcher_changes
 from circus.spec.fields import Effect
 from circus.spec.watcher import Orphans, WatcherSpec
 
 _STREAMS: Final = ("stdout_stream", "stderr_stream")
+_NOTHING: Final[Mapping[str, int]] = {}
 logger = logging.getLogger("circus")
 
 _LARGE_BYTES: Final = 65_536
@@ -53,14 +55,14 @@ class Ledger:
         boot: of the daemon.
         config: the file that it was started with.
         default: the policy of watchers that say nothing.
-        sockets: the inodes of the sockets of Circus, by name.
+        sockets: the inodes of the sockets of Circus, by name; 0 for one that each process has for itself.
         open_file: claims the state file.
     """
 
     def __init__(
         self,
         *,
-        boot: str,
+        boot: Callable[[], str],
         config: str,
         default: Callable[[], Orphans],
         sockets: Callable[[], Mapping[str, int]],
@@ -74,6 +76,8 @@ class Ledger:
         self._recipes: dict[int, notes.Recipe] = {}
         self._inodes: dict[str, int] = {}
         self._generations: dict[str, int] = {}
+        self._latest = 0
+        self._gone: list[notes.Gone] = []
         self._workers: dict[int, notes.Worker] = {}
         self._live_bytes = 0
         self._retry: asyncio.TimerHandle | None = None
@@ -115,15 +119,35 @@ class Ledger:
 
     # -- the file ---------------------------------------------------------------------------------------------------
 
-    def hold(self, file: StateFile) -> None:
-        """Write to this file from now on; what is in it is over."""
+    def hold(
+        self,
+        file: StateFile,
+        taken: Iterable[tuple[notes.Worker, notes.Recipe]] = (),
+        inodes: Mapping[str, int] | None = None,
+    ) -> None:
+        """Write to this file from now on; of what is in it only the workers stay that are `taken` over."""
         self._file = file
+        self._inodes |= inodes or {}
+        numbers: dict[int, int] = {}
+        for worker, recipe in taken:
+            if recipe.id not in numbers:
+                numbers[recipe.id] = max(self._recipes, default=0) + 1
+                self._recipes[numbers[recipe.id]] = replace(recipe, id=numbers[recipe.id])
+            self._workers[worker.pid] = replace(worker, recipe=numbers[recipe.id])
+            known = self._generations.get(recipe.watcher, 0)
+            self._generations[recipe.watcher] = max(known, worker.generation, recipe.generation)
         self._write_anew()
+
+    def restore(self) -> None:
+        """Write the file anew if somebody has removed it, as happens to what lies about in directories for a time."""
+        if self._file is not None and not self._failing and self._file.is_lost:
+            logger.warning("orphans: the state file %s was removed by somebody, and is written anew", self._file.path)
+            self._write_anew()
 
     def _head(self) -> notes.Head:
         pid = os.getpid()
         return notes.head(
-            boot=self._boot,
+            boot=self._boot(),
             machine=identity.machine() or "",
             namespace=identity.namespace(),
             pid=pid,
@@ -136,12 +160,12 @@ class Ledger:
         self._retry = None
         needed = {worker.recipe for worker in self._workers.values()} | {each.id for _, each in self._current.values()}
         self._recipes = {
-            number: replace(recipe, generation=self._generations.get(recipe.watcher, 0))
+            number: replace(recipe, generation=self._generations.get(recipe.watcher, 0), latest=self._latest)
             for number, recipe in self._recipes.items()
             if number in needed
         }
         sockets = [notes.Socket(name=name, inode=inode) for name, inode in self._inodes.items()]
-        text = notes.whole(self._head(), [*self._recipes.values(), *sockets, *self._workers.values()])
+        text = notes.whole(self._head(), [*self._recipes.values(), *sockets, *self._workers.values(), *self._gone])
         try:
             self._file.rewrite(text)
         except OSError as error:
@@ -152,11 +176,11 @@ class Ledger:
             self._failing = False
             logger.warning("orphans: the state file %s is written again, and whole", self._file.path)
 
-    def _append(self, *lines: notes.Line) -> None:
+    def _append(self, text: bytes) -> None:
         if self._file is None or self._failing:
             return  # it will be in the next file that can be written
         try:
-            self._file.append(b"".join(map(notes.written, lines)))
+            self._file.append(text)
         except OSError as error:
             self._failed(error)
             return
@@ -189,14 +213,15 @@ class Ledger:
             scope=spec.scope,
             stop_signal=spec.stop_signal,
             graceful_timeout=spec.graceful_timeout,
-            salt=self._boot,
-            options=making(spec, self._boot),
+            salt=self._boot(),
+            options=making(spec, self._boot()),
             sockets=tuple(given),
         )
         self._current[spec.name], self._recipes[recipe.id] = (spec, recipe), recipe
-        moved = {name: inodes[name] for name in given if self._inodes.get(name) != inodes[name]}
+        moved = {name: inode for name in given if (inode := inodes[name]) and self._inodes.get(name) != inode}
         self._inodes |= moved
-        self._append(recipe, *(notes.Socket(name=name, inode=inode) for name, inode in moved.items()))
+        lines: list[notes.Line] = [recipe, *(notes.Socket(name=name, inode=inode) for name, inode in moved.items())]
+        self._append(b"".join(map(notes.written, lines)))
 
     def add(self, process: Process, spec: WatcherSpec, group: str | None, *, lasting: bool) -> None:
         """A process that was expected is there. `group` is where its cgroup is; its pipes outlive us if `lasting`."""
@@ -204,7 +229,7 @@ class Ledger:
             self._trust(process.pid)
         if self._trusted is False:
             return
-        ends = (("stdout", process.stdout), ("stderr", process.stderr))
+        out, err = process.stdout, process.stderr
         worker = notes.Worker(
             recipe=self._current[spec.name][1].id,
             wid=process.wid,
@@ -213,13 +238,13 @@ class Ledger:
             first=self._first,
             last=identity.tick(),
             time=process.started,
-            pipes={name: os.fstat(end.fileno()).st_ino for name, end in ends if end is not None} if lasting else {},
-            captured=any(end is not None for _, end in ends),
+            pipes=_inodes(stdout=out, stderr=err) if lasting else _NOTHING,
+            captured=out is not None or err is not None,
             group=group,
         )
         self._workers[process.pid] = worker
-        self._generations[spec.name] = process.generation
-        self._append(worker)
+        self._generations[spec.name], self._latest = process.generation, self._first
+        self._append(notes.written(worker))
 
     def _trust(self, pid: int) -> None:
         """Once: whether the clock and /proc speak of the same moments. Reading each start would cost ten times as much."""
@@ -238,12 +263,16 @@ class Ledger:
         """A process lives on and is nobody's business any more."""
         worker = self._workers.pop(pid, None)
         if worker is not None:
-            self._append(notes.Gone(pid=pid, first=worker.first))
+            watcher = self._recipes[worker.recipe].watcher
+            mark = mark_of(worker.boot or self._boot(), watcher, worker.wid, worker.generation)
+            self._gone.append(notes.Gone(pid=pid, first=worker.first, mark=mark))
+            self._append(notes.written(self._gone[-1]))
 
     def leave(self, watcher: str) -> None:
         """A watcher is forgotten; its processes have ended, or were forgotten one by one."""
-        self._current.pop(watcher, None)
-        self._generations.pop(watcher, None)
+        if self._current.pop(watcher, None) is not None:
+            self._generations.pop(watcher, None)
+            self._append(notes.written(notes.Anew(watcher=watcher)))
 
     # -- to another program -----------------------------------------------------------------------------------------
 
@@ -258,6 +287,8 @@ class Ledger:
             workers=list(self._workers.values()),
             inodes=self._inodes,
             generations=self._generations,
+            latest=self._latest,
+            gone=self._gone,
             trusted=self._trusted,
         )
 
@@ -266,6 +297,7 @@ class Ledger:
         self._recipes = {recipe.id: recipe for recipe in record.recipes}
         self._workers = {worker.pid: worker for worker in record.workers}
         self._inodes, self._generations, self._trusted = record.inodes, record.generations, record.trusted
+        self._latest, self._gone = record.latest, record.gone
         self.hold(StateFile(record.path, record.fd, b""))
 
     def close(self) -> None:
@@ -273,8 +305,17 @@ class Ledger:
         if self._retry is not None:
             self._retry.cancel()
         if self._file is not None:
-            self._file.close(remove=not self._workers)
+            self._file.close(remove=not any(map(_lives, self._workers.values())))
             self._file = None
+
+
+def _lives(worker: notes.Worker) -> bool:
+    start = identity.started(worker.pid)
+    return start is not None and worker.first <= start <= worker.last
+
+
+def _inodes(**ends: IO[bytes] | None) -> dict[str, int]:
+    return {name: os.fstat(end.fileno()).st_ino for name, end in ends.items() if end is not None}
 
 
 def making(spec: WatcherSpec, salt: str) -> dict[str, str]:

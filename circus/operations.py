@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+from circus.adopting import Adopting
 from circus.core import stimuli as told
 from circus.core.origin import Origin
 from circus.events.cause import WAITS, current_origin
@@ -25,7 +26,6 @@ from circus.spec.fields import Effect
 from circus.spec.kinds import MOST_PROCESSES
 from circus.spec.typed import updated
 from circus.spec.watcher import WatcherSpec
-from circus.taking import Taking
 from circus.wire.changes import told_changes
 from circus.wire.logs import TailAnswer
 from circus.wire.snapshot import WhyAnswer
@@ -38,7 +38,7 @@ MOST_WAITING = 1000
 """So many operations may wait for one watcher: each costs some 4 KB, and who floods it reads no refusals either."""
 
 
-class Operations(Taking):
+class Operations(Adopting):
     """Reads, and operations that queue.
 
     Attributes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -55,6 +56,21 @@ class Reach:
                 group.remove()
                 group = None
         self._kin[process.pid] = Kin(process.pid, adopted=self._adopted, mark=mark[MARK], group=group, by=self._by)
+
+    def adopt(self, process: Process, mark: str, path: str | None, *, ended: bool) -> None:
+        """A process of another circusd, in whose environment the mark is: its orphans do not become ours."""
+        group = None
+        if path is not None and os.path.isdir(path):
+            from circus.runtime.cgroup import Group
+
+            group = Group(path)
+        self._kin[process.pid] = Kin(process.pid, adopted=None, mark=mark, group=group, by=self._by)
+        self._kin[process.pid].main_gone = ended
+
+    def mark_of(self, pid: int) -> str | None:
+        """What is in the environment of a process, if we put something there and need it."""
+        kin = self._kin.get(pid)
+        return None if kin is None else kin.mark
 
     def group_of(self, pid: int) -> str | None:
         """Where the cgroup of a process is, if it has one of its own."""

@@ -13,12 +13,12 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from circus.assembly import Assembly
 from circus.core.origin import Origin
 from circus.events.cause import cause_of, current_origin
 from circus.exc import AlreadyExist, CircusError, ConfigError, Mistake, Overtaken
 from circus.logs import LOG_LEVELS
 from circus.ports import WatcherLike
+from circus.returning import Returning
 from circus.rules import configured_by
 from circus.spec.arbiter import ArbiterSpec
 from circus.spec.diff import Change, watcher_changes
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("circus")
 
 
-class Reconfiguration(Assembly):
+class Reconfiguration(Returning):
     """An assembly whose watchers come and go."""
 
     # -- one watcher ------------------------------------------------------------------------------------------------

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Iterable, Mapping
+
+from msgspec.structs import replace
 
 from circus.channels import mode_of
 from circus.exc import CircusError
-from circus.handover import LedgerRecord
+from circus.handover import LedgerRecord, SocketRecord
 from circus.ledger import Ledger, policy_of
-from circus.orphans.taking import Found
+from circus.orphans.taking import Found, Taken
 from circus.population import watcher_specs
 from circus.runtime import identity
 from circus.runtime.private_directory import private_directory, remove_private_directory
 from circus.runtime.statefile import StateFile
-from circus.sockets import CircusSockets
+from circus.sockets import CircusSocket, CircusSockets
 from circus.spec.arbiter import ArbiterSpec
+from circus.spec.sockets import SocketSpec
 from circus.wire import endpoints
 
 logger = logging.getLogger("circus")
@@ -42,7 +46,11 @@ class Survival:
     """
 
     def __init__(
-        self, spec: Callable[[], ArbiterSpec], environ: Mapping[str, str], boot: str, sockets: CircusSockets
+        self,
+        spec: Callable[[], ArbiterSpec],
+        environ: Mapping[str, str],
+        boot: Callable[[], str],
+        sockets: CircusSockets,
     ) -> None:
         self._spec, self._environ, self._sockets = spec, environ, sockets
         self._directory: str | None = None
@@ -65,12 +73,12 @@ class Survival:
         specs = watcher_specs(
             spec, endpoint=spec.endpoint, pubsub_endpoint=spec.pubsub_endpoint, stats_endpoint=spec.stats_endpoint
         )
-        wanted = {policy_of(each, spec.orphans) for each in specs} - {"ignore"}
-        if not wanted:
+        wanted = {spec.orphans, *(policy_of(each, spec.orphans) for each in specs)} - {"ignore"}
+        if not wanted and not self._is_there():
             return
         why = self._unable()
         if why is not None:
-            logger.error("orphans = %s: %s; workers that outlive circusd are left alone", max(wanted), why)
+            logger.error("orphans = %s: %s; workers that outlive circusd are left alone", min(wanted, default=""), why)
             self.ledger.give_up()
             return
         from circus.orphans.claiming import Alive, claim  # only where somebody asks for it
@@ -79,7 +87,9 @@ class Survival:
         try:
             file = await claim(self._path(), self._open)
         except Alive:
-            raise
+            if wanted:
+                raise
+            return
         except CircusError as error:
             logger.error("orphans: %s; workers are not remembered, and those of a circusd before are left alone", error)  # noqa: TRY400 - a fact
             self.ledger.give_up()
@@ -89,13 +99,48 @@ class Survival:
                 file,
                 specs={each.name: each for each in specs},
                 policy=self.ledger.policy,
-                sockets=[each.name for each in spec.sockets if not each.so_reuseport],
-                fits=lambda _name, _fd: None,
+                sockets=spec.sockets,
             )
         except BaseException:
             file.close(remove=False)
             raise
-        self.ledger.hold(file)
+        if wanted:
+            self._hold(file)
+        else:
+            file.close(remove=True)
+
+    def take_sockets(self, specs: Iterable[SocketSpec]) -> dict[str, CircusSocket]:
+        """The sockets that workers have kept, by name; they are ours from now on."""
+        taken: dict[str, CircusSocket] = {}
+        for spec in specs if self.found.sockets else ():
+            fd = self.found.sockets.pop(spec.name, None)
+            if fd is not None:
+                taken[spec.name] = _socket(spec, fd)
+        return taken
+
+    def take_workers(self) -> dict[str, list[Taken]]:
+        """Those that are to be taken over, by the names of their watchers; they are the caller's from now on."""
+        by_name: dict[str, list[Taken]] = {}
+        for taken in self.found.taken:
+            by_name.setdefault(taken.survivor.recipe.watcher, []).append(taken)
+        self.found.taken.clear()
+        return by_name
+
+    async def end(self, taken: Taken) -> None:
+        """End one that could not be taken over after all."""
+        from circus.orphans.recovery import end_after_all
+
+        await end_after_all(taken)
+        self.ledger.discard(taken.survivor.worker.pid)
+
+    def _hold(self, file: StateFile) -> None:
+        """In one step from the notes of the one before to ours, so that no worker is in neither."""
+        found = self.found
+        taken = [
+            (replace(each.survivor.worker, boot=each.survivor.worker.boot or found.boot), each.survivor.recipe)
+            for each in found.taken
+        ]
+        self.ledger.hold(file, taken, {name: os.fstat(fd).st_ino for name, fd in found.sockets.items()})
 
     def handed(self) -> LedgerRecord | None:
         """What is noted, to be handed over."""
@@ -114,6 +159,13 @@ class Survival:
             return "there is no configuration file by which a later circusd would find them; a state_file would do"
         return identity.usable()
 
+    def _is_there(self) -> bool:
+        """Whether there is a file, of a time when somebody wanted something else than `ignore`."""
+        try:
+            return os.path.exists(self._path())
+        except CircusError:
+            return False
+
     def _path(self) -> str:
         spec = self._spec()
         if spec.state_file is not None:
@@ -126,13 +178,27 @@ class Survival:
         spec, path = self._spec(), self._path()
         if spec.state_file is None:
             self._directory = os.path.dirname(path)
-            passable = spec.endpoint_owner is not None or bool(mode_of(spec) & 0o077)
-            private_directory(self._directory, passable=passable)
+            self._make_directory(self._directory)
         return StateFile.claim(path)
 
+    def restore(self) -> None:
+        """See to it that the state file is where it belongs."""
+        try:
+            if self._directory is not None:
+                self._make_directory(self._directory)
+        except CircusError as error:
+            logger.debug("orphans: %s", error)
+        else:
+            self.ledger.restore()
+
+    def _make_directory(self, path: str) -> None:
+        spec = self._spec()
+        private_directory(path, passable=spec.endpoint_owner is not None or bool(mode_of(spec) & 0o077))
+
     def _inodes(self) -> dict[str, int]:
-        # With so_reuseport each process has a socket of its own, and ours is none.
-        return {name: os.fstat(sock.fileno()).st_ino for name, sock in self._sockets.items() if not sock.so_reuseport}
+        return {
+            name: 0 if sock.so_reuseport else os.fstat(sock.fileno()).st_ino for name, sock in self._sockets.items()
+        }
 
     def close(self) -> None:
         """Let go of the file, which stays where processes live on."""
@@ -141,3 +207,18 @@ class Survival:
         if self._directory is not None:
             remove_private_directory(self._directory)
             self._directory = None
+
+
+def _socket(spec: SocketSpec, fd: int) -> CircusSocket:
+    with socket.socket(fileno=os.dup(fd)) as there:
+        address = there.getsockname()
+    host, port = ("", 0) if spec.path is not None else address[:2]
+    bound = None
+    if spec.path is not None:
+        status = os.lstat(spec.path)
+        bound = status.st_dev, status.st_ino
+    taken = CircusSocket.taken_over(spec, SocketRecord(name=spec.name, fd=fd, host=host, port=port, bound=bound))
+    # Whether it blocks is the same for all who have it, and a worker may have chosen: only the queue is as it shall be now.
+    if taken.type in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+        taken.listen(spec.backlog)
+    return taken

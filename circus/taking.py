@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from circus.changing import Changing
 from circus.exc import CircusError
-from circus.handover import WatcherRecord, dumped
+from circus.handover import AdoptedRecord, ProcessRecord, WatcherRecord, dumped
 from circus.process import Process
 
 
@@ -39,10 +39,19 @@ class Taking(Changing):
             spec=spec,
             machine=self.lifecycle.record(),
             env=dict(self._launcher.env),
-            processes=[process.handed() for process in self._by_pid.values()],
+            processes=[self._handed(process) for process in self._by_pid.values()],
             outputs=self._launcher.outputs.handed(),
             cpu=self._services.sampler.told_cpu(self.name),
         )
+
+    def _handed(self, process: Process) -> ProcessRecord:
+        services, record = self._services, process.handed()
+        adopted, mark = services.reaper.adopted(process.pid), services.reach.mark_of(process.pid)
+        if adopted is not None and mark is not None:
+            pidfd, start = adopted
+            group = services.reach.group_of(process.pid)
+            record.adopted = AdoptedRecord(pidfd=pidfd, start=start, mark=mark, group=group)
+        return record
 
     def take_over(self, record: WatcherRecord) -> None:
         """Go on where another has ended, right after `attach`, with the same spec."""
@@ -59,14 +68,21 @@ class Taking(Changing):
                 self._by_wid[process.wid] = process
             if pipes:
                 read[process.pid] = process
+        adopted = {each.pid: each.adopted for each in record.processes}
         for process in self._by_pid.values():
             ended = process.handed().ended is not None
-            if self.spec.scope != "main":
+            foreign = adopted[process.pid]
+            if foreign is not None:
+                services.reach.adopt(process, foreign.mark, foreign.group, ended=ended)
+            elif self.spec.scope != "main":
                 mark = services.reach.mark(self.name, process.wid, process.generation)
                 services.reach.take_over(process, mark, ended=ended)
             if not ended:
                 services.sampler.add(self.name, process.wid, process.pid, process.generation, process.started)
-                services.reaper.watch(process.pid, self._report)
+                if foreign is None:
+                    services.reaper.watch(process.pid, self._report)
+                else:
+                    services.reaper.adopt(process.pid, foreign.pidfd, foreign.start, self._report)
         services.sampler.tell_cpu(self.name, record.cpu)
         # Opens the streams; the pipes are read after that, or a spawn in it had to wait for them.
         self._pending.perform(self.lifecycle.resume(services.clock.monotonic(), machine))

@@ -36,7 +36,8 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="recipe"):
     """How workers of a watcher were made, and how they are ended. `options` are digests of what only a new process
-    gets, by name, made with `salt`; `sockets` those it was given; `generation` the highest that was noted when the line was written.
+    gets, by name, made with `salt`; `sockets` those it was given; `generation` the highest that was noted of it, and `latest` the tick of
+    the last start that was noted of anybody, when the line was written.
     """
 
     id: int
@@ -50,6 +51,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="rec
     options: Mapping[str, str]
     sockets: tuple[str, ...] = ()
     generation: int = 0
+    latest: int = 0
 
 
 class Socket(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="socket"):
@@ -59,7 +61,7 @@ class Socket(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="soc
     inode: int
 
 
-class Worker(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="worker", omit_defaults=True):
+class Worker(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="worker", omit_defaults=True, gc=False):
     """A process. It was started between two ticks, `first` and `last`, and was our child at the later one, so nobody else
     with its pid was started then; `time` is that in Unix time. `captured`: its output went to circusd; `pipes` are the
     inodes of those pipes, by output, where they do not break when circusd ends. `boot` is of the daemon that started it,
@@ -80,13 +82,20 @@ class Worker(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="wor
 
 
 class Gone(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="gone"):
-    """A worker that is nobody's business any more."""
+    """A worker that is nobody's business any more, by all that it could be known by."""
 
     pid: int
     first: int
+    mark: str
 
 
-Line = Recipe | Socket | Worker | Gone
+class Anew(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="anew"):
+    """A watcher was forgotten, and nothing of it lives; one of its name counts its generations from 1 again."""
+
+    watcher: str
+
+
+Line = Recipe | Socket | Worker | Gone | Anew
 
 _encode = msgspec.json.Encoder().encode
 _lines: Final = msgspec.json.Decoder(Line)
@@ -110,6 +119,10 @@ class Notes:
     unread: int = 0
     generations: dict[str, int] = field(default_factory=dict)
     """The highest that was noted of each watcher, whether it lives or not."""
+    gone: set[str] = field(default_factory=set)
+    """The marks of those."""
+    latest: int = 0
+    """The tick of the last start that was noted: who was started later was not."""
 
 
 def written(line: Head | Line) -> bytes:
@@ -165,19 +178,25 @@ def read(text: bytes) -> Notes:
 def _take(notes: Notes, line: Line) -> None:
     if isinstance(line, Recipe):
         notes.recipes[line.id] = line
-        _reach(notes, line.watcher, line.generation)
+        _reach(notes, line.watcher, line.generation, line.latest)
     elif isinstance(line, Socket):
         notes.sockets[line.name] = line
     elif isinstance(line, Gone):
         notes.workers.pop((line.pid, line.first), None)
+        notes.gone.add(line.mark)
+    elif isinstance(line, Anew):
+        notes.generations.pop(line.watcher, None)
+        of_it = {number for number, recipe in notes.recipes.items() if recipe.watcher == line.watcher}
+        notes.workers = {key: each for key, each in notes.workers.items() if each.recipe not in of_it}
     elif line.recipe in notes.recipes and line.pid > 1 and 0 < line.first <= line.last:
         notes.workers[line.pid, line.first] = line
-        _reach(notes, notes.recipes[line.recipe].watcher, line.generation)
+        _reach(notes, notes.recipes[line.recipe].watcher, line.generation, line.first)
     else:
         notes.unread += 1
 
 
-def _reach(notes: Notes, watcher: str, generation: int) -> None:
+def _reach(notes: Notes, watcher: str, generation: int, tick: int) -> None:
+    notes.latest = max(notes.latest, tick)
     notes.generations[watcher] = max(notes.generations.get(watcher, 0), generation)
 
 

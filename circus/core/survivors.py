@@ -84,7 +84,7 @@ def judge(
                 why=why,
                 stop_signal=recipe.stop_signal if spec is None else spec.stop_signal,
                 graceful_timeout=recipe.graceful_timeout if spec is None else spec.graceful_timeout,
-                scope=_scope(recipe.scope) if spec is None else spec.scope,
+                scope=scope_of(recipe) if spec is None else spec.scope,
                 outdated=outdated,
             )
         )
@@ -126,5 +126,6 @@ def _newest(survivors: Iterable[Survivor]) -> list[Survivor]:
     return list(slots.values())
 
 
-def _scope(word: str) -> KillScope:
-    return "tree" if word == "tree" else "group" if word == "group" else "main"
+def scope_of(recipe: Recipe) -> KillScope:
+    """What a stop of a worker reached when it was made."""
+    return "tree" if recipe.scope == "tree" else "group" if recipe.scope == "group" else "main"

@@ -13,7 +13,9 @@ import signal
 from typing import Final
 
 from circus.core.ending import REAP_SECONDS
+from circus.core.statefile import Recipe
 from circus.core.survivors import Survivor, Verdict
+from circus.runtime import identity
 from circus.runtime.cgroup import Group
 from circus.runtime.kin import Kin, ways
 
@@ -41,6 +43,22 @@ async def end(verdict: Verdict, pidfd: int) -> None:
         kin.close()
 
 
+async def end_rest(recipe: Recipe, mark: str, *, stop_signal: int, grace: float) -> None:
+    """End what is left of a worker that has ended, whose scope was the tree."""
+    kin = Kin(0, adopted=None, mark=mark, by=ways())
+    kin.main_gone = True
+    try:
+        if grace > 0:
+            kin.signal(stop_signal, "tree")
+            if await _is_over(kin, -1, "tree", grace):
+                return
+        kin.signal(signal.SIGKILL, "tree")
+        if not await _is_over(kin, -1, "tree", REAP_SECONDS):
+            logger.error("orphans: SIGKILL did not end all that a process of '%s' had left", recipe.watcher)
+    finally:
+        kin.close()
+
+
 def group_of(survivor: Survivor) -> Group | None:
     """Its cgroup, if it still has one."""
     path = survivor.worker.group
@@ -48,6 +66,7 @@ def group_of(survivor: Survivor) -> Group | None:
 
 
 def _signal(kin: Kin, pidfd: int, signum: int, scope: str) -> None:
+    kin.main_gone = kin.main_gone or identity.has_ended(pidfd)
     if scope != "main":
         kin.look()  # before the parent is signalled: once it is gone its children are somebody else's
     if not kin.main_gone:

@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
-from circus.core.survivors import Survivor, Verdict, judge
+from circus.core.survivors import Survivor, Verdict, judge, scope_of
 from circus.ledger import making
-from circus.orphans.ending import end
-from circus.orphans.finding import survivors
+from circus.orphans.ending import end, end_rest
+from circus.orphans.finding import Remains, living
 from circus.orphans.taking import Found, Taken, open_pipes, take_back
 from circus.runtime.statefile import StateFile
+from circus.spec.sockets import SocketSpec
 from circus.spec.watcher import Orphans, WatcherSpec
 
 logger = logging.getLogger("circus")
@@ -28,8 +29,7 @@ async def recover(
     *,
     specs: Mapping[str, WatcherSpec],
     policy: Callable[[WatcherSpec], Orphans],
-    sockets: Iterable[str],
-    fits: Callable[[str, int], str | None],
+    sockets: Sequence[SocketSpec],
 ) -> Found:
     """Find who lives, and end those that shall be ended.
 
@@ -37,23 +37,22 @@ async def recover(
         file: the state file, held.
         specs: what shall run now, by name.
         policy: of a watcher.
-        sockets: the names of those that could be taken back.
-        fits: why a descriptor is not the socket of that name any more, None when it is.
+        sockets: of the configuration now.
     """
-    told, living = survivors(file)
+    told = living(file)
     found = Found()
     if told is None:
         return found
-    found.boot = told.head.boot
-    pidfds = {survivor.worker.pid: pidfd for survivor, pidfd in living}
+    found.boot = told.notes.head.boot
+    pidfds = {survivor.worker.pid: pidfd for survivor, pidfd in told.workers}
     pipes: dict[int, dict[str, int]] = {}
     try:
-        wished = [each for each in living if _is_wished(each[0], specs, policy)]
-        lost = take_back(
-            found, wished, {name: told.sockets[name].inode for name in sockets if name in told.sockets}, fits
-        )
+        wished = [each for each in told.workers if _is_wished(each[0], specs, policy)]
+        inodes = {name: line.inode for name, line in told.notes.sockets.items()}
+        lost = take_back(found, wished, sockets, inodes) if wished else {}
+        found.regained = len(found.sockets)
         candidates = []
-        for survivor, _ in living:
+        for survivor, _ in told.workers:
             if (survivor, pidfds[survivor.worker.pid]) in wished:
                 pipes[survivor.worker.pid], broken = open_pipes(survivor)
                 candidates.append(replace(survivor, broken=broken))
@@ -67,7 +66,8 @@ async def recover(
         _tell(verdicts)
         doomed = [(verdict, pidfds[verdict.survivor.worker.pid]) for verdict in verdicts if verdict.fate == "end"]
         found.ended, found.left = len(doomed), len(verdicts) - len(doomed) - len(found.taken)
-        await asyncio.gather(*(end(verdict, pidfd) for verdict, pidfd in doomed))
+        rest = _rest(told.remains, specs, policy)
+        await asyncio.gather(*(end(verdict, pidfd) for verdict, pidfd in doomed), *rest)
     except BaseException:
         found.close()
         raise
@@ -75,6 +75,40 @@ async def recover(
         for fd in (*pidfds.values(), *(fd for opened in pipes.values() for fd in opened.values())):
             os.close(fd)
     return found
+
+
+async def end_after_all(taken: Taken) -> None:
+    """End one that was to be taken over, and could not be."""
+    recipe = taken.survivor.recipe
+    verdict = Verdict(
+        survivor=taken.survivor,
+        fate="end",
+        stop_signal=recipe.stop_signal,
+        graceful_timeout=recipe.graceful_timeout,
+        scope=scope_of(recipe),
+    )
+    try:
+        await end(verdict, taken.pidfd)
+    finally:
+        for fd in (taken.pidfd, *taken.pipes.values()):
+            os.close(fd)
+
+
+def _rest(
+    remains: Iterable[Remains], specs: Mapping[str, WatcherSpec], policy: Callable[[WatcherSpec], Orphans]
+) -> list[Coroutine[Any, Any, None]]:
+    """Ends what its circusd was about to end when it was killed: of a tree nothing outlives the worker."""
+    work = []
+    for each in remains:
+        recipe, spec = each.recipe, specs.get(each.recipe.watcher)
+        if (scope_of(recipe) if spec is None else spec.scope) != "tree" or (spec and policy(spec) == "ignore"):
+            continue
+        logger.info("orphans: what is left of a process of '%s' is to be ended", recipe.watcher)
+        told = (
+            (recipe.stop_signal, recipe.graceful_timeout) if spec is None else (spec.stop_signal, spec.graceful_timeout)
+        )
+        work.append(end_rest(recipe, each.mark, stop_signal=told[0], grace=told[1]))
+    return work
 
 
 def _is_wished(survivor: Survivor, specs: Mapping[str, WatcherSpec], policy: Callable[[WatcherSpec], Orphans]) -> bool:

@@ -5,12 +5,18 @@ Owns the descriptors until they are given away. Invariant: a descriptor leads to
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+import socket
+import stat
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from circus.core.survivors import Survivor
+from circus.exc import SocketError
 from circus.runtime import identity
+from circus.sockets import CircusSocket
+from circus.spec.sockets import SocketSpec
 
 
 @dataclass(slots=True)
@@ -25,13 +31,16 @@ class Taken:
 
 @dataclass(slots=True)
 class Found:
-    """What came of it. `sockets` are descriptors of listening sockets by name; `boot` is that of the circusd before."""
+    """What came of it. `sockets` are descriptors of listening sockets by name, `regained` says how many there were; `boot`
+    is that of the circusd before.
+    """
 
     boot: str = ""
     taken: list[Taken] = field(default_factory=list)
     sockets: dict[str, int] = field(default_factory=dict)
     ended: int = 0
     left: int = 0
+    regained: int = 0
 
     def close(self) -> None:
         """Let go of what nobody has taken."""
@@ -45,18 +54,42 @@ class Found:
 
 
 def take_back(
-    found: Found,
-    wished: Iterable[tuple[Survivor, int]],
-    inodes: Mapping[str, int],
-    fits: Callable[[str, int], str | None],
+    found: Found, wished: Iterable[tuple[Survivor, int]], specs: Sequence[SocketSpec], noted: Mapping[str, int]
 ) -> dict[str, str]:
-    """Get sockets back; why others could not be, by name."""
-    found.sockets, lost = _take_sockets(wished, inodes)
+    """Get sockets back, which were noted with these inodes; why others could not be, by name."""
+    ours = {spec.name: spec for spec in specs if not spec.so_reuseport}
+    found.sockets, lost = _take_sockets(wished, {name: inode for name, inode in noted.items() if name in ours})
     for name, fd in list(found.sockets.items()):
-        if (why := fits(name, fd)) is not None:
-            lost[name] = why
+        if not _fits(ours[name], fd):
+            lost[name] = "has another address now"
             os.close(found.sockets.pop(name))
-    return lost
+    # Each process has one of its own, at a port that was free when the first of them was started.
+    random = (spec.name for spec in specs if spec.so_reuseport and spec.port == 0)
+    return lost | dict.fromkeys(random, "has no port that stays")
+
+
+def _fits(spec: SocketSpec, fd: int) -> bool:
+    """Whether a descriptor is the socket that a configuration asks for."""
+    with socket.socket(fileno=os.dup(fd)) as there:
+        try:
+            wanted = CircusSocket.from_spec(spec)
+        except SocketError:
+            return False
+        with contextlib.closing(wanted):
+            # What was asked for as protocol 0 has its real number by now.
+            if (there.family, there.type) != (wanted.family, wanted.type) or wanted.proto not in (0, there.proto):
+                return False
+            address = there.getsockname()
+            if wanted.is_unix:
+                return address == wanted.path and _is_socket(address)
+            return bool(address[0] == wanted.host and wanted.port in (0, address[1]))
+
+
+def _is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.lstat(path).st_mode)
+    except OSError:
+        return False
 
 
 def _take_sockets(

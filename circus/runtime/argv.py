@@ -35,6 +35,10 @@ class Command:
     cwd: str | None
     executable: str | None
 
+    def marked(self, more: Mapping[str, str]) -> Command:
+        """The same, with more in its environment."""
+        return Command(self.argv, {**self.env, **more}, self.cwd, self.executable)
+
 
 class CommandBuilder:
     """Makes the commands of one watcher's processes; a changed spec needs a new builder.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import struct
 import time
 from typing import Any, Final
@@ -65,8 +66,8 @@ def usable() -> str | None:
     return None
 
 
-def handle(pid: int, first: int, last: int) -> int | None:
-    """A pidfd on the process that was started between two ticks, these included; None when it has ended.
+def handle(pid: int, first: int, last: int) -> tuple[int, int] | None:
+    """A pidfd on the process that was started between two ticks, these included, and the tick; None when it has ended.
 
     Raises:
         OSError: there is no descriptor left, or none to be had.
@@ -84,7 +85,7 @@ def handle(pid: int, first: int, last: int) -> int | None:
     # Only now: whoever has the pid at this moment, and is the one, was it when the handle was made.
     start = started(pid)
     if start is not None and first <= start <= last:
-        return pidfd
+        return pidfd, start
     os.close(pidfd)
     return None
 
@@ -128,6 +129,13 @@ def take(pidfd: int, fd: int) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return taken
+
+
+def has_ended(pidfd: int) -> bool:
+    """Whether the process of a handle is dead, waited for or not."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def status(pid: int, start: int, pidfd: int) -> int | None:

@@ -76,7 +76,7 @@ class Kin:
         group: Group | None = None,
         by: frozenset[Way] = WAYS,
     ) -> None:
-        self.pid = pid
+        self.pid, self.mark = pid, mark
         self.members: dict[int, Member] = {}
         self._adopted = adopted if "adoption" in by else None
         self._entry = f"{MARK}={mark}".encode() if mark is not None and "mark" in by else None

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from circus.core.exit_status import LOST, ExitStatus, decode
-from circus.runtime import tree
+from circus.runtime import identity, tree
 from circus.runtime.fds import ROOM
 from circus.runtime.signals import NAMES
 
@@ -81,10 +81,12 @@ class Reaper:
         self._sweeping: asyncio.TimerHandle | None = None
         self.strangers = 0
         """Children of others that were reaped here."""
+        self._adopted: dict[int, int] = {}
+        """Those that are not our children, by pid: the ticks of their starts."""
         self._foreign: dict[int, float] = {}
         self._orphans: list[int] = []
         self._orphans_good = float("-inf")
-        self.adopts = own_strangers and (os.getpid() == 1 or become_subreaper())
+        self.adopts = own_strangers and (os.getpid() == 1 or tree.become_subreaper())
         """Whether orphans of our processes become children of this program."""
         if not self._pidfds or own_strangers:
             self._listen_to_sigchld()
@@ -132,12 +134,26 @@ class Reaper:
             except OSError:
                 # No descriptor left: this one is found by SIGCHLD and the sweep.
                 self._listen_to_sigchld()
+        self._keep(pid, pidfd, report)
+
+    def _keep(self, pid: int, pidfd: int | None, report: Report) -> None:
         self._watched[pid] = (pidfd, report)
         if pidfd is not None:
             self._by_pidfd[pidfd] = pid
             self._deaths_told().register(pidfd, select.EPOLLIN)
         else:
             self._look_again()
+
+    def adopt(self, pid: int, pidfd: int, start: int, report: Report) -> None:
+        """Report the end of a process that is not our child, started at that tick; the handle is ours from now on."""
+        self._adopted[pid] = start
+        self._keep(pid, ROOM.move_up(pidfd), report)
+
+    def adopted(self, pid: int) -> tuple[int, int] | None:
+        """(handle, tick of its start) of a process that is not our child, None for one that is or is not watched."""
+        start = self._adopted.get(pid)
+        pidfd = self._watched[pid][0] if start is not None else None
+        return None if start is None or pidfd is None else (pidfd, start)
 
     def report_to(self, pid: int, report: Report) -> None:
         """Report the end of a process that is watched already to somebody else."""
@@ -173,6 +189,8 @@ class Reaper:
                     return
 
     def _collect(self, pid: int) -> bool:
+        if pid in self._adopted:
+            return self._collect_adopted(pid)
         try:
             got, status, usage = os.wait4(pid, os.WNOHANG)
         except ChildProcessError:
@@ -182,6 +200,15 @@ class Reaper:
         if got == 0:
             return False
         self._report(pid, _exit_status(status, usage))
+        return True
+
+    def _collect_adopted(self, pid: int) -> bool:
+        pidfd = self._watched[pid][0]
+        assert pidfd is not None
+        if not identity.has_ended(pidfd):
+            return False
+        found = identity.status(pid, self._adopted.pop(pid), pidfd)
+        self._report(pid, LOST if found is None else _exit_status(found))
         return True
 
     def _report(self, pid: int, status: ExitStatus) -> None:
@@ -301,31 +328,12 @@ class Reaper:
 _own_peak = 0
 
 
-def _exit_status(status: int, usage: Any) -> ExitStatus:
-    global _own_peak
+def _exit_status(status: int, usage: Any = None) -> ExitStatus:
     code, signum, name, core = decode(status, NAMES)
-    # After a vfork Linux counts the daemon's own peak for the child; only what lies above it is the child's. Ours never
-    # falls and asking for it takes as long as all else here, so an old one does for a child that does not exceed it.
-    if usage.ru_maxrss > _own_peak:
-        _own_peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return ExitStatus(
-        exit_code=code,
-        signum=signum,
-        signal=name,
-        core=core,
-        cpu_user_seconds=usage.ru_utime,
-        cpu_system_seconds=usage.ru_stime,
-        max_resident_bytes=usage.ru_maxrss * _MAXRSS_UNIT if usage.ru_maxrss > _own_peak else None,
-    )
-
-
-def become_subreaper() -> bool:
-    """Let orphans of our processes become our children; False where the system knows no such thing."""
-    if not sys.platform.startswith("linux"):
-        return False
-    import ctypes
-
-    try:
-        return bool(ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0)  # PR_SET_CHILD_SUBREAPER
-    except (OSError, AttributeError):
-        return False
+    if usage is None:
+        return ExitStatus(exit_code=code, signum=signum, signal=name, core=core)
+    # After a vfork Linux counts the daemon's own peak for the child; only what lies above it is the child's.
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = usage.ru_maxrss * _MAXRSS_UNIT if usage.ru_maxrss > own else None
+    return ExitStatus(exit_code=code, signum=signum, signal=name, core=core, cpu_user_seconds=usage.ru_utime,
+                      cpu_system_seconds=usage.ru_stime, max_resident_bytes=peak)  # fmt: skip

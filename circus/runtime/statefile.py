@@ -99,6 +99,11 @@ class StateFile:
         os.close(self._fd)
         self._fd, self.size = fd, len(text)
 
+    @property
+    def is_lost(self) -> bool:
+        """Somebody has removed it, or put something else in its place."""
+        return not _is_at(self.path, self._fd)
+
     def put_aside(self) -> str:
         """Keep what was found in it where it can be looked at: the path of that; OSError when that cannot be."""
         aside = f"{self.path}.unread"

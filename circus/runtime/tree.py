@@ -6,6 +6,7 @@ Never scans the whole process table on Linux unless asked for a mark: the kernel
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 
 
@@ -79,6 +80,18 @@ def with_environment(name: bytes) -> dict[bytes, list[int]]:
                 if key == name:
                     found.setdefault(value, []).append(int(pid))
     return found
+
+
+def become_subreaper() -> bool:
+    """Let orphans of our processes become our children; False where the system knows no such thing."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    try:
+        return bool(ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0)  # PR_SET_CHILD_SUBREAPER
+    except (OSError, AttributeError):
+        return False
 
 
 def _direct(pid: int) -> list[int]:

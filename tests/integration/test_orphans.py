@@ -159,6 +159,20 @@ def test_a_worker_that_nobody_had_the_time_to_note_is_known_by_its_environment(s
     assert not any(map(proc.alive, left))
 
 
+def test_the_same_of_a_watcher_that_was_made_anew_and_counts_from_one(scene: Scene) -> None:
+    daemon = scene.circusd(KILL + SLEEPERS)
+    daemon.wait_pids("web", 3)
+    daemon.ok("reload", name="web", waiting=True)
+    daemon.ok("restart", waiting=True)
+    daemon.wait_pids("web", 3)
+    (file,) = scene.state_files()
+    left = scene.kill(daemon)
+    last = file.read_text().splitlines()
+    file.write_text("".join(f"{line}\n" for line in last[:-1]))
+    daemon.start()
+    assert not any(map(proc.alive, left))
+
+
 def test_what_a_worker_that_ended_left_behind_is_not_taken_for_a_worker(scene: Scene, tmp_path: pathlib.Path) -> None:
     file = tmp_path / "pid"
     script = f"setsid sleep 100000 & echo $! >{file}.new; mv {file}.new {file}; exec sleep 100000"
@@ -367,3 +381,49 @@ def test_with_a_parent_death_signal_nobody_outlives_circusd(scene: Scene, user: 
     scene.known |= set(pids)
     scene.kill(daemon)
     wait_until(lambda: not any(map(proc.alive, pids)))
+
+
+def test_a_state_file_that_somebody_removed_is_written_anew(scene: Scene) -> None:
+    daemon = scene.circusd(KILL + SLEEPERS, options={"check_delay": 0.2})
+    pids = daemon.wait_pids("web", 3)
+    (file,) = scene.state_files()
+    file.unlink()
+    file.parent.rmdir()
+    wait_until(lambda: file.exists() and noted(file) == set(pids))
+    scene.kill(daemon)
+    daemon.start()
+    assert not any(map(proc.alive, pids))
+
+
+def test_a_watcher_that_wanted_it_and_is_gone_is_remembered_though_all_others_say_ignore(scene: Scene) -> None:
+    daemon = scene.circusd(SLEEPERS + "[watcher:other]\ncmd = sleep 100000\norphans = kill\n")
+    left, ended = daemon.wait_pids("web", 3), daemon.wait_pids("other", 1)
+    scene.kill(daemon)
+    text = daemon.ini.read_text()
+    daemon.ini.write_text(text.replace("[watcher:other]\ncmd = sleep 100000\norphans = kill\n", ""))
+    daemon.start()
+    assert not any(map(proc.alive, ended))
+    assert all(map(proc.alive, left))
+    assert scene.state_files() == []
+
+
+def test_what_is_left_of_a_tree_whose_worker_has_ended_is_ended_too(scene: Scene, tmp_path: pathlib.Path) -> None:
+    file = tmp_path / "pids"
+    # The worker ends at once, what it started does not: circusd is killed while it waits for that.
+    daemon = scene.circusd(
+        f"{KILL}[watcher:web]\ncmd = {workers.python('fork_tree', file, '--daemon', '--deaf')}\n"
+        "kill_scope = tree\ngraceful_timeout = 1000\n"
+    )
+    tree = wait_until(lambda: json.loads(file.read_text()) if file.exists() else None)
+    scene.known |= set(tree.values())
+    (main,) = daemon.pids("web")
+    os.kill(main, signal.SIGKILL)
+    wait_until(lambda: not proc.alive(main))
+    rest = [pid for pid in tree.values() if pid != main]
+    assert all(map(proc.alive, rest))
+    scene.kill(daemon)
+    daemon.ini.write_text(daemon.ini.read_text().replace("graceful_timeout = 1000", "graceful_timeout = 0.2"))
+    file.unlink()
+    daemon.start()
+    assert not any(map(proc.alive, rest))
+    scene.known |= set(wait_until(lambda: json.loads(file.read_text()) if file.exists() else None).values())

@@ -20,6 +20,7 @@ HOOKS = "def yes(**_): return True\n"
 INI = """
 [circus]
 sample_interval = 0.1
+orphans = adopt
 
 [watcher:web]
 cmd = sleep 1000
@@ -112,7 +113,11 @@ def is_stopped(message: Message) -> bool:
 
 def test_the_page_of_records_tells_exactly_the_keys_that_circusd_sends(circusd, tmp_path):
     (tmp_path / "pagehooks.py").write_text(HOOKS)
-    daemon = circusd(INI.format(hooks=tmp_path))
+    (tmp_path / "run").mkdir()
+    daemon = circusd(INI.format(hooks=tmp_path), env={"CIRCUS_RUNTIME_DIR": str(tmp_path / "run")})
+    daemon.wait_status("web", "active")
+    daemon.kill()  # what it leaves is taken over
+    daemon.start()
     with daemon.events("lifecycle.") as events:
         daemon.wait_status("web", "active")
         daemon.wait_status("stubborn", "active")

@@ -47,7 +47,7 @@ def test_what_is_written_is_read() -> None:
 
 def test_a_worker_that_is_gone_is_gone_whoever_has_its_pid_later() -> None:
     again = worker(first=9000, last=9000, generation=9)
-    found = statefile.read(WHOLE + b"".join(map(statefile.written, [Gone(pid=200, first=2000), again])))
+    found = statefile.read(WHOLE + b"".join(map(statefile.written, [Gone(pid=200, first=2000, mark="m"), again])))
     assert [each.generation for each in found.workers.values()] == [5, 9]
 
 

@@ -13,6 +13,7 @@ import logging
 import os
 from collections.abc import Awaitable
 from contextvars import copy_context
+from dataclasses import replace
 from typing import Any, Final
 
 from circus import __version__
@@ -25,6 +26,7 @@ from circus.runtime.fds import ROOM
 from circus.runtime.image import Image, Interrupted
 from circus.services import Services
 from circus.sockets import CircusSocket
+from circus.spec.watcher import WatcherSpec
 from circus.supervisor import Supervisor
 from circus.watcher import Watcher
 
@@ -258,14 +260,30 @@ class Upgrading(Supervisor):
         self.alerting.take_over(record.alerts)
 
     def _take_in(self, record: WatcherRecord) -> None:
-        watcher = Watcher.from_spec(spec_of(record))
+        spec = spec_of(record)
         try:
-            watcher.attach(self._services)
+            watcher = self._attached(spec)
             self.fleet.add(watcher)
             watcher.take_over(record)
         except Exception:  # the others are to be taken over all the same
             pids = ", ".join(str(each.pid) for each in record.processes) or "none"
-            logger.exception("'%s' cannot be taken over; its processes run on without circusd: %s", watcher.name, pids)
+            logger.exception("'%s' cannot be taken over; its processes run on without circusd: %s", spec.name, pids)
+
+    def _attached(self, spec: WatcherSpec) -> Watcher:
+        """A watcher that works; where code of others has broken since the trial, without it rather than not at all."""
+        plain = replace(spec, hooks={})
+        captured = spec.capture or spec.stdout_stream is not None or spec.stderr_stream is not None
+        for kept in (spec, plain):
+            try:
+                watcher = Watcher.from_spec(kept)
+                watcher.attach(self._services)
+            except Exception:
+                logger.exception("'%s' cannot be taken over as it was; it goes on without what is its own", spec.name)
+            else:
+                return watcher
+        watcher = Watcher.from_spec(replace(plain, stdout_stream=None, stderr_stream=None, capture=captured))
+        watcher.attach(self._services)
+        return watcher
 
     def _announce(self) -> None:
         record, self.handed = self.handed, None

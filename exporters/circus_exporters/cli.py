@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
         prog="circus-exporter",
-        description="Serve the metrics of a Circus daemon to Prometheus, push its traces and metrics over OTLP.",
+        description="Serve the metrics of a Circus daemon to Prometheus, push its traces and metrics over OTLP, watch for alerts.",
         epilog="Without --stdin, --config and --endpoint it looks for a daemon where circusctl does. "
         "`circus-exporter dashboards --to DIRECTORY` writes dashboards and alert rules for these metrics.",
     )

@@ -86,6 +86,10 @@ class Operations:
         kind = str(record.data.get("to") if record.record == "watcher.state" else record.record)
         return self.begin(record, name.SPONTANEOUS.get(kind, "watcher.change"), {}, explicit=False)
 
+    def known(self, record: Record) -> Operation | None:
+        """The operation of a record, if its trace has one."""
+        return self._by_trace.get(ids(record)[0])
+
     def end(self, operation: Operation, when: float, error: str | None = None) -> None:
         """It is over, unless it was before."""
         if self._running.pop(operation.key, None) is not None:

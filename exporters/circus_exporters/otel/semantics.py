@@ -51,6 +51,8 @@ WORKERS: Final = "circus.workers"
 WATCHERS: Final = "circus.watchers"
 VERSION: Final = "circus.version"
 VERSION_BEFORE: Final = "circus.version.before"
+ALERT: Final = "circus.alert.name"
+SEVERITY: Final = "circus.alert.severity"
 QUEUE_SECONDS: Final = "circus.command.queue_seconds"
 
 # `outcome` of process.exited → error.type

@@ -66,6 +66,8 @@ class TraceFold:
             "process.lost": self._lives.exited,
             "process.drained": self._lives.drained,
             "hook.finished": self._lives.hook,
+            "alert.firing": self._alert,
+            "alert.resolved": self._alert,
         }
 
     @property
@@ -98,6 +100,22 @@ class TraceFold:
     def _taken(self) -> list[Span]:
         spans, self._operations.ended = self._operations.ended, []
         return spans
+
+    def _alert(self, record: Record) -> None:
+        """A moment in the trace of what led there; an alert about a measurement is a trace of its own."""
+        attributes: Attributes = {name.ALERT: record.data["alert"], name.SEVERITY: record.data["severity"]}
+        if record.watcher is not None:
+            attributes[name.WATCHER] = record.watcher
+        if record.wid is not None:
+            attributes[name.WID] = record.wid
+        operation = self._operations.known(record)
+        if operation is None:
+            operation = self._operations.begin(record, record.record, attributes, explicit=False)
+            self._operations.settle(operation, record.time)
+        else:
+            self._operations.emit(
+                operation, record.record, ids(record)[1], (record.time, record.time), attributes, parent=operation.span
+            )
 
     # The daemon and its commands
 

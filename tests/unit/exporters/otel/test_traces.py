@@ -327,3 +327,29 @@ def test_an_upgrade_by_a_signal_is_a_trace_of_its_own() -> None:
     told.trace = "cc" * 16
     told("arbiter.upgrade_failed", None, reason="no")
     assert (told.spans[-1].name, told.spans[-1].error) == ("arbiter.upgrade", "no")
+
+
+def test_an_alert_is_a_moment_in_the_trace_of_what_led_there() -> None:
+    history = History()
+    history.command("stop", "cd" * 16, name="web")
+    history.finished()
+    history("alert.firing", alert="flapping", severity="critical")
+    history("alert.resolved", alert="flapping", severity="critical")
+    command, firing, resolved = history.spans
+    assert (firing.name, firing.trace, firing.parent) == ("alert.firing", command.trace, command.span)
+    assert (resolved.name, resolved.parent) == ("alert.resolved", command.span)
+    assert firing.start == firing.end
+    assert firing.attributes["circus.alert.name"] == "flapping"
+    assert firing.error is None
+
+
+def test_an_alert_about_a_measurement_is_a_trace_of_its_own() -> None:
+    history = History()
+    history.cause, history.trace = Cause(kind="command", id="9", name="record", actor="uid:0"), "ef" * 16
+    history("alert.firing", wid=3, alert="memory", severity="warning")
+    (firing,) = history.spans
+    assert (firing.name, firing.trace, firing.parent) == ("alert.firing", "ef" * 16, None)
+    assert firing.attributes["circus.process.wid"] == 3
+    history("alert.resolved", wid=3, alert="memory", severity="warning")
+    assert history.spans[1].parent == firing.span
+    assert history.fold.open_traces == set()

@@ -15,14 +15,13 @@ from circus.exc import ConfigError, Mistake
 from circus.importing import supervisor_files, written
 from circus.importing.expansions import Names
 from circus.importing.report import Note, Report
-from circus.importing.supervisor_programs import Context, Daemon, convert, priority_of, warn_of_variables
+from circus.importing.supervisor_programs import BAD_IN_NAMES, Context, Daemon, convert, priority_of, warn_of_variables
 from circus.importing.values import Section, to_variables
 from circus.importing.written import Written
 
 _LEVELS = {"critical": "critical", "error": "error", "warn": "warning", "info": "info"}
 _LEVELS |= dict.fromkeys(("debug", "trace", "blather"), "debug")
 _PROGRAMS = ("program:", "fcgi-program:")
-_BAD_IN_NAMES = " :/"
 
 _ROTATION = "circusd does not rotate its own log; logrotate does, or what `loggerconfig` names"
 _DAEMON: Mapping[str, str] = {
@@ -89,7 +88,9 @@ def convert_file(path: str, environ: Mapping[str, str], host: str) -> Converted:
         raise ConfigError([Mistake(file=path, line=None, section=None, option=None, value=None, expected=expected)])
     made = _File(sections, Names({"host_node_name": host}, environment=environ), report).sections()
     if report.mistakes:
-        raise ConfigError(report.mistakes)
+        raise ConfigError(
+            sorted(report.mistakes, key=lambda found: (found.file != path, found.file or "", found.line or 0))
+        )
     head = f"Made by `circusctl import` from {path}. What is marked NOT CONVERTED needs you; `circusd --check` tells the rest."
     return Converted(written.text(head, made, report), report.notes)
 
@@ -106,7 +107,7 @@ class _File:
         made, daemon = self._daemon()
         ranks = self._ranks()
         for title, name in self.programs.items():
-            if bad := [character for character in _BAD_IN_NAMES if character in name]:
+            if bad := [character for character in BAD_IN_NAMES if character in name]:
                 self.found[title].wrong(None, f"expected a name without {bad[0]!r}")
                 continue
             group = next((group for group, titles in self.groups.items() if title in titles), None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import glob
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from circus.importing.values import Section, to_codes, to_signal, to_variables
 from circus.importing.written import Written
 
 DEFAULT_PRIORITY = 999
+BAD_IN_NAMES = " :/"
 _NUMBERED = ("command", "environment", "directory")
 _LOGS = ("stdout_logfile", "stderr_logfile")
 _PLAIN = {"d", "s"}
@@ -83,6 +85,9 @@ class _Program:
         process_name = section.raw("process_name") or "%(program_name)s"
         if self.count > 1 and not numbered(process_name):
             section.wrong("process_name", "expected %(process_num)02d in it, as numprocs is more than 1")
+        if bad := [character for character in BAD_IN_NAMES if character in process_name.strip()]:
+            section.wrong("process_name", f"expected a name without {bad[0]!r}")
+        self._expanded("process_name", process_name, self.start)
         if not section.has("command"):
             section.wrong(None, "expected an option `command`")
         sockets = self._sockets()
@@ -136,8 +141,15 @@ class _Program:
         return made
 
     def _command(self, number: int | None) -> str:
-        command = self._text("command", number, wid="$(circus.wid)") or ""
         mask = self.section.read("umask", lambda text: int(text, 8), None, "an octal number")
+        command = self._text("command", number, wid="$(circus.wid)")
+        if command is None:
+            return ""
+        try:
+            if not shlex.split(command):
+                self.section.wrong("command", "expected a program")
+        except ValueError as error:
+            self.section.wrong("command", f"expected words as a shell has them: {str(error).lower()}")
         if mask is not None and mask != self.context.daemon.umask:
             return f'sh -c \'umask {mask:03o}; exec "$0" "$@"\' {command}'
         return command

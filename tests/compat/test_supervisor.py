@@ -7,6 +7,7 @@ import os
 import pathlib
 import platform
 import pwd
+import random
 import subprocess
 import sys
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from circus.config.build import check, load
+from circus.exc import ConfigError
 from circus.importing.supervisor import convert_file
 from circus.runtime.argv import CommandBuilder
 from circus.spec.arbiter import ArbiterSpec
@@ -49,7 +51,7 @@ def processes(spec: ArbiterSpec) -> list[dict[str, Any]]:
 def _process(spec: ArbiterSpec, watcher: WatcherSpec, wid: int) -> dict[str, Any]:
     command = CommandBuilder(watcher, ENVIRON).build(wid, {})
     argv, mask = list(command.argv), spec.umask
-    if argv[:2] == UMASK:
+    if argv[:2] == UMASK and argv[2].startswith("umask "):
         mask, argv = int(argv[2].partition(";")[0].removeprefix("umask "), 8), argv[3:]
     uid = watcher.uid
     return {
@@ -87,7 +89,13 @@ def _socket(spec: ArbiterSpec, watcher: WatcherSpec) -> Any:
 
 def wanted(configuration: pathlib.Path) -> list[dict[str, Any]]:
     """Those of supervisor, without what is told as not converted; /dev/null is how supervisor writes nowhere too."""
-    spec = [each for each in supervisor.parsed(configuration, ENVIRON) if each["kind"] != "EventListenerConfig"]
+    (found,) = supervisor.parsed(configuration, environ=ENVIRON)
+    assert found is not None
+    return _wanted(found)
+
+
+def _wanted(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    spec = [each for each in found if each["kind"] != "EventListenerConfig"]
     for each in spec:
         each["environment"] = {**ENVIRON, **each["environment"]}
         each["restarts"] = each["restarts"] != "never"
@@ -101,7 +109,7 @@ def wanted(configuration: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def by_command(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(found, key=lambda each: each["argv"])
+    return sorted(found, key=lambda each: (each["argv"], sorted(each["environment"].items()), each["directory"] or ""))
 
 
 @pytest.mark.real
@@ -131,6 +139,74 @@ def test_they_start_in_the_same_order(name: str, tmp_path: pathlib.Path) -> None
     order = [ours[tuple(each["argv"])] for each in wanted(configuration)]
     assert order == sorted(order, reverse=True)
     assert len(set(order)) > 2
+
+
+CHOICES = {
+    "command": ["sleep 1", "sh -c 'a; b'", "x %(program_name)s", "x %(process_num)d", "x %%", "x %", "x %(ENV_STAGE)s",
+                "x %(nope)s", "x %(here)s", "a\n b", "x %(group_name)s %(numprocs)d", "x # y", "x ;y #z", "x ; y"],
+    "process_name": ["%(program_name)s", "%(program_name)s_%(process_num)02d", "p%(process_num)d", "a b", "%(x)s"],
+    "numprocs": ["1", "2", "3", "many", ""],
+    "numprocs_start": ["0", "1", "7"],
+    "autostart": ["true", "FALSE", "on", "No", "2"],
+    "autorestart": ["true", "unexpected", "False", "maybe"],
+    "startsecs": ["0", "x"],
+    "exitcodes": ["0", "0,2", "256"],
+    "stopsignal": ["TERM", "sigint", "9", "NOPE"],
+    "stopwaitsecs": ["3", "x"],
+    "stopasgroup": ["true", "false"],
+    "killasgroup": ["true", "false"],
+    "user": ["root", "0"],
+    "umask": ["022", "77", "9"],
+    "environment": ['A="1"', "A=1,B=2", "A=\"x,y\",B='z'", "A", "A=", "A=%(ENV_STAGE)s", 'A="%(process_num)d"', "A=/x:y+z"],
+    "directory": ["/tmp", "%(here)s", "/x/%(process_num)d"],
+    "redirect_stderr": ["true", "false"],
+    "stderr_logfile": ["NONE", "AUTO", "/tmp/e"],
+    "stderr_logfile_maxbytes": ["1MB", "0", "5", "1kb", "2 GB", "x"],
+    "stderr_logfile_backups": ["0", "3", "x"],
+    "priority": ["1", "-5", "x"],
+}  # fmt: skip
+
+
+def drawn() -> str:
+    """A configuration with one option wrong now and then."""
+    lines = ["[supervisord]"]
+    for name in random.sample(["a", "b.c", "d-e"], random.randint(1, 3)):
+        lines += [f"[program:{name}]", "command = " + random.choice(CHOICES["command"])]
+        for option, values in CHOICES.items():
+            if option != "command" and random.random() < 0.15:
+                lines.append(f"{option}{random.choice(['=', ' = ', ':'])}{random.choice(values)}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.real
+def test_random_configurations_are_refused_or_become_the_same_processes(tmp_path: pathlib.Path) -> None:
+    files = [tmp_path / f"{number}.conf" for number in range(200)]
+    for file in files:
+        file.write_text(drawn())
+    agreed = 0
+    for file, theirs in zip(files, supervisor.parsed(*files, environ=ENVIRON), strict=True):
+        try:
+            ours = processes(converted(file, tmp_path))
+        except ConfigError:
+            ours = []
+        assert bool(ours) == (theirs is not None), file.read_text()
+        if theirs is None:
+            continue
+        keys = (
+            "argv",
+            "environment",
+            "directory",
+            "stopsignal",
+            "stopwaitsecs",
+            "autostart",
+            "restarts",
+            "killasgroup",
+        )
+        assert [{key: each[key] for key in keys} for each in by_command(ours)] == [
+            {key: each[key] for key in keys} for each in by_command(_wanted(theirs))
+        ], file.read_text()
+        agreed += 1
+    assert agreed > 10
 
 
 LIVE = """\

@@ -31,17 +31,17 @@ def program(name: str) -> str:
     return str(found)
 
 
-def parsed(configuration: pathlib.Path, environ: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Each process that supervisor would have, in the order in which it would start them."""
+def parsed(*configurations: pathlib.Path, environ: Mapping[str, str]) -> list[list[dict[str, Any]] | None]:
+    """Each process that supervisor would have, in the order of their starts, for each file; None where it refuses one."""
     done = subprocess.run(
-        [program("python"), HERE / "parsed.py", configuration],
+        [program("python"), HERE / "parsed.py", *configurations],
         capture_output=True,
         text=True,
         env=clean_environment(environ),
-        timeout=DEADLINE,
+        timeout=2 * DEADLINE,
     )
     assert done.returncode == 0, done.stderr
-    found: list[dict[str, Any]] = json.loads(done.stdout)
+    found: list[list[dict[str, Any]] | None] = json.loads(done.stdout)
     return found
 
 

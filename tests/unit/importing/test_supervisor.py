@@ -128,19 +128,19 @@ def test_all_mistakes_are_told_with_their_lines(conf):
         "killasgroup = 0\nstdout_logfile_maxbytes = 5 apples\numask = 9\nenvironment = A\nexitcodes = 300\n"
         "[program:y]\nnumprocs = k\n[group:z]\nprograms = q\n[supervisord]\nloglevel = loud\n"
     ) == [
-        "s.conf:15: [group:z] programs = 'q': there is no [program:q]",
-        "s.conf:17: [supervisord] loglevel = 'loud': expected one of critical, error, warn, info, debug, trace, blather",
         "s.conf:1: [program:x] process_name: expected %(process_num)02d in it, as numprocs is more than 1",
         "s.conf:3: [program:x] command = 'a %(nope)s': expected names that supervisor has, not %(nope)s",
-        "s.conf:9: [program:x] umask = '9': expected an octal number",
         "s.conf:4: [program:x] autostart = 'perhaps': expected true or false",
-        "s.conf:11: [program:x] exitcodes = '300': expected exit statuses from 0 to 255, separated by commas",
         "s.conf:5: [program:x] stopsignal = 'NOPE': expected the name or number of a signal",
         "s.conf:7: [program:x] killasgroup = '0': expected true, as stopasgroup is",
         "s.conf:8: [program:x] stdout_logfile_maxbytes = '5 apples': expected a size, as in 512, 64KB, 50MB or 1GB",
+        "s.conf:9: [program:x] umask = '9': expected an octal number",
         's.conf:10: [program:x] environment = \'A\': expected KEY="value",OTHER="value"',
-        "s.conf:13: [program:y] numprocs = 'k': expected a whole number",
+        "s.conf:11: [program:x] exitcodes = '300': expected exit statuses from 0 to 255, separated by commas",
         "s.conf:12: [program:y]: expected an option `command`",
+        "s.conf:13: [program:y] numprocs = 'k': expected a whole number",
+        "s.conf:15: [group:z] programs = 'q': there is no [program:q]",
+        "s.conf:17: [supervisord] loglevel = 'loud': expected one of critical, error, warn, info, debug, trace, blather",
     ]
 
 
@@ -154,6 +154,9 @@ def test_all_mistakes_are_told_with_their_lines(conf):
         ("[program:x]\ncommand=100%\n", "s.conf:2: [program:x] command = '100%': expected a text for Python's % operator"),
         ("[fcgi-program:x]\ncommand=x\n", "s.conf:1: [fcgi-program:x]: expected socket = tcp://HOST:PORT or unix:///PATH"),
         ("[fcgi-program:x]\ncommand=x\nsocket=tcp://h:1\nsocket_mode=0700\n", "s.conf:4: [fcgi-program:x] socket_mode = "),
+        ("[program:x]\ncommand=\n", "s.conf:2: [program:x] command: expected a program"),
+        ("[program:x]\ncommand='a\n", "s.conf:2: [program:x] command = \"'a\": expected words as a shell has them: no clo"),
+        ("[program:x]\ncommand=a\nprocess_name=a b\n", "s.conf:3: [program:x] process_name = 'a b': expected a name wi"),
         ("[include]\n[program:x]\ncommand=x\n", "s.conf:1: [include]: expected an option `files`"),
         ("[program:x]\ncommand=x\nnumprocs=%(ENV_N)s\n", "s.conf:3: [program:x] numprocs = '%(ENV_N)s': expected N in the"),
         ("[program:X]\ncommand=x\n[program:x]\ncommand=y\n", "s.conf:3: [program:x]: expected another name than in [pro"),

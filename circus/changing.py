@@ -41,7 +41,8 @@ class Changing(Driver):
     def attach(self, services: Services) -> None:
         """Work for an arbiter from now on."""
         super().attach(services)
-        services.wake_guard()
+        if self.spec.memory_limit:  # it looks at all watchers then, of which there may be thousands
+            services.wake_guard()
 
     def prepare(self, spec: WatcherSpec, anew: Collection[str] = ()) -> Made:
         """Make everything ready for other options; hooks named in `anew` are imported again.

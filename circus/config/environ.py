@@ -14,6 +14,7 @@ from circus.config.ini import Document
 from circus.config.interpolate import Variables, expand
 
 _SHELL = re.compile(r"\$([A-Z][A-Z0-9_]*)")
+_MAGIC = re.compile(r"[*?\[]")
 
 
 class Environment:
@@ -23,19 +24,26 @@ class Environment:
     """
 
     def __init__(self, document: Document, inherited: Mapping[str, str]) -> None:
-        self._inherited = inherited
+        self._inherited = dict(inherited)  # os.environ decodes at each look
         outer = Variables(inherited, prefix="env.")
         self.written: dict[str, str] = {}
         if "env" in document.sections:
             self.written = {name: expand(entry.value, outer) for name, entry in document.entries("env").items()}
         self.shared = self._finished(self.written)
         self.variables = Variables({**inherited, **self.written}, prefix="env.")
-        self._patterns: list[tuple[list[str], dict[str, str]]] = []
+        self._values: list[dict[str, str]] = []
+        self._named: dict[str, list[int]] = {}
+        self._patterns: list[tuple[int, str]] = []
         for title in document.titles():
             if title.startswith("env:"):
-                patterns = [pattern.strip() for pattern in title.removeprefix("env:").split(",")]
-                values = {name: entry.value for name, entry in document.entries(title).items()}
-                self._patterns.append((patterns, values))
+                number = len(self._values)
+                self._values.append({name: entry.value for name, entry in document.entries(title).items()})
+                # With thousands of watchers, and a section for each, only what is a pattern can be tried on all.
+                for pattern in map(str.strip, title.removeprefix("env:").split(",")):
+                    if _MAGIC.search(pattern):
+                        self._patterns.append((number, pattern))
+                    else:
+                        self._named.setdefault(pattern, []).append(number)
 
     def of(self, watcher: str) -> dict[str, str]:
         """The environment of a watcher, as far as the configuration gives it."""
@@ -50,10 +58,10 @@ class Environment:
         return Variables({**self._inherited, **self.written, **own}, prefix="env.")
 
     def _own(self, watcher: str) -> dict[str, str]:
+        numbers = {number for number, pattern in self._patterns if fnmatchcase(watcher, pattern)}
         own: dict[str, str] = {}
-        for patterns, values in self._patterns:
-            if any(fnmatchcase(watcher, pattern) for pattern in patterns):
-                own.update(values)
+        for number in sorted(numbers.union(self._named.get(watcher, ()))):
+            own.update(self._values[number])
         return own
 
     def _finished(self, values: Mapping[str, str]) -> dict[str, str]:

@@ -51,7 +51,7 @@ class Crew(Ending):
         slot.escalated = slot.ready = slot.old = slot.vacated = slot.hurried = slot.killing = False
         slot.left = ()
         slot.backoff_seconds = slot.backoff_until = 0.0
-        slot.commanded.clear()
+        slot.commanded = frozenset()
         self._move(slot, ProcessState.PENDING)
         # With a warm-up delay only one process at a time is let go; the timer releases the next. A reload does not wait:
         # the old processes are there, or, one after the other, it has waited before it stopped one.

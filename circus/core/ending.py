@@ -144,7 +144,7 @@ class Ending(Roster, ABC):
         order.sent = True
         if not vetoed:
             if order.by == "command" and order.grace is None:
-                slot.commanded.add(order.signum)
+                slot.commanded |= {order.signum}
             self.order += 1
             self.sent[self.order] = order
             self.effects.append(do.SendSignal(self.order, slot.wid, order.pid, order.signum, order.scope))

@@ -6,7 +6,7 @@ takes the smallest free one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from circus.core.exit_status import Leftover
 from circus.core.origin import Origin
@@ -36,7 +36,7 @@ class Slot:
     """The cause of the start that follows an end we asked for; None drops the slot."""
     stop_began: float = 0.0
     escalated: bool = False
-    commanded: set[int] = field(default_factory=set)
+    commanded: frozenset[int] = frozenset()
     failures: int = 0
     spawn_failures: int = 0
     trouble: str = ""

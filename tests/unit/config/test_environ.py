@@ -27,6 +27,11 @@ def test_patterns_choose_watchers_with_case_and_the_last_section_wins(ini: Ini) 
     assert env(ini, text) == {"A": "1", "B": "2", "D": "0"}
 
 
+def test_the_last_section_wins_whether_it_gives_a_name_or_a_pattern(ini: Ini) -> None:
+    assert env(ini, "[env:web]\nA = 1\nB = 1\n[env:w?b]\nA = 2\n[env:api, web]\nB = 3") == {"A": "2", "B": "3"}
+    assert env(ini, "[env:[vw]eb]\nA = 1\n[env:web, *]\nA = 2\n[env:[!w]*]\nA = 3") == {"A": "2"}
+
+
 def test_dollar_names_are_of_the_daemon_and_nothing_where_there_is_none(ini: Ini) -> None:
     text = "[env]\nA = $HOME/x:$NOPE:$lower:${HOME}\nB = $A\n[env:web]\nC = $HOME"
     assert env(ini, text, HOME="/h") == {"A": "/h/x::$lower:${HOME}", "B": "", "C": "/h"}

@@ -49,6 +49,13 @@ def command_line() -> argparse.ArgumentParser:
     parser.add_argument("--only", metavar="PEER[,PEER]", help="these alone (circus, circus 0.19, supervisor, ...)")
     parser.add_argument("--work", metavar="NAME[,NAME]", help=f"of {', '.join(MEASUREMENTS)}; all without it")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds, 3 by default")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=25.0,
+        metavar="N",
+        help="no further round is begun that would not be over in time (25 by default)",
+    )
     parser.add_argument("--processes", type=int, metavar="N", help="1,000 by default")
     parser.add_argument("--kills", type=int, metavar="N", help="single deaths in a round, 60 by default")
     parser.add_argument(
@@ -98,6 +105,7 @@ class Run:
         self._json: pathlib.Path | None = given.json
         self._peers = peers(given)
         self._work = given.work.split(",") if given.work else list(MEASUREMENTS)
+        self._minutes = float(given.minutes)
         self._rounds = 1 if given.quick else given.rounds
         sizes = [int(size) for size in given.sizes.split(",") if int(size)]
         self._sizes = [size for size in sizes if size != plan.processes and (not given.quick or size <= 500)]
@@ -111,6 +119,11 @@ class Run:
     def all(self) -> int:
         began = time.monotonic()
         for turn in range(self._rounds):
+            each = (time.monotonic() - began) / 60 / max(1, turn)
+            # What is done once for each size takes about as long as one more round.
+            if turn and each * (turn + 2) > self._minutes:
+                print(f"a round takes {each:.0f} minutes: this was the last of {self._rounds}", flush=True)
+                break
             names = list(self._peers)
             # Each begins a round once, so that none is always measured in the wake of the same other one.
             order = names[turn % len(names) :] + names[: turn % len(names)]

@@ -274,7 +274,7 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None, record: ArbiterRe
 
     arbiter = Arbiter.from_spec(spec, main=True)
     signals = SysHandler(Commanded(asyncio.get_running_loop(), arbiter))
-    if _words is not None:
+    if _words is not None and sys.executable:
         arbiter.image = Image(_words, signals.hold, signals.let)
     if record is not None:
         arbiter.take_over(record)

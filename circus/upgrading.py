@@ -63,6 +63,8 @@ class Upgrading(Supervisor):
         image = self.image
         if image is None:
             raise CircusError("upgrade is for circusd: the program that this arbiter is part of is not ours to replace")
+        if not hasattr(os, "memfd_create"):
+            raise CircusError("upgrade needs files without a name (memfd_create), which this system does not have")
         if self.quitting:
             raise Overtaken("cancelled: quit overtook upgrade")
         if self._upgrading is not None or self._exchanging:

@@ -158,10 +158,16 @@ class Fleet:
     async def start(self, watchers: Sequence[WatcherLike] | None = None) -> None:
         """Start these, or all with autostart, each when the one before it is up.
 
+        Of all, exporters come first whatever their priority: what shows how the others come up must not wait for them.
+
         Raises:
             Overtaken: a stop of all watchers or a quit ended the wave.
         """
-        chosen = self._chosen(watchers) if watchers is not None else [w for w in self.by_priority() if w.autostart]
+        if watchers is None:
+            chosen = [watcher for watcher in self.by_priority() if watcher.autostart]
+            chosen.sort(key=lambda watcher: watcher.spec.role != "exporter")
+        else:
+            chosen = self._chosen(watchers)
         await self._go_through(chosen, "start", lambda watcher: watcher.start())
 
     async def reload(self, *, graceful: bool, sequential: bool) -> None:

@@ -61,6 +61,7 @@ def _capacity(settings: Settings) -> tuple[Alert, ...]:
             burn("fast"),
             f"{NAME} uses up its capacity budget fast.",
             told("fast"),
+            after=section.duration("fast_for"),
         ),
         alert(
             settings,
@@ -95,6 +96,7 @@ def _restarts(settings: Settings) -> tuple[Alert, ...]:
             burn("fast"),
             f"{NAME} uses up its restart budget fast.",
             told("fast"),
+            after=section.duration("fast_for"),
         ),
         alert(
             settings,

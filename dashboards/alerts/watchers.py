@@ -11,6 +11,7 @@ from dashboards.alerts.base import (
     DOWN_ON_PURPOSE,
     EXPECTED,
     RUNNING,
+    TARGET,
     alert,
     in_state,
     timing,
@@ -19,7 +20,7 @@ from dashboards.alerts.base import (
 )
 from dashboards.alerts.model import Alert, Group, Rule
 from dashboards.alerts.promql import select, without
-from dashboards.alerts.settings import Settings
+from dashboards.alerts.settings import Settings, seconds
 
 NAME = "{{ $labels.watcher }} on {{ $labels.instance }}"
 
@@ -38,12 +39,23 @@ def watchers(settings: Settings) -> Group:
 
 def _presence(settings: Settings) -> tuple[Alert, ...]:
     down, missing = settings.section("WatcherDown"), settings.section("WatcherReplicasMissing")
+    # Started by somebody, or with the daemon, and still on its way; a start after a crash is no excuse.
+    within = down.duration("start_within")
+    stopped = select(c.WATCHER_STATE, state=DOWN_ON_PURPOSE, over=within)
+    starting, state = in_state("starting"), without(c.WATCHER_STATE, "state")
+    by_command = f"{starting} and max {state} (max_over_time({stopped})) == 1"
+    with_daemon = f"{starting} and on ({TARGET}) time() - {select(c.START_TIME)} < {seconds(within):g}"
     resized = f"changes({select(c.WATCHER_DESIRED, over=missing.duration('after_resize'))}) > 0"
     return (
         alert(
             settings,
             "WatcherDown",
-            f"{RUNNING} == 0\nand {EXPECTED} > 0",
+            f"""
+            {RUNNING} == 0
+            and {EXPECTED} > 0
+            unless ({by_command})
+            unless ({with_daemon})
+            """,
             f"{NAME} has no running process.",
             f"""No process of {NAME} has run for {down.duration("for")}, and nobody has stopped it: the program cannot be
             started, or dies at once.""",
@@ -54,7 +66,7 @@ def _presence(settings: Settings) -> tuple[Alert, ...]:
             "WatcherReplicasMissing",
             f"""
             ({EXPECTED} - {RUNNING}) > 0
-            unless {in_state("starting")}
+            unless {starting}
             unless {resized}
             """,
             f"{NAME} has fewer processes than it should.",

@@ -224,6 +224,15 @@ def test_the_daemon_stops_its_exporter_quickly(circusd: CircusD) -> None:
     assert (told["initiator"], told["outcome"], told["exit_code"]) == ("supervisor", "success", 0)
 
 
+def test_it_shows_how_the_others_come_up(circusd: CircusD) -> None:
+    slow = "[watcher:slow]\ncmd = sleep 1000\nnumprocesses = 3\nwarmup_delay = 1000\npriority = 5\n"
+    with reserved_port() as port:
+        daemon = circusd(f"{slow}\n[watcher:next]\ncmd = sleep 1000\n\n[exporter:prometheus]\nport = {port}\n")
+        page = wait_until(lambda: scrape(port), what=daemon.log_text)
+        assert page.value("circus_watcher_state", watcher="slow", state="starting") == 1
+        assert page.value("circus_watcher_state", watcher="next", state="stopped") == 1
+
+
 def test_a_section_with_a_mistake_is_left_out_with_one_line_and_the_rest_runs(circusd: CircusD) -> None:
     daemon = circusd(f"{SLEEPER}[exporter:prometheus]\nprot = 1\n[exporter:promtheus]\n")
     daemon.wait_pids("sleeper", 1)

@@ -151,8 +151,8 @@ def test_two_alertmanagers_tell_once_and_one_of_them_is_enough(
     (tmp_path / "prometheus" / "targets" / "all.yml").write_text(yaml.safe_dump(entry))
     with Webhook() as webhook, reserved_port() as one, reserved_port() as two:
         config = provisioning.alertmanager(webhook.url)
-        first = Alertmanager(tmp_path / "am1", config, cluster=f"127.0.0.1:{one}", peers=[f"127.0.0.1:{two}"])
-        second = Alertmanager(tmp_path / "am2", config, cluster=f"127.0.0.1:{two}", peers=[f"127.0.0.1:{one}"])
+        first = Alertmanager(tmp_path / "am1", config=config, cluster=f"127.0.0.1:{one}", peers=[f"127.0.0.1:{two}"])
+        second = Alertmanager(tmp_path / "am2", config=config, cluster=f"127.0.0.1:{two}", peers=[f"127.0.0.1:{one}"])
         with first, second:
             wait_until(lambda: first.members() == second.members() == 2, PATIENCE, first.members)
             text = provisioning.prometheus(
@@ -165,7 +165,7 @@ def test_two_alertmanagers_tell_once_and_one_of_them_is_enough(
                 # The one whose turn it is tells at once; the other looks three seconds later whether that was done.
                 for each in (first, second):
                     wait_until(lambda each=each: each.looked() >= len(webhook.told), PATIENCE, each.looked)
-                first.end()
+                first.kill()
                 daemon.ok("stop", name="gone", waiting=True)
                 wait_until(lambda: gone in webhook.names("resolved"), PATIENCE, second.alerts)
         told = [alert for _, alert in webhook.told if alert["labels"]["alertname"] == "WatcherDown"]

@@ -30,7 +30,7 @@ SETTINGS = (
     .faster(TIMES)
     .changed(
         rules={"interval": "1s"},
-        ProcessCPUHog={"above": 0.3, "for": "3s"},
+        ProcessCPUHog={"above": 0.05, "for": "3s"},
         ProcessMemoryLeak={"window": "10s", "least_age": "10s", "for": "2s"},
         WatcherStopTimeouts={"window": "20s"},
     )
@@ -129,7 +129,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             wait_until(lambda: scrape(port), what=daemon.log_text)
             with (
                 Webhook() as webhook,
-                Alertmanager(directory / "am", provisioning.alertmanager(webhook.url)) as alertmanager,
+                Alertmanager(directory / "am", config=provisioning.alertmanager(webhook.url)) as alertmanager,
                 Prometheus(
                     directory / "prometheus",
                     config=provisioning.prometheus(

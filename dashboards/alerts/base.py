@@ -41,6 +41,13 @@ def of_state(state: str) -> str:
     return f"sum {without(c.WATCHER_PROCESSES, 'state')} ({select(c.WATCHER_PROCESSES, state=state)})"
 
 
+def resized(settings: Settings) -> str:
+    """A series for each watcher whose number of processes was changed and whose new ones are still on their way."""
+    window = settings.section("rules").duration("after_resize")
+    changed = f"changes({select(c.WATCHER_DESIRED, over=window)}) > 0"
+    return f"({of_state('starting')} > 0 and {changed})"
+
+
 def unplanned(window: str) -> str:
     """Unplanned restarts of each watcher within a window."""
     restarts = select(c.RESTARTS, cause=UNPLANNED_CAUSES, over=window)
@@ -74,8 +81,10 @@ def watcher_records(settings: Settings) -> tuple[Record, ...]:
             expr=f"""
                 clamp_min(1 - {RUNNING} / ({EXPECTED} > 0), 0)
                 unless {in_state("starting")}
+                unless {resized(settings)}
             """,
-            about="Share of the processes that should run now and do not; absent also while the watcher comes up.",
+            about="Share of the processes that should run now and do not; absent also while the watcher or what was added to "
+            "it comes up.",
         ),
         Record(
             name=UNPLANNED,

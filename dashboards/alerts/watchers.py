@@ -14,6 +14,7 @@ from dashboards.alerts.base import (
     TARGET,
     alert,
     in_state,
+    resized,
     timing,
     unplanned,
     watcher_records,
@@ -45,7 +46,6 @@ def _presence(settings: Settings) -> tuple[Alert, ...]:
     starting, state = in_state("starting"), without(c.WATCHER_STATE, "state")
     by_command = f"{starting} and max {state} (max_over_time({stopped})) == 1"
     with_daemon = f"{starting} and on ({TARGET}) time() - {select(c.START_TIME)} < {seconds(within):g}"
-    resized = f"changes({select(c.WATCHER_DESIRED, over=missing.duration('after_resize'))}) > 0"
     return (
         alert(
             settings,
@@ -67,7 +67,7 @@ def _presence(settings: Settings) -> tuple[Alert, ...]:
             f"""
             ({EXPECTED} - {RUNNING}) > 0
             unless {starting}
-            unless {resized}
+            unless {resized(settings)}
             """,
             f"{NAME} has fewer processes than it should.",
             f"""{{{{ $value }}}} of the processes of {NAME} have been missing for {missing.duration("for")}, and it is

@@ -79,11 +79,10 @@ def test_a_wrong_value_is_told_with_its_place(change: dict[str, dict[str, object
 
 
 def test_a_missing_threshold_is_told() -> None:
-    document = {**SETTINGS.document, "WatcherDown": {"severity": ["critical", "Why."]}}
-    with pytest.raises(
-        WrongSetting, match=r"WatcherDown\.for: expected a value and a sentence that says why, not None"
-    ):
-        groups(Settings(document))
+    rest = {key: entry for key, entry in SETTINGS.document["WatcherDown"].items() if key != "for"}
+    told = r"WatcherDown\.for: expected a value and a sentence that says why, not None"
+    with pytest.raises(WrongSetting, match=told):
+        groups(Settings({**SETTINGS.document, "WatcherDown": rest}))
 
 
 def test_a_threshold_without_a_sentence_is_told() -> None:

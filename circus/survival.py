@@ -97,6 +97,7 @@ class Survival:
         try:
             self.found = await recover(
                 file,
+                config=spec.config_file or "",
                 specs={each.name: each for each in specs},
                 policy=self.ledger.policy,
                 sockets=spec.sockets,

@@ -37,29 +37,29 @@ async def claim(path: str, open_file: Callable[[], StateFile]) -> StateFile:
         try:
             file = open_file()
         except Held as error:
-            pid = _living(error.text)
-            if pid is None and loop.time() < until:
+            alive = _living(error.text)
+            if alive is None and loop.time() < until:
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
-            who = "another program" if pid is None else f"circusd {pid}, which runs this configuration and lives,"
+            who = "another program" if alive is None else f"circusd {alive.pid}, which lives and runs {alive.config},"
             raise Alive(
                 f"{who} holds the state file {path}; its workers are its own: stop it first, or give this circusd another "
                 "state_file"
             ) from None
-        pid = _living(file.found)
-        if pid is None or pid == os.getpid():
+        alive = _living(file.found)
+        if alive is None or alive.pid == os.getpid():
             return file
         file.close(remove=False)
-        raise Alive(f"circusd {pid}, whose workers the state file {path} names, lives: stop it first")
+        raise Alive(f"circusd {alive.pid}, whose workers the state file {path} names, lives: stop it first")
 
 
-def _living(text: bytes) -> int | None:
-    """The pid of the circusd that wrote a file, if it lives."""
+def _living(text: bytes) -> notes.Head | None:
+    """The circusd that wrote a file, if it lives."""
     try:
         head = notes.read_head(text)
     except notes.Unreadable:
         return None
-    return head.pid if is_of_here(head) and identity.started(head.pid) == head.started else None
+    return head if is_of_here(head) and identity.started(head.pid) == head.started else None
 
 
 def is_of_here(head: notes.Head) -> bool:

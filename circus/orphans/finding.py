@@ -40,8 +40,8 @@ class Living:
     remains: list[Remains]
 
 
-def living(file: StateFile) -> Living | None:
-    """Who of those in a file lives; None where the file tells nothing."""
+def living(file: StateFile, config: str) -> Living | None:
+    """Who of those in a file lives; None where the file tells nothing of a circusd with that configuration."""
     if not file.found:
         return None
     try:
@@ -51,6 +51,9 @@ def living(file: StateFile) -> Living | None:
         return None
     if not is_of_here(found.head):
         return None  # no process of another boot, or of another container, is among ours
+    if found.head.config != config:
+        _put_aside(file, f"it is of the configuration {found.head.config}")
+        return None
     if found.unread:
         logger.warning("orphans: %s lines of the state file %s make no sense", found.unread, file.path)
     workers: list[tuple[Survivor, int]] = []
@@ -71,7 +74,7 @@ def _put_aside(file: StateFile, why: str) -> None:
     except OSError as error:
         kept = f"it could not be kept: {error.strerror}"
     logger.error(
-        "orphans: the state file %s cannot be read: %s; nothing is done about workers that it may name, and %s",
+        "orphans: the state file %s is not acted upon: %s; nothing is done about workers that it may name, and %s",
         file.path,
         why,
         kept,

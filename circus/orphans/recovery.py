@@ -27,6 +27,7 @@ logger = logging.getLogger("circus")
 async def recover(
     file: StateFile,
     *,
+    config: str,
     specs: Mapping[str, WatcherSpec],
     policy: Callable[[WatcherSpec], Orphans],
     sockets: Sequence[SocketSpec],
@@ -35,11 +36,12 @@ async def recover(
 
     Args:
         file: the state file, held.
+        config: the file with the configuration.
         specs: what shall run now, by name.
         policy: of a watcher.
         sockets: of the configuration now.
     """
-    told = living(file)
+    told = living(file, config)
     found = Found()
     if told is None:
         return found

@@ -17,6 +17,7 @@ from tests import workers
 from tests.helpers import proc
 from tests.helpers.daemon import Daemon
 from tests.helpers.orphans import Scene, scene
+from tests.helpers.upgrades import upgrade
 from tests.helpers.waiting import DEADLINE, wait_until
 
 __all__ = ["scene"]
@@ -421,3 +422,37 @@ def test_a_watcher_that_has_to_be_left_out_leaves_no_orphan(scene: Scene, tmp_pa
     daemon.start()
     assert "left out" in daemon.log_text()
     assert not any(map(proc.alive, pids))
+
+
+# -- and an upgrade of the one that took over --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scope", ["main", "tree"])
+def test_what_was_taken_over_is_handed_over_too(scene: Scene, tmp_path: pathlib.Path, scope: str) -> None:
+    out = tmp_path / "out"
+    daemon = scene.circusd(
+        f"{ADOPT}{ENDING}kill_scope = {scope}\n"
+        f"[watcher:chatty]\ncmd = {workers.python('chatty', 0, 0.2)}\nstdout_stream.filename = {out}\n"
+    )
+    (pid,), chatty = daemon.wait_pids("web", 1), daemon.wait_pids("chatty", 1)
+    wait_until(lambda: _catches(pid, signal.SIGUSR1))
+    wait_until(lambda: out.exists() and len(numbers(out, "out")) > 2)
+    scene.kill(daemon)
+    daemon.start()
+    daemon.wait_pids("web", 1)
+    upgrade(daemon)
+    assert (daemon.pids("web"), daemon.pids("chatty")) == ([pid], chatty)
+    seen = len(numbers(out, "out"))
+    wait_until(lambda: len(numbers(out, "out")) > seen + 2)
+    # The next one knows them too.
+    scene.kill(daemon)
+    daemon.start()
+    assert (daemon.wait_pids("web", 1), daemon.wait_pids("chatty", 1)) == ([pid], chatty)
+    upgrade(daemon)
+    os.kill(pid, signal.SIGUSR1)
+    daemon.wait_pids("web", 1, without=[pid])
+    (end,) = [each for each in records(daemon, "process.exited") if each["pid"] == pid]
+    assert end["data"]["exit_code"] == 7
+    assert numbers(out, "out") == list(range(1, len(numbers(out, "out")) + 1))
+    daemon.ok("stop", name="chatty", waiting=True)
+    assert not any(map(proc.alive, chatty))

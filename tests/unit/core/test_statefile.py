@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from circus.core import statefile
 from circus.core.statefile import Gone, Recipe, Socket, Unreadable, Worker
@@ -134,3 +135,26 @@ def test_no_bytes_make_a_worker_that_nobody_wrote(lines: list[bytes], rest: byte
 def test_makings_are_compared_by_the_names_of_options() -> None:
     assert statefile.changed({"cmd": "a", "uid": "b"}, {"cmd": "a", "env.X": "c"}) == ("env.X", "uid")
     assert statefile.changed({"cmd": "a"}, {"cmd": "a"}) == ()
+
+
+def test_a_watcher_that_was_made_anew_counts_from_one_again() -> None:
+    anew = statefile.written(statefile.Anew(watcher="web"))
+    found = statefile.read(WHOLE + anew)
+    assert found.workers == {}
+    assert found.generations == {}
+    found = statefile.read(WHOLE + anew + statefile.written(worker(300, first=9000, last=9000, generation=1)))
+    assert [each.pid for each in found.workers.values()] == [300]
+    assert found.generations == {"web": 1}
+    assert found.latest == 9000
+
+
+def test_how_far_it_had_come_is_known_when_those_who_were_there_are_not_named_any_more() -> None:
+    recipe = structs.replace(WEB, generation=40, latest=7000)
+    found = statefile.read(statefile.whole(HEAD, [recipe, worker()]))
+    assert found.generations == {"web": 40}
+    assert found.latest == 7000
+
+
+def test_who_was_left_to_himself_stays_known_by_his_mark() -> None:
+    found = statefile.read(WHOLE + statefile.written(Gone(pid=200, first=2000, mark="b00:web:1:4")))
+    assert found.gone == {"b00:web:1:4"}

@@ -85,7 +85,7 @@ def _alert(*rows: Option, watchers: bool = True) -> Mapping[str, Option]:
 
 ALERTS: Mapping[str, Mapping[str, Option]] = MappingProxyType({
     "flapping": _alert(
-        *_above("count", Amount(3.0, "count"), "Unexpected ends of a watcher's processes, and starts that failed, within `window`; a watcher that was given up counts as flapping too."),
+        *_above("count", Amount(3.0, "count"), "Unexpected ends of a watcher's processes, and starts that failed, within `window`, or in a row, however long the pauses between them have become; a watcher that was given up counts as flapping too."),
         _window(60.0, "The time in which they are counted."), _for(0.0), _keep(300.0),
     ),
     "down": _alert(_for(30.0), _keep(0.0)),

@@ -296,15 +296,6 @@ def told(file: pathlib.Path) -> list[tuple[str, str, str]]:
     ]
 
 
-def test_the_end_of_circusd_is_the_end_of_its_alerts(circusd: CircusD, tmp_path: pathlib.Path) -> None:
-    file = tmp_path / "told"
-    daemon = circusd(f"[watcher:shaky]\ncmd = sh -c 'sleep 0.1; exit 3'\n[alert:flapping]\n{TOLD.format(file=file)}")
-    wait_until(lambda: [alert for alert in daemon.ok("alerts")["alerts"] if alert["deliveries"]])
-    daemon.ok("quit")
-    daemon.wait()
-    assert [(status, name) for status, name, _ in told(file)] == [("firing", "flapping"), ("resolved", "flapping")]
-
-
 def test_an_alert_from_a_script_is_told_like_others_and_left_alone(circusd: CircusD, tmp_path: pathlib.Path) -> None:
     file = tmp_path / "told"
     daemon = circusd(f"{WEB}[alert:down]\nfor = 1h\n{TOLD.format(file=file)}")

@@ -146,6 +146,9 @@ class _Program:
         if command is None:
             return ""
         try:
+            joined = " ".join(line for line in command.splitlines() if line.strip())
+            if shlex.split(joined) == shlex.split(command):  # no line ended within quotes
+                command = joined
             if not shlex.split(command):
                 self.section.wrong("command", "expected a program")
         except ValueError as error:

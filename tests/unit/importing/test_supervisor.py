@@ -227,6 +227,13 @@ def test_a_file_of_the_user_is_where_his_home_is(conf, monkeypatch):
     assert "filename = /home/me/x.log" in conf.convert(f"{PROGRAM}stdout_logfile = ~/x.log\n").text
 
 
+def test_a_command_of_several_lines_is_one(conf):
+    (watcher,) = conf.spec("[program:web]\ncommand = run --a 1\n\n    --b 2\nautorestart = true\n").watchers
+    assert watcher.cmd == "run --a 1 --b 2"
+    (watcher,) = conf.spec("[program:web]\ncommand = sh -c 'a\n    b'\nautorestart = true\n").watchers
+    assert watcher.cmd == "sh -c 'a\nb'"
+
+
 def test_default_applies_to_all_files(conf, tmp_path):
     (tmp_path / "more.conf").write_text("[program:b]\ncommand = b\n")
     spec = conf.spec(f"[DEFAULT]\nstopwaitsecs = 3\n{PROGRAM}[include]\nfiles = more.conf\n")

@@ -190,6 +190,10 @@ def _usage() -> list[PanelBuilder]:
             "Strangers cleared away", "Processes that workers left behind and circusd has cleared away when they ended.",
             Query(by(("instance",), increase(select(c.STRANGERS, F))), ONE), unit="short", bars=True, span=6,
         ),
+        graph(
+            "Upgrades", "How often circusd was replaced by its new program, under its workers.",
+            Query(by(("instance",), increase(select(c.UPGRADES, F))), ONE), unit="short", bars=True, span=6,
+        ),
     ]  # fmt: skip
 
 

@@ -280,6 +280,7 @@ SEND_HWM = gauge(
 ILLEGAL_TRANSITIONS = counter(
     "internals", "A", "circus_illegal_transitions_total", "Events that the daemon's own state machines did not expect."
 )
+UPGRADES = counter("internals", "A", "circus_upgrades_total", "How often circusd was replaced under its workers.")
 STRANGERS = counter(
     "internals", "A", "circus_strangers_reaped_total",
     "Processes that the daemon inherited from workers and cleared away when they ended.",

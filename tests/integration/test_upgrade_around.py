@@ -97,6 +97,7 @@ def test_the_exporter_counts_on(circusd: CircusD) -> None:
             lambda: found if (found := scrape(port)) and found.total(starts[0], **starts[1]) == 6 else None,
             what=daemon.log_text,
         )
+        assert (page.value("circus_upgrades_total"), after.value("circus_upgrades_total")) == (0, 1)
         assert after.value("circus_up") == 1
         assert after.value("circus_start_time_seconds") == page.value("circus_start_time_seconds")
         assert after.total("circus_watcher_stream_lines_total", watcher="lines") > lines > 0

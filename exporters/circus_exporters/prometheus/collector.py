@@ -108,6 +108,7 @@ class FleetCollector:
         families.add(catalogue.SUBSCRIBERS, arbiter.subscribers, "events")
         families.add(catalogue.SEND_HWM, arbiter.send_hwm, "events")
         families.add(catalogue.ILLEGAL_TRANSITIONS, arbiter.illegal_transitions)
+        families.add(catalogue.UPGRADES, arbiter.upgrades)
         families.add(catalogue.STRANGERS, arbiter.strangers_reaped)
         families.add_all(catalogue.EVENTS_PUBLISHED, _by_known_kind(arbiter.events_published))
         for sink, count in _by_known_kind(arbiter.events_dropped).items():

@@ -358,3 +358,24 @@ def test_a_worker_of_another_user_goes_on(circusd: CircusD) -> None:
     daemon.ok("restart", name="w", waiting=True)
     (other,) = daemon.wait_pids("w", 1, without=[pid])
     assert pathlib.Path(f"/proc/{other}").owner() == "nobody"
+
+
+def test_processes_that_were_adopted_go_on(scene: Scene) -> None:
+    daemon = scene.circusd(
+        f"[circus]\norphans = adopt\n[watcher:w]\ncmd = {workers.python('count', 0.01)}\nnumprocesses = 2\n"
+        "stdout_stream.class = FileStream\nstdout_stream.filename = lines.log\n"
+    )
+    pids = daemon.wait_pids("w", 2)
+    scene.kill(daemon)
+    daemon.start()
+    assert sorted(daemon.wait_pids("w", 2)) == sorted(pids)
+    upgrade(daemon)
+    upgrade(daemon)
+    assert sorted(daemon.pids("w")) == sorted(pids)
+    log = daemon.directory / "lines.log"
+    size = log.stat().st_size
+    wait_until(lambda: log.stat().st_size > size)
+    os.kill(pids[0], 9)
+    daemon.wait_pids("w", 2, without=pids[:1])
+    daemon.ok("stop", name="w", waiting=True)
+    assert not any(map(proc.alive, pids))

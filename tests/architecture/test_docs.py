@@ -10,6 +10,7 @@ import re
 import pytest
 
 from docs import build
+from tests.benchmarks.peers import page as performance
 from tests.helpers.daemon import REPOSITORY
 
 PAGES = [*sorted((REPOSITORY / "docs").rglob("*.md")), *sorted(REPOSITORY.glob("*.md"))]
@@ -37,6 +38,12 @@ def test_schemas_are_fresh_and_there_are_no_others() -> None:
 def test_every_struct_of_the_messages_is_in_a_schema() -> None:
     there = {struct for text in build.schemas().values() for struct in json.loads(text)["$defs"]}
     assert there == set(build.STRUCTS)
+
+
+def test_the_page_about_performance_shows_the_results_that_were_kept() -> None:
+    text = performance.PAGE.read_text()
+    assert performance.BLOCK.search(text)
+    assert text == performance.fresh(text), "run: python -m tests.benchmarks.peers --keep FILE"
 
 
 @pytest.mark.parametrize("page", build.pages(), ids=name)

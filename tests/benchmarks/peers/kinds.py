@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -245,6 +246,13 @@ class Directories(Supervisor):
 
     def _command(self, services: pathlib.Path, count: int) -> list[str]:
         raise NotImplementedError
+
+    def version(self) -> str:
+        """As Debian has it; they do not tell it themselves."""
+        if shutil.which("dpkg-query") is None:
+            return ""
+        asked = ["dpkg-query", "--show", "--showformat=${Version}", self.name]
+        return subprocess.run(asked, capture_output=True, text=True).stdout.strip()
 
     def services(self) -> list[str]:
         return sorted(str(service) for service in (self.directory / "services").iterdir() if service.name[0] == "b")

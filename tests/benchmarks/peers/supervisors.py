@@ -143,16 +143,17 @@ class Supervisor(abc.ABC):
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-        for _ in range(20):
-            left = {pid for pid in below | proc.own_children() if self._ours(pid)}
-            if not left:
-                break
+        for _ in range(100):
+            below |= proc.own_children()
+            left = {pid for pid in below if self._ours(pid)}
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                below |= proc.descendants(pid)
+                below |= tree_of(pid)
+            reap()
+            if not left:
+                break
             time.sleep(0.05)
-            reap(left)
 
     def _ours(self, pid: int) -> bool:
         with contextlib.suppress(OSError):
@@ -160,11 +161,20 @@ class Supervisor(abc.ABC):
         return False
 
 
-def reap(pids: set[int]) -> None:
-    """Take the status of those that became ours."""
-    for pid in pids:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
+def tree_of(pid: int) -> set[int]:
+    """The children of a process, without a look at all processes for each of thousands."""
+    found: set[int] = set()
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            found.update(map(int, pathlib.Path(f"/proc/{pid}/task/{thread}/children").read_text().split()))
+    return found
+
+
+def reap() -> None:
+    """Take the status of all children that have ended; those of a supervisor became ours with its end."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 class Programs:

@@ -255,7 +255,8 @@ class AlertExport(Listener):
             self.counts.suppressed["silence"] += 1
             return
         for delivery in self._notified(self.evaluation.rule(alert.key.rule)):
-            delivery.add([Notice(alert, "firing")])
+            if not delivery.knows(alert.key):  # it may have been told before a silence began
+                delivery.add([Notice(alert, "firing")])
 
     def _tell_end(self, alert: Alert | None, now: float) -> None:
         if alert is None:

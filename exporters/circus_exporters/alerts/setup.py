@@ -216,10 +216,8 @@ class AlertExport(Listener):
         self._followed = answer.seq
         self._silences.begin(answer.silences)
         for record in self._heard:
-            if record.seq > answer.seq and self._known:
-                self._silences.follow(record)
-            elif record.seq > answer.seq:
-                self._follow(record)
+            if record.seq > answer.seq:
+                (self._silences.follow if self._known else self._follow)(record)
         if not self._known:
             self._known = True
             self._finish()
@@ -345,7 +343,6 @@ class AlertExport(Listener):
             active[alert.severity] = active.get(alert.severity, 0) + 1
         self.counts.active = active
         self.counts.suppressed["startup"] = self.evaluation.early
+        self.counts.problems.pop("circusd", None)
         if self.reporter.problem is not None:
             self.counts.problems["circusd"] = self.reporter.problem
-        else:
-            self.counts.problems.pop("circusd", None)

@@ -28,8 +28,8 @@ cmd = sleep 1000
 numprocesses = 2
 """
 COMMANDS = get_commands()
-# They would end the daemon, or begin it anew, whatever else they are given.
-APART = {"quit"}
+# They would end the daemon, or have another take its place, whatever else they are given.
+APART = {"quit", "upgrade"}
 
 
 def wrong(command: str) -> list[Bad]:
@@ -74,6 +74,19 @@ def test_every_wrong_property_of_every_command_is_answered(circusd: CircusD) -> 
     assert "Traceback" not in daemon.log_text()
     assert daemon.ok("list")["watchers"]
     assert len(daemon.pids("bystander")) == len(bystanders)
+
+
+def test_every_wrong_property_of_an_upgrade_is_answered(circusd: CircusD) -> None:
+    daemon = circusd(INI)
+    bystanders = daemon.wait_pids("bystander", 2)
+    complaints = []
+    for bad in wrong("upgrade"):
+        if (told := _asked(daemon, bad)) is not None:
+            complaints.append(f"{bad.told}: {told}")
+        daemon.wait_answering()  # it may have gone through
+    assert not complaints, "\n".join(complaints)
+    assert "Traceback" not in daemon.log_text()
+    assert daemon.pids("bystander") == bystanders
 
 
 def test_quit_that_waits_for_nonsense_quits(circusd: CircusD) -> None:

@@ -330,3 +330,4 @@ def test_how_long_a_command_stood_in_the_queue_is_recorded(circusd: Start) -> No
     assert waits["restart"][0] == 0
     assert 0 < waits["set"][0] <= waits["set"][1]
     assert waits["signal"][0] is None
+    daemon.ok("set", name="web", options={"graceful_timeout": 0.1}, waiting=True)

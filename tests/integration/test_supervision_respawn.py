@@ -197,7 +197,11 @@ def test_a_child_of_a_worker_is_not_taken_for_a_worker(circusd: Start, tmp_path:
     below = proc.descendants(pid)
     assert len(below) == 3
     os.kill(pid, signal.SIGKILL)
-    daemon.wait_pids("tree", 1, without=[pid])
+    (successor,) = daemon.wait_pids("tree", 1, without=[pid])
+    # Only when it has all of its children can they be ended with it.
+    wait_until(lambda: len(proc.descendants(successor)) == 3)
+    below |= proc.descendants(successor)
+    daemon.ok("stop", name="tree", waiting=True)
     for orphan in below:
         if proc.alive(orphan):
             os.kill(orphan, signal.SIGKILL)

@@ -238,7 +238,10 @@ def test_alert(app: Caller, command: Command, args: Sequence[str], options: dict
     else:
         say("\n".join(outcome_text(name, found.get(name)) for name in reply["notify"]))
         if not found:
-            complain("no delivery was recorded: does the watcher circus-exporter run?")
+            complain(
+                "neither a delivery nor a failure was recorded: either the watcher circus-exporter does not run, or it"
+                " goes on trying, and the log of circusd says why"
+            )
     delivered = all(name in found and found[name]["ok"] for name in reply["notify"])
     return OK if delivered or not patience else NO_ANSWER
 

@@ -204,7 +204,7 @@ def bytes2human(n: int) -> str:
 
 
 def human2bytes(s: str) -> int:
-    """A size from text: `1.5M`, `2 Ki`, `3 giga`, `100 B`."""
+    """A size from text: `1.5M`, `2 Ki`, `3 giga`, `512MiB`, `100 B`."""
     return scalars.to_size(s)
 
 

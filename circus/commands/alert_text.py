@@ -89,7 +89,7 @@ def outcomes(records: Iterable[Mapping[str, Any]], seq: int) -> dict[str, Mappin
 def outcome_text(name: str, found: Mapping[str, Any] | None) -> str:
     """What became of the delivery to one notifier."""
     if found is None or found["ok"]:
-        return f"{name}: {'nothing is known yet' if found is None else 'delivered'}"
+        return f"{name}: {'not delivered so far' if found is None else 'delivered'}"
     return f"{name}: failed: {_one_line(found['error'] or found['reason'] or 'nobody says why')}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from circus.commands.trail import record_line
+from circus.commands.trail import detail, record_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +55,7 @@ def told(msg: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"  {line}" for line in lines)
     if data.get("sample"):
         yield "how it was measured last:"
-        yield "  " + " ".join(f"{key}={value}" for key, value in data["sample"].items())
+        yield "  " + " ".join(f"{key}={detail(value)}" for key, value in data["sample"].items())
     if data.get("leftovers"):
         yield "who lived on: " + ", ".join(f"{each['pid']} ({each['name']})" for each in data["leftovers"])
     if end["after"]:

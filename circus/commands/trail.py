@@ -74,7 +74,7 @@ def record_line(record: Mapping[str, Any]) -> str:
     if record.get("pid") is not None:
         who += f"[{record['pid']}]"
     details = [
-        f"{key}={_detail(value)}"
+        f"{key}={detail(value)}"
         for key, value in record["data"].items()
         if value not in (None, "", [], {}) and key not in _LONG
     ]
@@ -85,9 +85,14 @@ _LONG = frozenset({"tail", "sample"})
 """What has no place in a line; `why` tells it."""
 
 
-def _detail(value: Any) -> str:
+_EXACT = 1e6
+"""From here on six digits would be an exponent; moments and sizes are told in full."""
+
+
+def detail(value: Any) -> str:
+    """One value of a record or of a sample, as it stands in a line."""
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.6g}" if abs(value) < _EXACT else f"{value:.15g}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str) and value and not set(value) & set(" =()\n\t\"'"):

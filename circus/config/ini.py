@@ -130,21 +130,18 @@ class _Reader:
             return
         self._entry = Entry(name=name, value=_value(line[cut + 1 :]), file=self._file, line=number)
         # A second definition is read, with the lines that continue it, and forgotten.
-        section.entries.setdefault(name, self._entry)
+        first = section.entries.setdefault(name, self._entry)
+        if first is not self._entry:
+            expected = f"is written a second time; what counts is line {first.line}"
+            self._warn(number, expected, option=name, value=self._entry.value)
 
     def _indented(self, number: int, text: str) -> None:
         if self._entry is not None:
             if text[0] in "#;":
-                self.document.warnings.append(
-                    _mistake(
-                        self._file,
-                        number,
-                        "an indented comment is part of the value of the option above it; comments start in column one",
-                        section=self._section.title if self._section else None,
-                        option=self._entry.name,
-                        value=text,
-                    )
+                expected = (
+                    "an indented comment is part of the value of the option above it; comments start in column one"
                 )
+                self._warn(number, expected, option=self._entry.name, value=text)
             self._entry.value = f"{self._entry.value}\n{text}"
         elif self._section is None:
             self._without_section(number, text)
@@ -159,6 +156,11 @@ class _Reader:
         if line.startswith(("---", "{")) or re.match(r"[\w-]+:\s*$", line):
             expected += "; this looks like YAML or JSON, which Circus does not read"
         self._wrong(number, expected, value=line.strip()[:80])
+
+    def _warn(self, number: int, expected: str, *, option: str, value: str) -> None:
+        title = self._section.title if self._section is not None else None
+        told = _mistake(self._file, number, expected, section=title, option=option, value=value)
+        self.document.warnings.append(told)
 
     def _wrong(self, number: int, expected: str, *, value: str | None = None) -> None:
         title = self._section.title if self._section is not None else None

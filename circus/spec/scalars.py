@@ -15,6 +15,7 @@ _TRUE = frozenset({"yes", "true", "on", "1"})
 _FALSE = frozenset({"no", "false", "off", "0"})
 _SIZE = re.compile(r"([\d.]+)\s*(\S+)\s*")
 _LETTERS = "BKMGTPEZY"
+_USUAL = re.compile(r"([KMGTPEZY])i?B?", re.IGNORECASE)
 # The spellings of circus 0.19, mistakes included.
 _UNITS = (
     tuple(_LETTERS),
@@ -97,10 +98,11 @@ def to_limit(text: str) -> int | None:
 
 
 def to_size(text: str) -> int:
-    """Read a size in bytes, which needs a unit: `1.5M`, `2 Ki`, `3 giga`, `100 B`."""
+    """Read a size in bytes, which needs a unit: `1.5M`, `2 Ki`, `3 giga`, `512MiB`, `100 B`; each letter is another 1024."""
     found = _SIZE.fullmatch(text)
     if found is not None:
-        unit = "K" if found[2] == "k" else found[2]
+        usual = _USUAL.fullmatch(found[2])
+        unit = found[2] if usual is None else usual[1].upper()
         for names in _UNITS:
             if unit in names:
                 return int(float(found[1]) * (1 << 10 * names.index(unit)))

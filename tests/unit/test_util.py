@@ -24,13 +24,24 @@ def test_sizes_for_people(size: int, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("1B", 1), ("1.5K", 1536), ("2k", 2048), ("3 Mi", 3 << 20), ("1 giga", 1 << 30), ("1tebi", 1 << 40)],
+    [
+        ("1B", 1),
+        ("1.5K", 1536),
+        ("2k", 2048),
+        ("3 Mi", 3 << 20),
+        ("1 giga", 1 << 30),
+        ("1tebi", 1 << 40),
+        ("300MB", 300 << 20),
+        ("512MiB", 512 << 20),
+        ("2gb", 2 << 30),
+        ("1.5 kb", 1536),
+    ],
 )
 def test_sizes_from_people(text: str, size: int) -> None:
     assert util.human2bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "12", "M", "1.2.3M", "1 parsec"])
+@pytest.mark.parametrize("text", ["", "12", "M", "1.2.3M", "1 parsec", "3 MBi", "3 iB", "1 Mbit"])
 def test_what_is_no_size_is_a_value_error(text: str) -> None:
     with pytest.raises(ValueError):
         util.human2bytes(text)

@@ -193,7 +193,7 @@ def test_what_became_of_a_test() -> None:
     ]
     found = outcomes(records, 7)
     assert [outcome_text(name, found.get(name)) for name in ("ops", "pager", "other")] == [
-        "ops: delivered", "pager: failed: HTTP 500", "other: nothing is known yet",
+        "ops: delivered", "pager: failed: HTTP 500", "other: not delivered so far",
     ]  # fmt: skip
 
 

@@ -72,6 +72,13 @@ def test_the_first_definition_wins_and_what_continues_another_is_forgotten() -> 
     assert values("[a]\nk = 1\nk = 2\n  more\n[b]\n[a]\nk = 3\nl = 4") == {"k": "1", "l": "4"}
 
 
+def test_a_second_definition_is_warned_about_and_the_line_that_counts_is_named() -> None:
+    document = read("[a]\nk = 1\n[b]\nk = 1\n[a]\nl = 1\nk = 2\n  more\n")
+    assert [(told.line, told.section, told.option, told.value, told.expected) for told in document.warnings] == [
+        (7, "a", "k", "2", "is written a second time; what counts is line 2"),
+    ]
+
+
 def test_default_is_seen_in_every_section_and_a_section_wins_over_it() -> None:
     assert values("[a]\nk = own\n[DEFAULT]\nk = shared\nl = shared") == {"k": "own", "l": "shared"}
 

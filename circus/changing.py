@@ -41,7 +41,7 @@ class Changing(Driver):
     def attach(self, services: Services) -> None:
         """Work for an arbiter from now on."""
         super().attach(services)
-        if self.spec.memory_limit:  # it looks at all watchers then, of which there may be thousands
+        if self.spec.memory_limit:
             services.wake_guard()
 
     def prepare(self, spec: WatcherSpec, anew: Collection[str] = ()) -> Made:
@@ -64,7 +64,8 @@ class Changing(Driver):
         self._launcher.respecify(recipe)
         self._hooks.change(spec.hooks, hooks, spec.hook_timeout)
         self._services.sampler.add_watcher(self.name, memory=spec.metrics_memory)
-        self._services.wake_guard()
+        if spec.memory_limit:
+            self._services.wake_guard()
 
     def _do_failed(self, effect: do.Failed) -> None:
         # A context of its own: what follows is caused by the failure, and not by what is going on here.

@@ -49,8 +49,8 @@ class MemoryGuard:
         self._timer: asyncio.TimerHandle | None = None
 
     def wake(self) -> None:
-        """A watcher came, or has other options."""
-        if self._timer is None and any(watcher.spec.memory_limit for watcher in self._watchers()):
+        """There is a watcher with a limit, or there soon will be."""
+        if self._timer is None:
             self._timer = self._loop.call_later(EVERY_SECONDS, self._look)
 
     def close(self) -> None:
@@ -66,7 +66,8 @@ class MemoryGuard:
             self._timer = self._loop.call_later(_SLICE_SECONDS, self._look)
             return
         self._round = self._timer = None
-        self.wake()
+        if any(watcher.spec.memory_limit for watcher in self._watchers()):
+            self.wake()
 
     def _measure(self) -> Iterator[None]:
         seen: set[tuple[str, int, int]] = set()

@@ -31,6 +31,20 @@ def test_a_process_that_takes_too_much_is_replaced_and_the_record_says_why(circu
     assert daemon.pids("other") == [other]
 
 
+def test_a_limit_counts_where_no_other_watcher_has_one(circusd: Start) -> None:
+    daemon = circusd(
+        f"[watcher:a]\ncmd = {LEAK}\nmemory_limit = 60M\nmemory_limit_after = 0\nautostart = no\n"
+        "[watcher:b]\ncmd = sleep 1000\n"
+    )
+    daemon.ok("start", name="a")
+    (pid,) = daemon.wait_pids("a", 1)
+    daemon.wait_pids("a", 1, without=[pid])
+    daemon.ok("rm", name="a", waiting=True)
+    daemon.ok("add", name="c", cmd=LEAK, options={"memory_limit": 60 << 20, "memory_limit_after": 0}, start=True)
+    (pid,) = daemon.wait_pids("c", 1)
+    daemon.wait_pids("c", 1, without=[pid])
+
+
 def test_a_limit_that_is_set_later_counts_from_then_on(circusd: Start) -> None:
     daemon = circusd("[watcher:web]\ncmd = sleep 1000\n")
     (pid,) = daemon.wait_pids("web", 1)

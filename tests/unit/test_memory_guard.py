@@ -102,7 +102,10 @@ async def test_nobody_is_told_of_a_process_that_is_gone(used):
     assert watcher.told == []
 
 
-async def test_without_a_limit_nothing_is_looked_at():
+async def test_without_a_limit_nothing_is_looked_at_again():
     guard = MemoryGuard(asyncio.get_running_loop(), Clock(), lambda: [limited(memory_limit=0)])
     guard.wake()
+    assert guard._timer is not None
+    guard.close()
+    guard._look()
     assert guard._timer is None

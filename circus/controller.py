@@ -242,7 +242,7 @@ class Controller:
 
     # From a job to its end; all of it runs in the context of the job
 
-    def _execute(self, job: Job, refused: Exception | None) -> None:
+    def _execute(self, job: Job, refused: CircusError | None) -> None:
         result: Any = None
         try:
             self._observe("command.started", job)
@@ -254,7 +254,8 @@ class Controller:
             if refused is None:
                 result = job.command.execute(self.arbiter, job.request.properties)
         except Exception as error:  # the dispatcher's catch-all: whatever a command raises is its answer
-            refused = error
+            self._fail_with(job, error)  # kept in no variable: it and this frame, and so the request, would stay
+            return
         if refused is not None:
             self._fail_with(job, refused)
             return

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -155,8 +155,8 @@ class Fleet:
         names = {watcher.name for watcher in watchers}
         return [watcher for watcher in self.by_priority() if watcher.name in names]
 
-    async def start(self, watchers: Sequence[WatcherLike] | None = None) -> None:
-        """Start these, or all with autostart, each when the one before it is up.
+    async def start(self, watchers: Sequence[WatcherLike] | None = None, *, without: Collection[Watcher] = ()) -> None:
+        """Start these, or all with autostart but for some, each when the one before it is up.
 
         Of all, exporters come first whatever their priority: what shows how the others come up must not wait for them.
 
@@ -164,7 +164,7 @@ class Fleet:
             Overtaken: a stop of all watchers or a quit ended the wave.
         """
         if watchers is None:
-            chosen = [watcher for watcher in self.by_priority() if watcher.autostart]
+            chosen = [each for each in self.by_priority() if each.autostart and each not in without]
             chosen.sort(key=lambda watcher: watcher.spec.role != "exporter")
         else:
             chosen = self._chosen(watchers)

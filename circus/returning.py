@@ -59,6 +59,5 @@ class Returning(Assembly):
                 logger.info("'%s' is reloaded: %s changed while no circusd ran", watcher.name, ", ".join(outdated))
                 work.append(watcher.submit("reload", name="adopt", start_cause="reload"))
             work.append(watcher.submit("resize", name="adopt", delta=0))
-        others = [each for each in self.fleet.by_priority() if each.autostart and each not in returned]
-        await self.fleet.start(others)
+        await self.fleet.start(without=returned)
         await asyncio.gather(*work, return_exceptions=True)

@@ -171,11 +171,15 @@ def test_what_goes_wrong_is_told(site: Site) -> None:
 
 def test_whoever_was_told_of_the_cause_is_not_told_of_what_follows(site: Site) -> None:
     wait_until(lambda: ("WatcherDown", "flaps") in site.webhook.names("firing"), PATIENCE)
-    states = {
-        (alert["labels"]["alertname"], alert["labels"].get("watcher")): alert["status"]["state"]
-        for alert in site.alertmanager.alerts()
-    }
-    assert states[("WatcherFlapping", "flaps")] == "suppressed"
+
+    def flapping() -> str | None:
+        """What Alertmanager makes of it, once Prometheus has told it too."""
+        about = [alert for alert in site.alertmanager.alerts() if alert["labels"].get("watcher") == "flaps"]
+        return next(
+            (each["status"]["state"] for each in about if each["labels"]["alertname"] == "WatcherFlapping"), None
+        )
+
+    assert wait_until(flapping, PATIENCE) == "suppressed"
 
 
 def test_reloads_restarts_and_a_socket_that_is_waited_for_alarm_nobody(site: Site) -> None:

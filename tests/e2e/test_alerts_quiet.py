@@ -46,6 +46,7 @@ warmup_delay = 2
 
 [watcher:batch]
 cmd = sh -c 'sleep $(circus.wid)'
+kill_scope = tree
 numprocesses = 4
 respawn = False
 

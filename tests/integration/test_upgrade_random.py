@@ -44,7 +44,11 @@ def test_deaths_all_the_time_are_each_told_once_and_each_replaced_once(circusd: 
         over.set()
         killer.join()
     told = f"seed {seed}"
-    wait_until(lambda: daemon.telemetry("w")["ready"] == 8, what=told)
+
+    def ends() -> set[int]:
+        return {record["pid"] for record in daemon.ok("events", record="process.exited")["records"]}
+
+    wait_until(lambda: ends() >= set(killed) and daemon.telemetry("w")["ready"] == 8, what=told)
     records = daemon.ok("events")["records"]
     assert [record["seq"] for record in records] == list(range(1, len(records) + 1)), told
     spawned = [record["pid"] for record in records if record["record"] == "process.spawned"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -67,8 +68,10 @@ class Daemon:
             "multicast_endpoint": "",
             **(options or {}),
         }
-        given = [f"{name} = {value}\n" for name, value in own.items() if value is not None]
-        # Sections of one name are merged and the first definition of an option wins: what the test wrote stays.
+        # Sections of one name are merged; what the test wrote stays, and nothing is written a second time.
+        section = "".join(match[0] for match in re.finditer(r"^\[circus\]\n(?:(?!\[).*(?:\n|$))*", ini, re.MULTILINE))
+        written = set(re.findall(r"^(\w+)\s*[=:]", section, re.MULTILINE))
+        given = [f"{name} = {value}\n" for name, value in own.items() if value is not None and name not in written]
         self.ini.write_text(ini + "\n[circus]\n" + "".join(given))
         self._env = {**os.environ, "PYTHONUNBUFFERED": "1", "XDG_RUNTIME_DIR": str(self._sockets)}
         for name, value in (env or {}).items():

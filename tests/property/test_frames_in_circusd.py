@@ -22,7 +22,7 @@ cmd = sleep 1000
 """
 COMMANDS = get_commands()
 # What would end the daemon or all its watchers, and what makes watchers without end.
-TAME = sorted(set(COMMANDS) - {"quit", "restart", "add", "reload"})
+TAME = sorted(set(COMMANDS) - {"quit", "restart", "add", "reload", "upgrade"})
 
 texts = st.text(max_size=30)
 leaves = st.none() | st.booleans() | st.integers() | st.floats() | texts | st.sampled_from(["web", "*", "TERM", "all"])

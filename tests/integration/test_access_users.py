@@ -181,6 +181,11 @@ def _claim(path, request):
         peer.settimeout(DEADLINE)
         peer.connect(path)
         peer.sendall(b"\xff" + b"\0" * 8 + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + b"\0" * 32)
+        greeting = b""
+        while len(greeting) < 64:  # what comes with the greeting libzmq throws away
+            more = peer.recv(64 - len(greeting))
+            assert more, greeting
+            greeting += more
         properties = {b"Socket-Type": b"DEALER", **CLAIMS}
         ready = b"\x05READY" + b"".join(
             bytes([len(name)]) + name + struct.pack(">I", len(value)) + value for name, value in properties.items()

@@ -31,6 +31,9 @@ def outputs(section: Section, place: Callable[[str], str | None]) -> dict[str, s
             section.lost(f"{name}_events_enabled", "lines are published as `log.` on the events channel when asked for")
         if section.size(f"{name}_capture_maxbytes", 0):
             section.lost(f"{name}_capture_maxbytes", _CAPTURE)
+        # Read also where it is not used: a mistake is one for supervisor too.
+        section.size(f"{name}_logfile_maxbytes", _DEFAULT_BYTES)
+        section.integer(f"{name}_logfile_backups", _DEFAULT_BACKUPS)
     options: dict[str, str] = {}
     joined = section.boolean("redirect_stderr")
     if joined and section.raw("stderr_logfile") is not None and err not in (AUTO, NOWHERE):

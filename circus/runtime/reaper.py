@@ -79,11 +79,12 @@ class Reaper:
         self._sigchld = self._told = False
         self._timer: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.TimerHandle | None = None
+        self._lingering: asyncio.TimerHandle | None = None
         self.strangers = 0
         """Children of others that were reaped here."""
         self._adopted: dict[int, int] = {}
         """Those that are not our children, by pid: the ticks of their starts."""
-        self._foreign: dict[int, float] = {}
+        self._foreign: dict[tuple[int, float], float] = {}
         self._orphans: list[int] = []
         self._orphans_good = float("-inf")
         self.adopts = own_strangers and (os.getpid() == 1 or tree.become_subreaper())
@@ -295,17 +296,23 @@ class Reaper:
     def _reap_stranger(self, pid: int) -> bool:
         found, now = tree.facts(pid), self._loop.time()
         if found is not None and found.session == os.getsid(0):
-            since = self._foreign.setdefault(pid, now)
-            if now - since < _FOREIGN_SECONDS:
+            left = self._foreign.setdefault((pid, found.started), now) + _FOREIGN_SECONDS - now
+            if left > 0:
                 self._foreign = {each: at for each, at in self._foreign.items() if now - at < 2 * _FOREIGN_SECONDS}
+                if self._lingering is None:
+                    self._lingering = self._loop.call_later(left, self._look_at_lingering)
                 return False
-        self._foreign.pop(pid, None)
+            del self._foreign[pid, found.started]
         try:
             os.waitpid(pid, os.WNOHANG)
         except ChildProcessError:
             return True  # whose it was has taken it
         self.strangers += 1
         return True
+
+    def _look_at_lingering(self) -> None:
+        self._lingering = None
+        self.sweep()
 
     def close(self) -> None:
         """Stop watching; the processes stay as they are."""
@@ -317,7 +324,7 @@ class Reaper:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
             self._epoll = None
-        for timer in (self._timer, self._sweeping):
+        for timer in (self._timer, self._sweeping, self._lingering):
             if timer is not None:
                 timer.cancel()
         if self._sigchld:

@@ -222,6 +222,28 @@ def test_a_subprocess_of_a_hook_keeps_its_status(circusd: Start, tmp_path: pathl
     assert (tmp_path / "status").read_text() == "7"
 
 
+def test_a_child_that_no_hook_waits_for_is_reaped_in_the_end_also_without_a_sweep(
+    circusd: Start, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "impatient.py").write_text("from circus.runtime import reaper\nreaper._FOREIGN_SECONDS = 1.0\n")
+    (tmp_path / "hooks_that_fork.py").write_text(
+        "import os\n"
+        "def fork(**_):\n"
+        "    return os.fork() or os._exit(0)\n"
+        "def fork_and_return(**_):\n"
+        "    os.fork()\n"
+        "    return True\n"
+    )
+    text = (
+        "[circus]\ncheck_delay = 0\n[watcher:web]\ncmd = sleep 1000\n"
+        "hooks.before_start = hooks_that_fork.fork\nhooks.after_start = hooks_that_fork.fork_and_return\n"
+    )
+    daemon = circusd(text, env={"PYTHONPATH": str(tmp_path)}, module="impatient")
+    (worker,) = daemon.wait_pids("web", 1)
+    wait_until(lambda: daemon.ok("telemetry")["arbiter"]["strangers_reaped"] == 2)
+    assert proc.children(daemon.pid) == {worker}
+
+
 @pytest.mark.skipif(not grouped(), reason="no cgroup v2 that we may change")
 def test_cgroups_are_removed_again(circusd: Start, tmp_path: pathlib.Path, tree: Callable[..., dict[str, int]]) -> None:
     daemon = circusd(ini(tmp_path))

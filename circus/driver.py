@@ -98,6 +98,7 @@ class Driver:
         self._services, self._timers = services, Timers(services.loop)
         self._pending.loop = services.loop
         self.lifecycle = Lifecycle(spec, random=services.random, signal_names=NAMES)
+        self.lifecycle.crew.generation = services.bus.generations.before(spec.name)
         services.sampler.add_watcher(spec.name, memory=spec.metrics_memory)
         self.attached = True
 

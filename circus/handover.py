@@ -113,13 +113,17 @@ class TallyRecord(msgspec.Struct, kw_only=True):
 
 
 class BusRecord(msgspec.Struct, kw_only=True):
-    """The boot and its records. `following` is the next seq, `records` are (watcher, record, body), the oldest first."""
+    """The boot and its records. `following` is the next seq, `records` are (watcher, record, body), the oldest first.
+    `generations` and `floor` are how far the processes of removed watchers were counted.
+    """
 
     boot: str
     following: int
     records: list[tuple[str | None, str, bytes]]
     previous: dict[str | None, int]
     tallies: dict[str, TallyRecord]
+    generations: list[tuple[str, int]] = []
+    floor: int = 0
 
 
 class WatcherRecord(msgspec.Struct, kw_only=True):

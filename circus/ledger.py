@@ -270,9 +270,8 @@ class Ledger:
 
     def leave(self, watcher: str) -> None:
         """A watcher is forgotten; its processes have ended, or were forgotten one by one."""
-        if self._current.pop(watcher, None) is not None:
-            self._generations.pop(watcher, None)
-            self._append(notes.written(notes.Anew(watcher=watcher)))
+        self._current.pop(watcher, None)
+        self._generations.pop(watcher, None)
 
     # -- to another program -----------------------------------------------------------------------------------------
 

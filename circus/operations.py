@@ -337,6 +337,7 @@ class Operations(Adopting):
         self._services.watch_sockets(self, False)
         self._services.sampler.remove_watcher(self.name)
         self._services.ledger.leave(self.name)
+        self._services.bus.generations.keep(self.name, self.lifecycle.crew.generation)
 
 
 def _retrieved(future: asyncio.Future[Any]) -> None:

@@ -89,13 +89,7 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="gone"
     mark: str
 
 
-class Anew(msgspec.Struct, frozen=True, kw_only=True, tag_field="is", tag="anew"):
-    """A watcher was forgotten, and nothing of it lives; one of its name counts its generations from 1 again."""
-
-    watcher: str
-
-
-Line = Recipe | Socket | Worker | Gone | Anew
+Line = Recipe | Socket | Worker | Gone
 
 _encode = msgspec.json.Encoder().encode
 _lines: Final = msgspec.json.Decoder(Line)
@@ -184,10 +178,6 @@ def _take(notes: Notes, line: Line) -> None:
     elif isinstance(line, Gone):
         notes.workers.pop((line.pid, line.first), None)
         notes.gone.add(line.mark)
-    elif isinstance(line, Anew):
-        notes.generations.pop(line.watcher, None)
-        of_it = {number for number, recipe in notes.recipes.items() if recipe.watcher == line.watcher}
-        notes.workers = {key: each for key, each in notes.workers.items() if each.recipe not in of_it}
     elif line.recipe in notes.recipes and line.pid > 1 and 0 < line.first <= line.last:
         notes.workers[line.pid, line.first] = line
         _reach(notes, notes.recipes[line.recipe].watcher, line.generation, line.first)

@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from circus.events.counters import WatcherTally
+from circus.events.generations import Generations
 from circus.events.journal import Journal
 from circus.handover import BusRecord
 from circus.ports import Clock, Sink
@@ -29,12 +30,14 @@ class Bus:
     Attributes:
         sink: where encoded messages go (the events channel), or None before it is bound.
         tallies: the counters by watcher name.
+        generations: how far the processes of removed watchers were counted.
     """
 
     def __init__(self, clock: Clock, *, boot: str | None = None, journal_size: int = 10_000) -> None:
         self.boot = boot or os.urandom(8).hex()
         self.journal = Journal(self.boot, journal_size)
         self.tallies: dict[str, WatcherTally] = {}
+        self.generations = Generations()
         self.sink: Sink | None = None
         self._clock = clock
         self._previous: dict[str | None, int] = {}
@@ -142,6 +145,8 @@ class Bus:
             records=self.journal.kept(),
             previous=self._previous,
             tallies={name: tally.handed() for name, tally in self.tallies.items()},
+            generations=list(self.generations.last.items()),
+            floor=self.generations.floor,
         )
 
     @classmethod
@@ -150,6 +155,7 @@ class Bus:
         bus = cls(clock, boot=record.boot, journal_size=journal_size)
         bus.journal.take_over(record.records, record.following)
         bus._previous.update(record.previous)
+        bus.generations = Generations(record.generations, record.floor)
         for name, tally in record.tallies.items():
             bus.tally(name).take_over(tally)
         return bus

@@ -102,9 +102,11 @@ async def test_stopping_what_does_not_run_is_harmless(directory: str) -> None:
 
 async def test_an_arbiter_can_be_started_again(directory: str) -> None:
     arbiter = constructed(directory, Watcher("web", "sleep 1000"))
-    for _ in range(2):
+    for life in (1, 2):
         await asyncio.wait_for(arbiter.start(), DEADLINE)
         assert arbiter.numprocesses() == 1
+        # It is the same boot, so no process is mistaken for one of the life before.
+        assert [each.generation for each in arbiter.get_watcher("web").processes.values()] == [life]
         await asyncio.wait_for(arbiter.stop(), DEADLINE)
 
 

@@ -141,6 +141,24 @@ def test_with_the_process_alone_in_scope_those_who_stay_are_named(
     assert all(each["name"].startswith("python") for each in left)
 
 
+@pytest.mark.parametrize("way", ["mark", "adoption", "cgroup"])
+def test_what_a_removed_watcher_left_behind_is_no_part_of_one_of_its_name(
+    circusd: Start, tmp_path: pathlib.Path, tree: Callable[..., dict[str, int]], way: str
+) -> None:
+    if way == "cgroup" and not grouped():
+        pytest.skip("no cgroup v2 that we may change")
+    daemon = circusd(ini(tmp_path), env=by(way))
+    left = tree()
+    daemon.ok("rm", name="web", nostop=True, waiting=True)
+    options = {"kill_scope": "tree"}
+    daemon.ok("add", name="web", cmd="sleep 1000", options=options, start=True, waiting=True)
+    (fresh,) = daemon.pids("web")
+    assert daemon.ok("telemetry")["watchers"][0]["generation"] == 2
+    daemon.ok("rm", name="web", waiting=True)
+    assert not proc.alive(fresh)
+    assert living(left) == set(left)
+
+
 def test_with_the_group_in_scope_who_left_the_session_stays(
     circusd: Start, tmp_path: pathlib.Path, tree: Callable[..., dict[str, int]]
 ) -> None:

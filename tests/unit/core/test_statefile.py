@@ -137,17 +137,6 @@ def test_makings_are_compared_by_the_names_of_options() -> None:
     assert statefile.changed({"cmd": "a"}, {"cmd": "a"}) == ()
 
 
-def test_a_watcher_that_was_made_anew_counts_from_one_again() -> None:
-    anew = statefile.written(statefile.Anew(watcher="web"))
-    found = statefile.read(WHOLE + anew)
-    assert found.workers == {}
-    assert found.generations == {}
-    found = statefile.read(WHOLE + anew + statefile.written(worker(300, first=9000, last=9000, generation=1)))
-    assert [each.pid for each in found.workers.values()] == [300]
-    assert found.generations == {"web": 1}
-    assert found.latest == 9000
-
-
 def test_how_far_it_had_come_is_known_when_those_who_were_there_are_not_named_any_more() -> None:
     recipe = structs.replace(WEB, generation=40, latest=7000)
     found = statefile.read(statefile.whole(HEAD, [recipe, worker()]))

@@ -1,7 +1,8 @@
 """Clients of the control channel: one that blocks and one for asyncio.
 
 Owns request and reply over one DEALER; refuses to know what commands exist. An error reply is returned, not raised;
-CallError means that there was no usable answer. Invariant: a call ends within its timeout, whatever else arrives.
+CallError means that there was no usable answer. Invariants: a call ends within its timeout, whatever else arrives; a
+request whose connection was lost is sent again so that it cannot be done twice (`circus.resending`).
 circusctl imports this on every start and often needs no libzmq (`circus.direct`), so that is imported on first use.
 """
 
@@ -11,10 +12,12 @@ import json
 import os
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from circus.exc import CallError, EndpointError
 from circus.keys import Keys, keys_of
+from circus.resending import Ties, again
+from circus.tunnel import tunnel
 from circus.wire import endpoints
 from circus.wire.endpoints import DEFAULT_CONTROL
 
@@ -72,7 +75,15 @@ class CircusClient:
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context() if context is None else context
         self.socket: zmq.Socket[bytes] = self.context.socket(zmq.DEALER)
         prepare(self.socket)
-        connect(self.socket, endpoint, ssh_server, ssh_keyfile, keys=keys)
+        self._ties = Ties(self.socket)
+        try:
+            connect(self.socket, endpoint, ssh_server, ssh_keyfile, keys=keys)
+        except BaseException:
+            self.stop()
+            raise
+        self._poller = zmq.Poller()
+        self._poller.register(self.socket, zmq.POLLIN)
+        self._poller.register(self._ties.socket, zmq.POLLIN)
 
     def send_message(self, command: str, /, **props: Any) -> dict[str, Any]:
         """Run a command with these properties and return its reply."""
@@ -83,19 +94,25 @@ class CircusClient:
         import zmq
 
         request_id, body = numbered(cmd)
-        deadline = time.monotonic() + self.timeout
+        sent = time.monotonic()
+        deadline = sent + self.timeout
         try:
+            self._ties.forget()
             self.socket.send(body)
-            while (left := deadline - time.monotonic()) > 0 and self.socket.poll(int(left * 1000) + 1):
-                reply = answer_to(request_id, self.socket.recv_multipart())
-                if reply is not None:
-                    return reply
+            while (left := deadline - time.monotonic()) > 0 and (ready := self._poller.poll(int(left * 1000) + 1)):
+                if (self.socket, zmq.POLLIN) in ready:
+                    reply = answer_to(request_id, self.socket.recv_multipart())
+                    if reply is not None:
+                        return reply
+                elif self._ties.anew(self._ties.socket.recv_multipart()):
+                    self.socket.send(again(body, time.monotonic() - sent))
         except zmq.ZMQError as error:
             raise CallError(str(error)) from error
         raise CallError("Timed out.")
 
     def stop(self) -> None:
         """Close the connection."""
+        self._ties.close()
         self.socket.close(0)
         if self._own_context:
             self.context.term()
@@ -105,6 +122,14 @@ class CircusClient:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class _Waiting(NamedTuple):
+    """A call on its way: its reply, its request, and when that was sent first (monotonic)."""
+
+    reply: asyncio.Future[dict[str, Any]]
+    body: bytes
+    sent: float
 
 
 class AsyncCircusClient:
@@ -129,9 +154,14 @@ class AsyncCircusClient:
         self.context = Context() if context is None else context
         self.socket = self.context.socket(zmq.DEALER)
         prepare(self.socket)
-        connect(self.socket, endpoint, ssh_server, ssh_keyfile, keys=keys)
-        self._waiting: dict[str, asyncio.Future[dict[str, Any]]] = {}
-        self._reader: asyncio.Task[None] | None = None
+        self._ties = Ties(self.socket)
+        self._waiting: dict[str, _Waiting] = {}
+        self._readers: list[asyncio.Task[None]] = []
+        try:
+            connect(self.socket, endpoint, ssh_server, ssh_keyfile, keys=keys)
+        except BaseException:
+            self.stop()
+            raise
 
     async def send_message(self, command: str, /, **props: Any) -> dict[str, Any]:
         """Run a command with these properties and return its reply."""
@@ -144,24 +174,24 @@ class AsyncCircusClient:
         import zmq
 
         request_id, body = numbered(cmd)
-        reply: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
-        self._waiting[request_id] = reply
+        waiting = _Waiting(asyncio.get_running_loop().create_future(), body, time.monotonic())
+        self._waiting[request_id] = waiting
         try:
             async with asyncio.timeout(self.timeout):
                 await self.socket.send(body)
-                if self._reader is None or self._reader.done():
-                    self._reader = asyncio.create_task(self._read())
-                return await reply
+                if not self._readers or any(reader.done() for reader in self._readers):
+                    self._forget_readers()
+                    self._readers = [asyncio.create_task(each) for each in (self._read(), self._send_again())]
+                return await waiting.reply
         except TimeoutError:
             raise CallError("Timed out.") from None
         except zmq.ZMQError as error:
             raise CallError(str(error)) from error
         finally:
             del self._waiting[request_id]
-            if not self._waiting and self._reader is not None:
-                # Forgotten at once: until the loop has run it is not done, and the next call must not rely on it.
-                self._reader.cancel()
-                self._reader = None
+            if not self._waiting:
+                # Forgotten at once: until the loop has run they are not done, and the next call must not rely on them.
+                self._forget_readers()
 
     async def _read(self) -> None:
         """Hand each reply to the call that waits for it; lives only while some call does."""
@@ -169,16 +199,28 @@ class AsyncCircusClient:
             frames = await self.socket.recv_multipart()
             for request_id, waiting in self._waiting.items():
                 reply = answer_to(request_id, frames)
-                if reply is not None and not waiting.done():
-                    waiting.set_result(reply)
+                if reply is not None and not waiting.reply.done():
+                    waiting.reply.set_result(reply)
+
+    async def _send_again(self) -> None:
+        """Repeat all that waits whenever the connection was lost and is there again; lives as long as `_read`."""
+        while True:
+            if self._ties.anew(await self._ties.socket.recv_multipart()):
+                for waiting in list(self._waiting.values()):
+                    await self.socket.send(again(waiting.body, time.monotonic() - waiting.sent))
+
+    def _forget_readers(self) -> None:
+        for reader in self._readers:
+            reader.cancel()
+        self._readers = []
 
     def stop(self) -> None:
         """Close the connection; calls that still wait end with CallError."""
-        if self._reader is not None:
-            self._reader.cancel()
+        self._forget_readers()
         for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(CallError("the client was stopped"))
+            if not waiting.reply.done():
+                waiting.reply.set_exception(CallError("the client was stopped"))
+        self._ties.close()
         self.socket.close(0)
         if self._own_context:
             self.context.term()
@@ -249,48 +291,6 @@ def _complaint(endpoint: str) -> str | None:
     except EndpointError as error:
         return str(error)
     return None
-
-
-def tunnel(endpoint: str, ssh_server: str, ssh_keyfile: str | None = None) -> str:
-    """The near end of an ssh tunnel to an endpoint; CallError says in one line why there is none."""
-    if not endpoint.startswith("tcp://"):
-        raise CallError(f"only tcp endpoints can be reached through ssh, and {endpoint} is none")
-    import contextlib
-    import io
-    import signal
-    import threading
-
-    main = threading.current_thread() is threading.main_thread()
-    # pyzmq's ssh goes into the background while its terminal is closed. The hang-up that this brings kills it as often
-    # as not, unless it is ignored; only the main thread can say so.
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN) if main else None
-    try:
-        from zmq.ssh.tunnel import open_tunnel
-
-        # It prints what ssh said when it fails; passwords it asks for on the terminal itself.
-        with contextlib.redirect_stdout(io.StringIO()):
-            near, _ = open_tunnel(endpoint, ssh_server, keyfile=ssh_keyfile)
-    except ImportError:
-        raise CallError("ssh tunnels need pexpect, which is not installed: pip install 'circus[ssh]'") from None
-    except Exception as error:  # pyzmq's tunnels raise errors of pexpect, paramiko, and plain ones
-        raise CallError(f"no tunnel to {endpoint} through {ssh_server}: {error}") from error
-    finally:
-        if main:
-            signal.signal(signal.SIGHUP, before)
-    # pyzmq does not always learn that ssh failed; then nobody listens where the tunnel should begin.
-    if not _connects(near):
-        host, _, port = ssh_server.partition(":")
-        by_hand = f"ssh -p {port} {host}" if port else f"ssh {host}"
-        raise CallError(f"no tunnel to {endpoint} through {ssh_server}: ssh has failed, `{by_hand}` may say why")
-    return near
-
-
-def _connects(endpoint: str) -> bool:
-    import socket
-
-    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
-    with socket.socket() as probe:
-        return probe.connect_ex((host, int(port))) == 0
 
 
 def numbered(cmd: Mapping[str, Any]) -> tuple[str, bytes]:

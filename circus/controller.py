@@ -2,7 +2,7 @@
 
 Owns the ROUTER, who may ask for what, and what becomes of errors; refuses to know what any command does. This is where
 exceptions end: they become replies, with the story in the log. Invariant: every request gets exactly one reply, unless
-it said that it wants none, and nothing that arrives can stop the loop.
+it said that it wants none, what is sent again is not done again, and nothing that arrives can stop the loop.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import os
 import time
 from collections.abc import Awaitable
 from dataclasses import replace
@@ -20,15 +19,16 @@ from typing import Any
 
 import zmq
 
+from circus.answered import Answered
 from circus.commands import get_commands
 from circus.commands.base import Command
 from circus.core.access import Access, Groups, Peer, refusal, suffices
 from circus.events.allowance import Allowance
 from circus.events.cause import TRACEPARENT
 from circus.events.counters import COMMAND_BOUNDS, new_histogram, observe, trace_of
-from circus.exc import BAD_MSG_DATA_ERROR, COMMAND_ERROR, OS_ERROR, CircusError, NotPermitted, Overtaken
+from circus.exc import BAD_MSG_DATA_ERROR, COMMAND_ERROR, CircusError, NotPermitted, Overtaken
 from circus.handover import ControlRecord
-from circus.jobs import CommandObserver, Job, text_of
+from circus.jobs import CommandObserver, Job, cause_of, errno_of, text_of
 from circus.ports import ArbiterLike
 from circus.runtime.answering import AnsweringSocket
 from circus.runtime.listener import Listener, listen
@@ -36,7 +36,6 @@ from circus.runtime.peers import access as made_access
 from circus.runtime.peers import groups_of, peer_of
 from circus.runtime.zmq_socket import answering_socket
 from circus.wire import messages
-from circus.wire.events import Cause
 from circus.wire.messages import BadRequest, Request, UnknownCommand
 from circus.wire.samples import Histogram
 from circus.wire.snapshot import COMMAND_ERRORS, REQUEST_ERRORS
@@ -46,6 +45,7 @@ logger = logging.getLogger("circus")
 UNKNOWN = "unknown"
 """What requests are counted under that name no command, or nothing."""
 
+_COUNTS = ("command_counts", "command_errors", "command_error_kinds", "command_seconds")
 _LAST_REPLIES_MS = 200
 
 # Anybody who gets as far as the socket can be refused as often as they like; the journal is for everybody.
@@ -91,9 +91,8 @@ class Controller:
         self.access = made_access((), local_owner) if access is None else access
         # All of them now: one that is imported when it is asked for cannot be answered where descriptors are short.
         self.commands = get_commands()
-        self.command_counts, self.command_errors = (
-            dict.fromkeys([*sorted(self.commands), UNKNOWN], 0) for _ in range(2)
-        )
+        names = [*sorted(self.commands), UNKNOWN]
+        self.command_counts, self.command_errors = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
         self.command_error_kinds = {name: dict.fromkeys(COMMAND_ERRORS.values(), 0) for name in self.commands}
         self.command_error_kinds[UNKNOWN] = dict.fromkeys(REQUEST_ERRORS.values(), 0)
         self.command_seconds: dict[str, Histogram] = {name: new_histogram(COMMAND_BOUNDS) for name in self.commands}
@@ -103,6 +102,7 @@ class Controller:
         self._socket: AnsweringSocket | None = None
         self._local = self.endpoint.startswith("ipc://")
         self._jobs: set[Job] = set()
+        self._answered = Answered(loop.time())
         self._refusals = Allowance(_REFUSALS_A_SECOND, _REFUSALS_AT_ONCE, loop.time)
 
     @property
@@ -135,6 +135,7 @@ class Controller:
         """Answer by a socket of this context; again after `suspend`."""
         assert self._listener is not None
         self.context = context
+        self._answered.serve(self.loop.time())
         socket = answering_socket(context)
         try:
             self._listener.attach(socket)
@@ -160,14 +161,16 @@ class Controller:
         return [job.command.name for job in self._jobs if job.command.name != but]
 
     def handed(self) -> ControlRecord:
-        """What is counted, to be handed over."""
-        return ControlRecord(**{name: getattr(self, name) for name in ControlRecord.__struct_fields__})
+        """What is counted and answered, to be handed over."""
+        counts = {name: getattr(self, name) for name in (*_COUNTS, "drops")}
+        return ControlRecord(**counts, answered=self._answered.handed())
 
     def take_over(self, record: ControlRecord) -> None:
-        """Go on counting from there."""
-        for name in ("command_counts", "command_errors", "command_error_kinds", "command_seconds"):
+        """Go on from there."""
+        for name in _COUNTS:
             getattr(self, name).update(getattr(record, name))
         self._drops_before = record.drops
+        self._answered.take_over(record.answered)
 
     def stop(self) -> None:
         """End: who waits for `quit` is told that it is done, who waits for anything else that it was cancelled."""
@@ -216,11 +219,12 @@ class Controller:
             return
         if sender is not None and sender.key is not None:
             sender = replace(sender, name=self.access.named(sender))
-        actor = "python" if sender is None else str(sender)
-        cause = Cause(kind="command", id=request.id_text or os.urandom(8).hex(), name=command.name, actor=actor)
-        job = Job(command, request, route, cause, self.loop.time())
-        self._jobs.add(job)
+        job = Job(command, request, route, cause_of(command, request, sender), self.loop.time())
         refused = None if sender is None else self._not_permitted(sender, command, request)
+        if refused is None and (settled := self._answered.settled(job, self._jobs)) is not None:
+            self._send(route, settled)
+            return
+        self._jobs.add(job)
         if refused is not None:
             job.recorded = self._refusals.take(1)
             if job.recorded:
@@ -286,18 +290,13 @@ class Controller:
             self._succeed(job, result)
 
     def _fail_with(self, job: Job, error: Exception) -> None:
-        if isinstance(error, OSError):  # also those of ours, whose errno is the system's
-            self._fail(job, text_of(error), OS_ERROR)
-        elif isinstance(error, CircusError):
-            self._fail(job, text_of(error), error.errno)
-        else:
+        if not isinstance(error, OSError | CircusError):
             logger.error("command %r failed", job.command.name, exc_info=error)
-            self._fail(job, text_of(error), COMMAND_ERROR)
+        self._fail(job, text_of(error), errno_of(error))
 
     def _fail(self, job: Job, reason: str, errno: int) -> None:
         if not job.replied:
-            job.replied = True
-            self._send(job.route, messages.error_reply(reason, errno, job.request.id, time.time()))
+            self._answer(job, messages.error_reply(reason, errno, job.request.id, time.time()))
         self._done(job, errno, reason)
 
     def _succeed(self, job: Job, result: Any) -> None:
@@ -308,16 +307,19 @@ class Controller:
         """Send the reply unless one was sent; the sentence of the error when the result has no form on the wire."""
         if job.replied:
             return None
-        job.replied = True
-        problem = None
         try:
-            body = messages.ok_reply(result, job.request.id, time.time())
+            problem, body = None, messages.ok_reply(result, job.request.id, time.time())
         except ValueError as error:
             problem = str(error)
             logger.error("command %r: %s", job.command.name, problem)  # noqa: TRY400 - the sentence is the story
             body = messages.error_reply(problem, COMMAND_ERROR, job.request.id, time.time())
-        self._send(job.route, body)
+        self._answer(job, body)
         return problem
+
+    def _answer(self, job: Job, body: bytes) -> None:
+        job.replied = True
+        self._answered.keep(job, body, self.loop.time())
+        self._send(job.route, body)
 
     def _done(self, job: Job, errno: int | None, reason: str | None) -> None:
         self._jobs.discard(job)
@@ -339,12 +341,10 @@ class Controller:
     def _observe(self, record: str, job: Job, **ending: Any) -> None:
         if self._on_command is None or not job.recorded:
             return
-        properties = messages.masked(job.request.properties)
-        data = {"command": job.command.name, "actor": job.cause.actor, "properties": properties}
         if ending:
             ending["queue_seconds"] = max(job.waited, default=None)
-        self._on_command(record, data | ending)
+        self._on_command(record, job.told() | ending)
 
     def _send(self, route: list[bytes], body: bytes) -> None:
-        if route and self._socket is not None and not self._socket.send([*route, body]):
+        if route and body and self._socket is not None and not self._socket.send([*route, body]):
             logger.debug("a client did not wait for its reply")

@@ -2,7 +2,8 @@
 
 Loading libzmq takes longer than everything else that circusctl does for a `status`. What this does not know (CURVE, ssh,
 older peers, addresses that are no plain ipc or tcp) is left to `CircusClient`. Invariants: a call ends within its
-timeout; a request is sent once, and as by libzmq it waits for a circusd that is not there yet.
+timeout; a request waits, as by libzmq, for a circusd that is not there yet, and one whose connection was lost is sent
+again so that it cannot be done twice (`circus.resending`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from circus.client import answer_to, make_message, numbered, own_keys
 from circus.exc import CallError
+from circus.resending import again
 
 if TYPE_CHECKING:
     from circus.client import CircusClient
@@ -70,22 +72,35 @@ class DirectClient:
         deadline = time.monotonic() + self.timeout
         if self._through_zmq is None:
             try:
+                return self._asked(request_id, body, deadline)
+            except _OtherPeer:
+                self._close()
+                self._through_zmq = self._zmq_client()
+        self._through_zmq.timeout = max(0.0, deadline - time.monotonic())
+        return self._through_zmq.call(json.loads(body))
+
+    def _asked(self, request_id: str, body: bytes, deadline: float) -> dict[str, Any]:
+        sent: float | None = None
+        pause = _AGAIN_SECONDS
+        while True:
+            try:
                 self._connect(deadline)
-                self._send(body, 0, deadline)
+                now = time.monotonic()
+                message = body if sent is None else again(body, now - sent)
+                sent = now if sent is None else sent
+                self._send(message, 0, deadline)
                 while True:
                     reply = answer_to(request_id, self._message(deadline))
                     if reply is not None:
                         return reply
             except _OtherPeer:
-                self._close()
-                self._through_zmq = self._zmq_client()
+                if sent is None:
+                    raise
+                raise CallError("Timed out.") from None  # somebody else, who knows nothing of what was sent
             except OSError:
-                # It went away with our request, and nobody will answer that any more.
                 self._close()
-                time.sleep(max(0.0, deadline - time.monotonic()))
-                raise CallError("Timed out.") from None
-        self._through_zmq.timeout = max(0.0, deadline - time.monotonic())
-        return self._through_zmq.call(json.loads(body))
+                _rest(pause, deadline)
+                pause = min(2 * pause, _AGAIN_MOST_SECONDS)
 
     def _zmq_client(self) -> CircusClient:
         from circus.client import CircusClient
@@ -116,10 +131,7 @@ class DirectClient:
                 self._shake_hands(deadline)
             except OSError:
                 self._close()
-                if time.monotonic() + pause >= deadline:
-                    time.sleep(max(0.0, deadline - time.monotonic()))
-                    raise CallError("Timed out.") from None
-                time.sleep(pause)
+                _rest(pause, deadline)
                 pause = min(2 * pause, _AGAIN_MOST_SECONDS)
 
     def _is_over(self) -> bool:
@@ -205,3 +217,11 @@ class DirectClient:
         joined = b"".join(pieces)
         self._read = joined[count:]
         return joined[:count]
+
+
+def _rest(pause: float, deadline: float) -> None:
+    """Wait before the next try; CallError, at the deadline, when there is no time for one."""
+    left = max(0.0, deadline - time.monotonic())
+    time.sleep(min(pause, left))
+    if pause >= left:
+        raise CallError("Timed out.") from None

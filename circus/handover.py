@@ -165,14 +165,22 @@ class ChannelsRecord(msgspec.Struct, kw_only=True):
     keys: tuple[str, str, str, str] | None = None
 
 
+class AnsweredRecord(msgspec.Struct, kw_only=True):
+    """Replies by (command, id), the oldest first, each with when it was given; `reaches` is since when all are there."""
+
+    replies: list[tuple[str, bytes, float, bytes]]
+    reaches: float
+
+
 class ControlRecord(msgspec.Struct, kw_only=True):
-    """What the control channel has counted, by the names of `Controller`."""
+    """What the control channel has counted and answered, by the names of `Controller`."""
 
     command_counts: dict[str, int]
     command_errors: dict[str, int]
     command_error_kinds: dict[str, dict[str, int]]
     command_seconds: dict[str, Histogram]
     drops: int
+    answered: AnsweredRecord | None = None
 
 
 class EventsRecord(msgspec.Struct, kw_only=True):

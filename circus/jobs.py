@@ -6,15 +6,18 @@ Owns the context in which all of its work runs: the cause, the trace and where w
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
 from typing import Any
 
 from circus.commands.base import Command
+from circus.core.access import Peer
 from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT, WAITS
+from circus.exc import COMMAND_ERROR, OS_ERROR, CircusError
 from circus.wire.events import Cause
-from circus.wire.messages import Request
+from circus.wire.messages import Request, masked
 
 CommandObserver = Callable[[str, Mapping[str, Any]], None]
 """Told `command.started` and `command.finished`, and their data."""
@@ -45,6 +48,17 @@ class Job:
         """True when the reply tells how the work ended."""
         return self.request.waiting or self.command.always_waits
 
+    def told(self) -> dict[str, Any]:
+        """What its records say of it."""
+        properties = masked(self.request.properties)
+        return {"command": self.command.name, "actor": self.cause.actor, "properties": properties}
+
+
+def cause_of(command: Command, request: Request, sender: Peer | None) -> Cause:
+    """The cause of all that comes of a request; without a sender it is Python code that asks."""
+    actor = "python" if sender is None else str(sender)
+    return Cause(kind="command", id=request.id_text or os.urandom(8).hex(), name=command.name, actor=actor)
+
 
 def recorder(bus: Bus) -> CommandObserver:
     """Makes the records of commands."""
@@ -66,3 +80,10 @@ def recorder(bus: Bus) -> CommandObserver:
 def text_of(error: BaseException) -> str:
     """What an error says, or its kind where it says nothing."""
     return str(error) or type(error).__name__
+
+
+def errno_of(error: Exception) -> int:
+    """The number that a reply has for it; any OSError, also one of ours, is the system's."""
+    if isinstance(error, OSError):
+        return OS_ERROR
+    return error.errno if isinstance(error, CircusError) else COMMAND_ERROR

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -16,19 +16,25 @@ from circus.exc import INVALID_JSON, MESSAGE_ERROR, UNKNOWN_COMMAND, CircusError
 
 NULL: Final = msgspec.Raw(b"null")
 CAST: Final = "cast"
+AGAIN: Final = "again"
+"""The word that repeats a request; no command, because the answer is that of the request."""
 
 MASK: Final = "***"
 _SECRET_WORDS: Final = ("password", "passwd", "secret", "token", "credential", "api_key", "apikey", "private_key")
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """A command as a client sent it: `command` in lower case, `id` as the text it came in."""
+    """A command as a client sent it: `command` in lower case, `id` as the text it came in.
+
+    `again`: that many seconds before this message was made the same was sent over a connection that was lost.
+    """
 
     command: str
     properties: dict[str, Any]
     id: msgspec.Raw = NULL
     cast: bool = False
     traceparent: str | None = None
+    again: float | None = None
 
     @property
     def waiting(self) -> bool:
@@ -73,7 +79,17 @@ class _Envelope(msgspec.Struct):
     traceparent: Any = None
 
 
+class _Repeated(msgspec.Struct):
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
+    request: msgspec.Raw
+
+
+class _Repetition(msgspec.Struct):
+    properties: _Repeated
+
+
 _decoder = msgspec.json.Decoder(_Envelope)
+_repetitions = msgspec.json.Decoder(_Repetition)
 _encoder = msgspec.json.Encoder()
 
 
@@ -91,6 +107,18 @@ def payload(frames: Sequence[bytes]) -> tuple[tuple[bytes, ...], bytes]:
 
 def parse_request(body: bytes) -> Request:
     """The request in one frame; raises BadRequest and nothing else."""
+    request = _parsed(body)
+    if request.command != AGAIN:
+        return request
+    try:
+        repeated = _repetitions.decode(body).properties
+    except msgspec.ValidationError as error:
+        raise BadRequest(MESSAGE_ERROR, f"message invalid: 'again': {error}", request.id, cast=request.cast) from None
+    # One that is repeated itself is a command of that name, which does not exist.
+    return msgspec.structs.replace(_parsed(repeated.request), again=repeated.seconds)
+
+
+def _parsed(body: bytes | msgspec.Raw) -> Request:
     try:
         envelope = _decoder.decode(body)
     except msgspec.ValidationError:

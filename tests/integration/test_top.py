@@ -20,13 +20,13 @@ from typing import Any
 import pytest
 import zmq
 
-from circus.client import tunnel
 from circus.exc import CallError
 from circus.stats.client import StatsClient
 from circus.stats.viewer.addresses import find_stats
 from circus.stats.viewer.following import Following
 from circus.stats.viewer.subscription import Subscription
 from circus.stats.viewer.view import View
+from circus.tunnel import tunnel
 from tests.conftest import CircusD
 from tests.fakes.stats_publisher import Fleet, Message, StatsPublisher
 from tests.helpers import proc

@@ -14,7 +14,6 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Input, Static
 
-from circus.client import tunnel
 from circus.exc import CallError
 from circus.stats.viewer import headline
 from circus.stats.viewer.addresses import find_stats
@@ -24,6 +23,7 @@ from circus.stats.viewer.rows import Order, rows
 from circus.stats.viewer.subscription import Subscription
 from circus.stats.viewer.units import printable, span_text
 from circus.stats.viewer.view import View
+from circus.tunnel import tunnel
 
 if TYPE_CHECKING:
     from circus.stats.top import Options

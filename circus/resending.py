@@ -11,8 +11,6 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from circus.wire.messages import AGAIN
-
 if TYPE_CHECKING:
     import zmq
 
@@ -24,7 +22,7 @@ def again(body: bytes, seconds: float) -> bytes:
 
     It must be made after the connection that it goes over, because the daemon reckons from when it began to serve.
     """
-    return b'{"command": "%b", "properties": {"seconds": %.6f, "request": %b}}' % (AGAIN.encode(), seconds, body)
+    return b'{"command": "again", "properties": {"seconds": %.6f, "request": %b}}' % (seconds, body)
 
 
 class Ties:

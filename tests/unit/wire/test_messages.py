@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from circus.exc import INVALID_JSON, MESSAGE_ERROR
+from circus.resending import again
 from circus.wire import messages
 from circus.wire.messages import NULL, BadRequest, error_reply, masked, ok_reply, parse_request, payload
 from circus.wire.snapshot import EventsAnswer
@@ -211,3 +212,34 @@ def test_a_reason_that_quotes_megabytes_is_cut():
     assert reason.startswith("program xxx")
     assert reason.endswith("(1000008 characters)")
     assert len(reason) < 20_000
+
+
+def test_what_is_sent_again_is_the_request_itself_with_its_id():
+    request = parse_request(b'{"command": "list", "properties": {"name": "web"}, "id": "x"}')
+    repeated = parse_request(again(b'{"command": "list", "properties": {"name": "web"}, "id": "x"}', 1.25))
+    assert (request.again, repeated.again) == (None, 1.25)
+    assert msgspec.structs.replace(repeated, again=None) == request
+
+
+@pytest.mark.parametrize(
+    ("properties", "problem"),
+    [
+        (b"{}", "Object missing required field `seconds`"),
+        (b'{"seconds": -1, "request": {}}', "Expected `float` >= 0"),
+        (b'{"seconds": "x", "request": {}}', "Expected `float`, got `str`"),
+        (b'{"seconds": 1}', "Object missing required field `request`"),
+    ],
+)
+def test_what_is_no_repetition_is_told_so_under_its_own_id(properties, problem):
+    error = refused(b'{"command": "again", "id": 4, "properties": %b}' % properties)
+    assert (error.errno, bytes(error.id)) == (MESSAGE_ERROR, b"4")
+    assert str(error).startswith(f"message invalid: 'again': {problem}")
+
+
+def test_what_is_wrong_in_a_repeated_request_is_told_under_its_id():
+    error = refused(again(b'{"id": 5}', 1.0))
+    assert (str(error), bytes(error.id)) == ("message invalid 'command' is missing", b"5")
+
+
+def test_a_repetition_is_not_repeated():
+    assert parse_request(again(again(b'{"command": "list"}', 1.0), 2.0)).command == "again"

@@ -205,14 +205,18 @@ class ControllerApp:
         return options.pop("args"), options
 
     def _print_reply(self, command: Command, reply: Mapping[str, Any]) -> int:
-        failed = reply.get("status") == "error"
+        refused, failed = reply.get("status") == "error", reply.get("failed") or {}
         if self.options.json:
             say(prettify(reply, self.options.prettify))
-        elif failed:
+        elif refused:
             complain(command.console_msg(reply))
         else:
-            say(command.console_msg(reply))
-        return REFUSED if failed else OK
+            text = command.console_msg(reply)
+            if not failed or (text := text.removeprefix("ok").lstrip()):
+                say(text)
+            for name, why in failed.items():
+                complain(f"error: {name!r} did not come up: {why}")
+        return OK if command.succeeded(reply) else REFUSED
 
     def _why(self) -> str:
         endpoint = self.client.endpoint

@@ -103,6 +103,11 @@ class Driver:
         self.attached = True
 
     @property
+    def shortfall(self) -> str | None:
+        """Why less of it runs than should; None when nothing is amiss."""
+        return self.lifecycle.shortfall
+
+    @property
     def socket_names(self) -> set[str]:
         """The sockets it names in its command or gives on standard input."""
         return self._launcher.socket_names

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from circus.events.cause import WAITS
-from circus.exc import AlreadyExist, Overtaken
+from circus.exc import AlreadyExist, CircusError, Overtaken
 from circus.ports import WatcherLike
 from circus.watcher import Watcher
 
@@ -155,8 +155,10 @@ class Fleet:
         names = {watcher.name for watcher in watchers}
         return [watcher for watcher in self.by_priority() if watcher.name in names]
 
-    async def start(self, watchers: Sequence[WatcherLike] | None = None, *, without: Collection[Watcher] = ()) -> None:
-        """Start these, or all with autostart but for some, each when the one before it is up.
+    async def start(
+        self, watchers: Sequence[WatcherLike] | None = None, *, without: Collection[Watcher] = ()
+    ) -> Mapping[str, str]:
+        """Start these, or all with autostart but for some, each when the one before it is up; tells who is not, and why.
 
         Of all, exporters come first whatever their priority: what shows how the others come up must not wait for them.
 
@@ -168,16 +170,17 @@ class Fleet:
             chosen.sort(key=lambda watcher: watcher.spec.role != "exporter")
         else:
             chosen = self._chosen(watchers)
-        await self._go_through(chosen, "start", lambda watcher: watcher.start())
+        return await self._go_through(chosen, "start", lambda watcher: watcher.start())
 
-    async def reload(self, *, graceful: bool, sequential: bool) -> None:
-        """Reload every watcher that is not stopped.
+    async def reload(self, *, graceful: bool, sequential: bool) -> Mapping[str, str]:
+        """Reload every watcher that is not stopped; tells as `start`.
 
         Raises:
             Overtaken: as `start`.
+            CircusError: in the end; some could not be reloaded, and run on as they were.
         """
         up = [watcher for watcher in self.by_priority() if not watcher.is_stopped()]
-        await self._go_through(up, "reload", lambda watcher: watcher.reload(graceful, sequential))
+        return await self._go_through(up, "reload", lambda watcher: watcher.reload(graceful, sequential))
 
     @asynccontextmanager
     async def turn(self, lock: asyncio.Lock) -> AsyncIterator[None]:
@@ -191,7 +194,9 @@ class Fleet:
 
     async def _go_through(
         self, watchers: Sequence[Watcher], what: str, operation: Callable[[Watcher], Awaitable[object]]
-    ) -> None:
+    ) -> Mapping[str, str]:
+        failed: dict[str, str] = {}
+        errors: list[str] = []
         stops, told_to_stop = self._stops, {watcher: watcher.stops for watcher in watchers}
         async with self.turn(self._wave):
             for watcher in watchers:
@@ -205,8 +210,17 @@ class Fleet:
                     await operation(watcher)
                 except Overtaken as error:
                     logger.info("%s", error)
+                except CircusError as error:  # the others have their turn all the same
+                    logger.error("%s", error)  # noqa: TRY400 - the sentence says it all
+                    errors.append(str(error))
+                else:
+                    if (why := watcher.shortfall) is not None:
+                        failed[watcher.name] = why
                 if self.warmup_delay > 0:
                     await asyncio.sleep(self.warmup_delay)
+        if errors:
+            raise CircusError("\n".join(errors))
+        return failed
 
     async def stop(self, watchers: Sequence[WatcherLike] | None = None) -> None:
         """Stop these, or all, at once; those with the lowest priority get their signals first."""

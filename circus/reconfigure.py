@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,9 @@ class Reconfiguration(Returning):
 
     # -- one watcher ------------------------------------------------------------------------------------------------
 
-    def add(self, spec: WatcherSpec, *, start: bool = False) -> Awaitable[dict[str, list[int]] | None]:
-        """Add a watcher, and start it if told so; answers with the pids `started` and `kept` then.
+    def add(self, spec: WatcherSpec, *, start: bool = False) -> Awaitable[dict[str, Any] | None]:
+        """Add a watcher, and start it if told so; answers with the pids `started` and `kept` then, and with `failed`, by
+        its name why, when it did not come up.
 
         Raises:
             AlreadyExist: at once; there is one of that name, compared without case.
@@ -53,7 +54,7 @@ class Reconfiguration(Returning):
             raise AlreadyExist(f"{spec.name!r} already exist")
         return self._add_later(there, spec, start=start)
 
-    async def _add_later(self, there: Watcher, spec: WatcherSpec, *, start: bool) -> dict[str, list[int]] | None:
+    async def _add_later(self, there: Watcher, spec: WatcherSpec, *, start: bool) -> dict[str, Any] | None:
         await self.fleet.gone(there)
         return await self.add(spec, start=start)
 
@@ -196,13 +197,13 @@ class Reconfiguration(Returning):
             for mistake in spec.warnings:
                 if mistake not in before.warnings:
                     logger.warning("%s", mistake)
-            errors = await self._carry_out(found.steps, fresh)
+            errors, concerned = await self._carry_out(found.steps, fresh)
             self._accept(began, found.sections(), errors)
             if self.fleet.quitting:
                 raise Overtaken("cancelled: quit overtook reloadconfig")
             if errors:
                 raise CircusError("\n".join(errors))
-            return _told_plan(found)
+            return _told_plan(found) | _not_up(concerned)
 
     def _made_ready(self, found: Plan) -> tuple[list[Watcher], Plan]:
         """The watchers to come, made; those that were left out before and cannot be had yet are left out again."""
@@ -259,8 +260,11 @@ class Reconfiguration(Returning):
                 self._sweep.cancel()
             self._sweep_again()
 
-    async def _carry_out(self, steps: Sequence[Step], fresh: Sequence[Watcher]) -> list[str]:
-        """Do it, watcher by watcher; what did not go well is told in the end, and keeps nothing else from being done."""
+    async def _carry_out(self, steps: Sequence[Step], fresh: Sequence[Watcher]) -> tuple[list[str], list[Watcher]]:
+        """Do it, watcher by watcher; what did not go well is told in the end, and keeps nothing else from being done.
+
+        Answers with that, and with the watchers whose processes should be there now.
+        """
         errors: list[str] = []
         changed = [step for step in steps if step.action == "changed"]
         changed.sort(key=lambda step: -step.priority)
@@ -280,7 +284,8 @@ class Reconfiguration(Returning):
         late = [await self._late(step, errors) for step in steps if step.action == "added" and step.name not in made]
         came = [watcher for watcher in (*fresh, *late) if watcher is not None and watcher.autostart]
         await _outcome(self.fleet.start(came), errors)
-        return errors
+        replaced = [self.fleet.find(step.name) for step in changed if step.effect >= Effect.SIGNAL]
+        return errors, [*came, *(watcher for watcher in replaced if watcher is not None)]
 
     async def _change(self, step: Step) -> None:
         """What differs between the two, put upon what is in force now: somebody may have used `set` meanwhile."""
@@ -312,8 +317,14 @@ class Reconfiguration(Returning):
         return watcher
 
 
-async def _started(watcher: Watcher, *, start: bool) -> dict[str, list[int]] | None:
-    return await watcher.start() if start else None
+async def _started(watcher: Watcher, *, start: bool) -> dict[str, Any] | None:
+    return {**await watcher.start(), **_not_up([watcher])} if start else None
+
+
+def _not_up(watchers: Iterable[Watcher]) -> dict[str, dict[str, str]]:
+    """What an answer says of watchers that were to run and do not."""
+    failed = {watcher.name: watcher.shortfall for watcher in watchers if watcher.shortfall is not None}
+    return {"failed": failed} if failed else {}
 
 
 async def _outcome(work: Awaitable[Any], errors: list[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from circus.core.origin import Origin
@@ -178,27 +178,29 @@ class Supervisor(Reconfiguration):
 
     # -- operations over watchers -----------------------------------------------------------------------------------
 
-    async def start_watchers(self, watcher_iter_func: Chosen = None) -> None:
-        """Start these watchers, or all with autostart, by priority and with the warm-up delay between them."""
-        await self.fleet.start(_these(watcher_iter_func))
+    async def start_watchers(self, watcher_iter_func: Chosen = None) -> Mapping[str, str]:
+        """Start these watchers, or all with autostart, by priority and with the warm-up delay between them; answers with
+        those that are not up then, and why.
+        """
+        return await self.fleet.start(_these(watcher_iter_func))
 
     async def stop_watchers(self, watcher_iter_func: Chosen = None) -> None:
         """Stop these watchers, or all, at once; those with the lowest priority get their signals first."""
         await self.fleet.stop(_these(watcher_iter_func))
 
-    async def restart_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> None:
-        """Stop all of these, then start them."""
+    async def restart_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> Mapping[str, str]:
+        """Stop all of these, then start them; answers as `start_watchers`."""
         await self.fleet.stop(watchers)
-        await self.fleet.start(watchers)
+        return await self.fleet.start(watchers)
 
-    async def reload(self, graceful: bool = True, sequential: bool = False) -> None:
-        """Reload every watcher that is not stopped, by priority."""
+    async def reload(self, graceful: bool = True, sequential: bool = False) -> Mapping[str, str]:
+        """Reload every watcher that is not stopped, by priority; answers as `start_watchers`."""
         if self.prereload_fn is not None:
             self.prereload_fn(self)
-        await self.fleet.reload(graceful=graceful, sequential=sequential)
+        return await self.fleet.reload(graceful=graceful, sequential=sequential)
 
-    def restart(self, inside_circusd: bool = False, watcher_iter_func: Chosen = None) -> Awaitable[None]:
-        """Stop everything, or the watchers that a function gives, and start them.
+    def restart(self, inside_circusd: bool = False, watcher_iter_func: Chosen = None) -> Awaitable[Mapping[str, str]]:
+        """Stop everything, or the watchers that a function gives, and start them; answers as `start_watchers`.
 
         With `inside_circusd` all watchers and sockets are built anew from the configuration file, if there is one. The
         channels stay bound, so clients notice nothing but the new watchers.
@@ -213,7 +215,7 @@ class Supervisor(Reconfiguration):
             return self.restart_watchers(_these(watcher_iter_func))
         return self._restart(self._read(began), began)
 
-    async def _restart(self, spec: ArbiterSpec, began: float) -> None:
+    async def _restart(self, spec: ArbiterSpec, began: float) -> Mapping[str, str]:
         from circus.planning import standing
 
         await self.fleet.dissolve()
@@ -228,9 +230,10 @@ class Supervisor(Reconfiguration):
             self._apply(before)
         else:
             self._accept(began, changes(before, spec))
-        await self.fleet.start()
+        failed = await self.fleet.start()
         if refused is not None:
             raise refused
+        return failed
 
     def _apply(self, spec: ArbiterSpec) -> None:
         self._depopulate()

@@ -35,6 +35,8 @@ class AddWatcher(Command):
 
         {"status": "ok", "time": 1795465307.73, "started": [4242, 4243], "kept": []}
 
+    Where something did not come up, the reply with `waiting` has `"failed"` too: by watcher why, in a sentence.
+
     Command line:
 
         circusctl add NAME PROGRAM [ARGUMENT...] [--start] [--waiting]

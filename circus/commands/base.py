@@ -62,8 +62,6 @@ class Command:
         cls.order = len(KNOWN_COMMANDS)
         KNOWN_COMMANDS.append(cls)
 
-    # On the side of circusctl
-
     def make_message(self, **props: Any) -> dict[str, Any]:
         """A request for this command (or for `command`, if that is among the properties)."""
         return make_message(props.pop("command", self.name), **props)
@@ -76,11 +74,13 @@ class Command:
         """What to print for a reply."""
         return "ok" if msg.get("status") == "ok" else self.console_error(msg)
 
+    def succeeded(self, msg: Mapping[str, Any]) -> bool:
+        """Whether a reply tells that everything is as it was asked for; circusctl ends with 3 when it does not."""
+        return msg.get("status") != "error" and not msg.get("failed")
+
     def console_error(self, msg: Mapping[str, Any]) -> str:
         """What to print for a reply that is an error."""
         return f"error: {msg.get('reason')}"
-
-    # On the side of circusd
 
     def role_for(self, props: Mapping[str, Any]) -> Role:  # noqa: ARG002 - most need the same for everything
         """Which role it takes to ask for this."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from circus.commands.base import Command, Result
-from circus.commands.values import words
+from circus.commands.values import shortfalls, words
 from circus.exc import MessageError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class IncrProc(Command):
     Reply with `waiting`, when the processes run:
 
         {"status": "ok", "time": 1795465307.73, "numprocesses": 5}
+
+    Where some did not come up, the reply with `waiting` has `"failed"` too: by watcher why, in a sentence.
 
     Reply for a singleton, always at once:
 
@@ -60,7 +62,7 @@ class IncrProc(Command):
             raise MessageError("'nb' isn't an integer")
         if watcher.singleton:
             return {"numprocesses": watcher.numprocesses, "singleton": True}
-        return _answer(self._change(watcher, nb))
+        return _answer(self._change(watcher, nb), watcher)
 
     def console_msg(self, msg: Mapping[str, Any]) -> str:
         if msg.get("status") != "ok":
@@ -73,5 +75,6 @@ class IncrProc(Command):
         return watcher.incr(nb)
 
 
-async def _answer(change: Awaitable[int]) -> Result:
-    return {"numprocesses": await change}
+async def _answer(change: Awaitable[int], watcher: WatcherLike) -> Result:
+    number = await change
+    return {"numprocesses": number, **({} if watcher.is_stopped() else shortfalls(watcher))}

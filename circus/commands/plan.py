@@ -30,7 +30,7 @@ class ShowPlan(Command):
          "effect": "reload", "options": [{"name": "cmd", "old": "a", "new": "b", "effect": "reload"}]}],
          "restart": [], "refused": []}
 
-    Command line:
+    Command line; it ends with 3, as `reloadconfig` would, when that would refuse the file or a change:
 
         circusctl plan
     """
@@ -57,3 +57,6 @@ class ShowPlan(Command):
             lines.append(f"in force after a restart of circusd: {', '.join(msg['restart'])}")
         lines += [f"refused: {reason}" for reason in msg["refused"]]
         return "\n".join(lines) or "nothing would change"
+
+    def succeeded(self, msg: Mapping[str, Any]) -> bool:
+        return super().succeeded(msg) and not msg["refused"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from circus.commands.base import Command, Result
-from circus.commands.values import to_flag, words
+from circus.commands.values import failing, shortfalls, to_flag, words
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
-    from circus.ports import ArbiterLike
+    from circus.ports import ArbiterLike, WatcherLike
 
 
 class Reload(Command):
@@ -31,6 +31,8 @@ class Reload(Command):
     Reply with `name` and `waiting`:
 
         {"status": "ok", "time": 1795465307.73, "info": {"stopped": [4241], "started": [4243], "kept": []}}
+
+    Where something did not come up, the reply with `waiting` has `"failed"` too: by watcher why, in a sentence.
 
     Command line:
 
@@ -57,11 +59,16 @@ class Reload(Command):
         graceful = to_flag(props, "graceful", default=True)
         sequential = to_flag(props, "sequential")
         if "name" not in props:
-            return arbiter.reload(graceful=graceful, sequential=sequential)
+            return several(arbiter.reload(graceful=graceful, sequential=sequential))
         watcher = self._get_watcher(arbiter, props["name"])
-        return informed(watcher.reload(graceful=graceful, sequential=sequential))
+        return informed(watcher.reload(graceful=graceful, sequential=sequential), watcher)
 
 
-async def informed(work: Awaitable[Any]) -> Result:
-    """The reply for one watcher: what came of it, as `info`."""
-    return {"info": await work}
+async def informed(work: Awaitable[Any], *watchers: WatcherLike) -> Result:
+    """The reply for one watcher: what came of it, as `info`, and what of it is not up that should be."""
+    return {"info": await work, **shortfalls(*watchers)}
+
+
+async def several(work: Awaitable[Mapping[str, str]]) -> Result:
+    """The reply for many: which are not up that should be."""
+    return failing(await work)

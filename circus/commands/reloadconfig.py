@@ -37,6 +37,8 @@ class ReloadConfig(Command):
          "effect": "reload", "options": [{"name": "cmd", "old": "a", "new": "b", "effect": "reload"}]}],
          "restart": ["endpoint"]}
 
+    Where something did not come up, the reply with `waiting` has `"failed"` too: by watcher why, in a sentence.
+
     Command line:
 
         circusctl reloadconfig [--waiting]

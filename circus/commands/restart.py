@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from circus.commands.base import Result
-from circus.commands.reload import informed
+from circus.commands.reload import informed, several
 from circus.commands.selection import selected
 from circus.commands.start import Start
 
@@ -33,6 +33,8 @@ class Restart(Start):
 
         {"status": "ok", "time": 1795465307.73, "info": {"stopped": [4241], "started": [4243], "kept": []}}
 
+    Where something did not come up, the reply with `waiting` has `"failed"` too: by watcher why, in a sentence.
+
     Command line:
 
         circusctl restart [NAME] [--waiting] [--match simple|glob|regex]
@@ -46,6 +48,8 @@ class Restart(Start):
 
     def execute(self, arbiter: ArbiterLike, props: dict[str, Any]) -> Awaitable[Result]:
         if "name" not in props:
-            return arbiter.restart(inside_circusd=True)
+            return several(arbiter.restart(inside_circusd=True))
         found = selected(arbiter, props)
-        return informed(found[0].restart()) if len(found) == 1 else arbiter.restart_watchers(found)
+        if len(found) > 1:
+            return several(arbiter.restart_watchers(found))
+        return informed(found[0].restart(), found[0])

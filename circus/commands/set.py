@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from circus.commands.base import Command, Result
 from circus.commands.options_of import checked, from_text
+from circus.commands.values import shortfalls
 from circus.exc import ArgumentError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from circus.ports import ArbiterLike
+    from circus.ports import ArbiterLike, WatcherLike
 
 
 class Set(Command):
@@ -35,6 +36,8 @@ class Set(Command):
     Reply with `waiting`, when it is done:
 
         {"status": "ok", "time": 1795465307.73, "effect": "reload"}
+
+    Where something did not come up, the reply with `waiting` has `"failed"` too: by watcher why, in a sentence.
 
     Command line:
 
@@ -71,4 +74,9 @@ class Set(Command):
         options = checked(props["options"])
         known = dict(watcher.options())
         check_owner(arbiter, options, options.get("uid", known.get("uid")), options.get("gid", known.get("gid")))
-        return watcher.set(options)
+        return _effect(watcher.set(options), watcher)
+
+
+async def _effect(change: Awaitable[dict[str, str]], watcher: WatcherLike) -> Result:
+    found = await change
+    return {**found, **({} if found["effect"] == "nothing" else shortfalls(watcher))}

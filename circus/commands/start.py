@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from circus.commands.base import Command, Result
-from circus.commands.reload import informed
+from circus.commands.reload import informed, several
 from circus.commands.selection import MATCH_OPTION, selected
 from circus.commands.values import words
 
@@ -33,6 +33,8 @@ class Start(Command):
 
         {"status": "ok", "time": 1795465307.73, "info": {"started": [4243], "kept": []}}
 
+    Where something did not come up, the reply with `waiting` has `"failed"` too: by watcher why, in a sentence.
+
     Command line:
 
         circusctl start [NAME] [--waiting] [--match simple|glob|regex]
@@ -49,6 +51,8 @@ class Start(Command):
 
     def execute(self, arbiter: ArbiterLike, props: dict[str, Any]) -> Awaitable[Result]:
         if "name" not in props:
-            return arbiter.start_watchers()
+            return several(arbiter.start_watchers())
         found = selected(arbiter, props)
-        return informed(found[0].start()) if len(found) == 1 else arbiter.start_watchers(found)
+        if len(found) > 1:
+            return several(arbiter.start_watchers(found))
+        return informed(found[0].start(), found[0])

@@ -6,9 +6,23 @@ Invariant: a value that cannot be read is a MessageError that names it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circus.exc import ArgumentError, CircusError, MessageError
+
+if TYPE_CHECKING:
+    from circus.ports import WatcherLike
+
+
+def shortfalls(*watchers: WatcherLike) -> dict[str, dict[str, str]]:
+    """What a reply says of watchers that were to run and do not: why, by name; nothing where all is well."""
+    failed = {watcher.name: watcher.shortfall for watcher in watchers}
+    return failing({name: why for name, why in failed.items() if why is not None})
+
+
+def failing(failed: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The same, when it has been found out already."""
+    return {"failed": dict(failed)} if failed else {}
 
 
 def dedented(doc: str) -> str:

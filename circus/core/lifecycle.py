@@ -105,13 +105,20 @@ class Lifecycle(Resuming):
             return
         elif crew.waiting:
             self._wait_or_give_up()
+        elif self._resized_to_none():
+            self._active()  # nobody asks after_start about nothing
         else:
             self._emptied()
 
+    def _resized_to_none(self) -> bool:
+        """Whether it has no processes because that is wanted of a watcher that is up, as `decr` leaves it."""
+        starts = self.current is not None and self.current.kind in ("start", "restart", "reload")
+        return self.target == 0 and not starts
+
     def _conclude_backoff(self) -> None:
-        if not self.crew.slots:
+        if not self.crew.slots and not self._resized_to_none():
             self._go_down(_E.EMPTIED, Want.DOWN, self._origin)
-        elif self.crew.unsettled:
+        elif not self.crew.slots or self.crew.unsettled:
             self._to(_E.HOLD_OVER)
         elif self.current is not None:
             self._finish()
@@ -161,7 +168,8 @@ class Lifecycle(Resuming):
             self.crew.effects.append(
                 do.Log("error", f"'{self.spec.name}' gives up after {attempts} failed attempts to start a process")
             )
-            self._go_down(_E.BUDGET_SPENT, Want.DOWN, origin, fatal=True)
+            hindrance = f"{spent[0].trouble} (it is given up after {attempts} attempts)"
+            self._go_down(_E.BUDGET_SPENT, Want.DOWN, origin, fatal=True, hindrance=hindrance)
             return
         self._to(_E.RETRY)
 

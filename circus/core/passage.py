@@ -53,6 +53,8 @@ class Passage(ABC):
         self._awaited = 0
         self._hurried = False
         """Whether the stop that goes on waits for no hook any more."""
+        self._hindrance = ""
+        """Why the last way up led down again by itself."""
         self._opened = False
         """Whether there is something to close again: streams, and the hooks around a stop."""
 
@@ -80,6 +82,17 @@ class Passage(ABC):
     def target(self) -> int:
         """How many processes are wanted."""
         return self.crew.target
+
+    @property
+    def shortfall(self) -> str | None:
+        """Why less of it runs than should, as far as that lies in what it was to start; None when nothing is amiss."""
+        tried = [slot for slot in self.crew.slots.values() if slot.state is None and slot.spawn_failures]
+        if self.state in LIVELY and tried:
+            missing = "" if len(tried) == self.target else f"{len(tried)} of {self.target} processes: "
+            return f"{missing}{tried[0].trouble} (it is tried again)"
+        if self.state is _S.BACKOFF:
+            return "its processes end as soon as they are started (it is tried again)"
+        return self._hindrance or None
 
     @property
     def idle(self) -> bool:
@@ -148,7 +161,7 @@ class Passage(ABC):
     # -- up -------------------------------------------------------------------------------------------------------
 
     def _come_up(self, event: WatcherEvent) -> None:
-        self.want, self.fatal, self.been_active = Want.UP, False, False
+        self.want, self.fatal, self.been_active, self._hindrance = Want.UP, False, False, ""
         self.crew.failure = None
         if event is _E.SOCKET_READY:
             self.crew.effects.append(do.WatchSockets(False))
@@ -185,10 +198,13 @@ class Passage(ABC):
 
     # -- down -----------------------------------------------------------------------------------------------------
 
-    def _go_down(self, event: WatcherEvent, want: Want, origin: Origin, *, fatal: bool = False) -> None:
+    def _go_down(
+        self, event: WatcherEvent, want: Want, origin: Origin, *, fatal: bool = False, hindrance: str = ""
+    ) -> None:
         if self.state is _S.STOPPING:
             self.want = want
             return
+        self._hindrance = hindrance
         self._abandon_reload("the watcher was stopped")
         self.want, self._origin, self.fatal, self._hurried = want, origin, fatal, False
         self._to(event)
@@ -282,7 +298,8 @@ class Passage(ABC):
 
     def _refused(self, stimulus: told.HookAnswered, answer: Origin) -> None:
         """A hook does not let the watcher run. What it raised is in the log already."""
+        hindrance = f"its hook {stimulus.hook} failed: {stimulus.error}"
         if stimulus.error is None:
-            text = f"'{self.spec.name}' is stopped: its hook {stimulus.hook} said no (it did not return True)"
-            self.crew.effects.append(do.Log("warning", text))
-        self._go_down(_E.VETOED, Want.DOWN, answer)
+            hindrance = f"its hook {stimulus.hook} said no (it did not return True)"
+            self.crew.effects.append(do.Log("warning", f"'{self.spec.name}' is stopped: {hindrance}"))
+        self._go_down(_E.VETOED, Want.DOWN, answer, hindrance=hindrance)

@@ -62,6 +62,8 @@ class FakeWatcher:
         self.processes.clear()
         return stopped
 
+    shortfall: str | None = None
+
     def status(self) -> str:
         return self.state
 
@@ -225,25 +227,27 @@ class FakeArbiter:
     def statuses(self) -> dict[str, str]:
         return {watcher.name: watcher.state for watcher in self.watchers.values()}
 
-    async def _all(self, what: str, watchers: Sequence[WatcherLike] | None) -> None:
+    async def _all(self, what: str, watchers: Sequence[WatcherLike] | None) -> dict[str, str]:
         names = "all" if watchers is None else ",".join(watcher.name for watcher in watchers)
         self.done.append(f"{what} {names}")
         if self.hold is not None:
             await self.hold
+        known = [*self.watchers.values()] if watchers is None else watchers
+        return {watcher.name: watcher.shortfall for watcher in known if watcher.shortfall is not None}
 
-    def start_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> Awaitable[None]:
+    def start_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> Awaitable[dict[str, str]]:
         return self._all("start", watchers)
 
-    def stop_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> Awaitable[None]:
+    def stop_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> Awaitable[object]:
         return self._all("stop", watchers)
 
-    def restart_watchers(self, watchers: Sequence[WatcherLike]) -> Awaitable[None]:
+    def restart_watchers(self, watchers: Sequence[WatcherLike]) -> Awaitable[dict[str, str]]:
         return self._all("restart", watchers)
 
-    def reload(self, graceful: bool = True, sequential: bool = False) -> Awaitable[None]:
+    def reload(self, graceful: bool = True, sequential: bool = False) -> Awaitable[dict[str, str]]:
         return self._all(f"reload graceful={graceful} sequential={sequential}", None)
 
-    def restart(self, inside_circusd: bool = False) -> Awaitable[None]:
+    def restart(self, inside_circusd: bool = False) -> Awaitable[dict[str, str]]:
         return self._all("restart from the file" if inside_circusd else "restart", None)
 
     def add(self, spec: WatcherSpec, *, start: bool = False) -> Awaitable[dict[str, list[int]] | None]:

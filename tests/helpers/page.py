@@ -32,9 +32,16 @@ def type_in(command: str, shown: Sequence[str], directory: Path, env: Mapping[st
     Numbers may differ, each line may go on, and `…` stands for lines or the rest of one.
     """
     done = subprocess.run(
-        ["bash", "-c", command], cwd=directory, env=env, capture_output=True, text=True, timeout=DEADLINE
+        ["bash", "-c", command],
+        cwd=directory,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,  # as on a terminal
+        text=True,
+        timeout=DEADLINE,
+        check=False,
     )
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+    assert done.returncode == 0, f"{command}: {done.stdout}"
     lacking = missing(shown, done.stdout)
     assert not lacking, f"{command}: {lacking} not in {done.stdout}"
 

@@ -432,6 +432,11 @@ def test_circusctl_plans_and_changes_nothing(circusd: Start) -> None:
     ]
     assert daemon.pids("web") == before
     assert '"action": "removed"' in daemon.circusctl("--json", "plan").stdout
+    rewrite(daemon, f"{WEB}stop_signal = TERM\n[watcher:new]\ncmd = sleep 2\nuid = nobody_at_all\n")
+    refused = daemon.circusctl("plan")
+    assert refused.returncode == daemon.circusctl("reloadconfig", "--waiting").returncode == 3
+    assert refused.stdout.splitlines()[-1].startswith("refused: ")
+    assert daemon.circusctl("--json", "plan").returncode == 3
     rewrite(daemon, f"{WEB}numprocesses = many\n")
     wrong = daemon.circusctl("plan")
     assert wrong.returncode == 3

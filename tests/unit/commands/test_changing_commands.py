@@ -42,19 +42,27 @@ async def test_one_watcher_answers_with_what_came_of_it(arbiter, web, name):
     assert set(reply) == {"info"}
 
 
+@pytest.mark.parametrize("name", ["start", "restart", "reload"])
+async def test_why_a_watcher_did_not_come_up_is_told_beside_what_was_always_told(arbiter, name):
+    arbiter.watchers["web"].shortfall = "no such program"
+    reply = await done(arbiter, name, name="web")
+    assert (set(reply["info"]) >= {"started", "kept"}, reply["failed"]) == (True, {"Web": "no such program"})
+    assert await done(arbiter, name) == {"failed": {"Web": "no such program"}}
+
+
 async def test_stop_of_one_watcher_has_nothing_to_tell(arbiter):
     assert await done(arbiter, "stop", name="WEB") == {"info": None}
 
 
 @pytest.mark.parametrize("name", ["start", "stop", "restart"])
 async def test_several_watchers_go_through_the_arbiter(arbiter, name):
-    assert await done(arbiter, name, name="web*") is None
+    assert not await done(arbiter, name, name="web*")
     assert arbiter.done == [f"{name} Web,web-api"]
 
 
 @pytest.mark.parametrize("name", ["start", "stop", "restart", "reload", "quit"])
 async def test_without_a_name_all_are_meant(arbiter, name):
-    assert await done(arbiter, name) is None
+    assert not await done(arbiter, name)
     (told,) = arbiter.done
     assert told.startswith(name)
     assert told.endswith("all")

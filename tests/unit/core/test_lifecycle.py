@@ -590,3 +590,90 @@ def test_the_same_failure_to_start_is_told_ten_times_and_then_once_a_minute():
     w.submit("restart")
     w.run(1)
     assert sum(line.startswith(first) for line in w.lines[11:]) == 10
+
+
+MISSING = "program not found"
+
+
+def test_a_start_that_leads_nowhere_has_its_reason():
+    w = world(max_retry=5)
+    w.failing_spawns = 4
+    w.submit("start")
+    w.run(0)
+    assert w.life.shortfall == f"{MISSING} (it is tried again)"
+    w.run(10)
+    assert (w.life.status, w.life.shortfall) == ("active", None)
+
+
+def test_a_start_that_was_given_up_has_its_reason_until_it_is_stopped_or_started():
+    w = world(max_retry=2)
+    w.failing_spawns = 4
+    w.submit("start")
+    w.run(10)
+    assert w.life.public_state == "fatal"
+    assert w.life.shortfall == f"{MISSING} (it is given up after 2 attempts)"
+    w.submit("start")
+    w.run(10)
+    w.submit("start")
+    w.run(10)
+    assert (w.life.status, w.life.shortfall) == ("active", None)
+    w.submit("stop")
+    w.run(10)
+    assert (w.life.status, w.life.shortfall) == ("stopped", None)
+
+
+def test_a_start_of_which_a_part_fails_has_its_reason():
+    w = world(numprocesses=3, max_retry=-1)
+    w.failing_spawns = 10
+    op = w.submit("start")
+    w.run(0)
+    assert len(w.answers[op]["started"]) == 2
+    assert w.life.shortfall == f"1 of 3 processes: {MISSING} (it is tried again)"
+
+
+def test_a_crash_loop_has_its_reason_while_nothing_runs():
+    w = started()
+    while w.life.state is not WatcherState.BACKOFF:
+        w.die(next(iter(w.alive)))
+        w.run(0)
+    assert w.life.shortfall == "its processes end as soon as they are started (it is tried again)"
+
+
+@pytest.mark.parametrize("hook", ["before_start", "before_spawn", "after_spawn", "after_start"])
+def test_a_hook_that_does_not_let_a_watcher_run_is_the_reason(hook):
+    w = hooked(hook)
+    w.veto = {hook}
+    w.submit("start")
+    w.run(1)
+    assert w.life.shortfall == f"its hook {hook} said no (it did not return True)"
+    w.veto, w.failing = set(), {hook}
+    w.submit("start")
+    w.run(1)
+    assert w.life.shortfall.startswith(f"its hook {hook} failed: ")
+
+
+@pytest.mark.parametrize("change", [False, True])
+def test_what_comes_up_and_is_resized_to_nothing_is_active_without_processes(change):
+    w = world(max_retry=-1)
+    w.failing_spawns = 1000
+    w.submit("start")
+    w.run(0.1)
+    assert w.life.status == "starting"
+    op = w.change(numprocesses=0) if change else w.submit("resize", target=0)
+    w.run(0)
+    assert op in w.answers
+    assert (w.life.status, w.life.shortfall, actions(w)[-1]) == ("active", None, "start")
+    w.failing_spawns = 0
+    w.submit("resize", target=2)
+    w.run(1)
+    assert len(w.alive) == 2
+
+
+def test_a_watcher_that_waits_to_spawn_again_and_is_resized_to_nothing_stays_active():
+    w = started(max_retry=-1)
+    w.failing_spawns = 1000
+    w.die(100)
+    w.run(1)
+    assert w.life.state is WatcherState.BACKOFF
+    w.submit("resize", target=0)
+    assert (w.life.status, w.life.state) == ("active", WatcherState.ACTIVE)

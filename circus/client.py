@@ -110,10 +110,10 @@ class CircusClient:
             raise CallError(str(error)) from error
         raise CallError("Timed out.")
 
-    def stop(self) -> None:
-        """Close the connection."""
+    def stop(self, linger: int = 0) -> None:
+        """Close the connection; what was sent last has that many milliseconds to leave."""
         self._ties.close()
-        self.socket.close(0)
+        self.socket.close(linger)
         if self._own_context:
             self.context.term()
 

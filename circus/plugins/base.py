@@ -159,7 +159,7 @@ class CircusPlugin:
         if tasks:
             self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         self.substream.close()
-        self.client.close(LINGER_MILLISECONDS)
+        self._client.stop(LINGER_MILLISECONDS)
         self.context.term()
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()

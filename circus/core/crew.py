@@ -15,7 +15,7 @@ from circus.core.ending import Ending
 from circus.core.exit_status import start_failure
 from circus.core.origin import Origin
 from circus.core.process_fsm import ProcessEvent, ProcessState
-from circus.core.slots import Slot
+from circus.core.slots import NO_SIGNALS, Slot
 from circus.spec.watcher import WatcherSpec
 
 
@@ -51,7 +51,7 @@ class Crew(Ending):
         slot.escalated = slot.ready = slot.old = slot.vacated = slot.hurried = slot.killing = False
         slot.left = ()
         slot.backoff_seconds = slot.backoff_until = 0.0
-        slot.commanded = frozenset()
+        slot.commanded = NO_SIGNALS
         self._move(slot, ProcessState.PENDING)
         # With a warm-up delay only one process at a time is let go; the timer releases the next. A reload does not wait:
         # the old processes are there, or, one after the other, it has waited before it stopped one.

@@ -261,18 +261,17 @@ class StatsChannel:
             self._socket.send((what.sample, encode(sample)))
         if not what.pids:
             return
-        infos = []
+        averages = aggregate.Averages()
         for member in members:
             topic = what.stem + str(member.sample.pid).encode()
             if what.stat is None and not self.subscriptions.wants(topic):
                 continue  # somebody asked for other pids by name
             if not member.gone:
-                info = self._publish_info(topic, member, None)
-                infos.append(info)
+                averages.add(self._publish_info(topic, member, None))
             if self._sampler.slice.over():
                 yield
         if what.stat is not None:
-            self._socket.send((what.stat, encode(aggregate.averages(infos))))
+            self._socket.send((what.stat, encode(averages.told())))
 
     def _publish_info(self, topic: bytes, member: Member, name: str | None) -> dict[str, Any]:
         info = self.service.info(member)

@@ -9,7 +9,7 @@ import os
 import time
 from typing import Any, NamedTuple
 
-from circus.stats.psinfo import process_info, total_memory
+from circus.stats.psinfo import process_info, total_memory, work_out
 from circus.stats.readers import NOT_AVAILABLE, Description, Reader, choose_readers
 from circus.wire.samples import ProcessSample
 
@@ -56,7 +56,7 @@ def get_info(
         percent=used / elapsed * 100.0 if elapsed > 0 else 0.0,
         create_time=reader.create_time,
         age=time.time() - reader.create_time,
-        memory=total_memory(),
+        worked=work_out(sample, described, total_memory()),
         children=below,
     )
     reader.close()

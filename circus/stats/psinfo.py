@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from circus.stats.readers import NOT_AVAILABLE, Description
 from circus.wire.samples import ProcessSample
 
 _UNITS: Final = "BKMGTPEZY"
+_NOT_DESCRIBED: Final = Description(NOT_AVAILABLE, NOT_AVAILABLE, None, 0.0)
 
 
 def size_text(size: int | None) -> str:
@@ -38,6 +39,26 @@ def total_memory() -> int:
     return int(os.sysconf("SC_PHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
 
 
+class Worked(NamedTuple):
+    """What takes work to tell: the same as long as a sample and its description are."""
+
+    resident: str
+    virtual: str
+    share: float | str
+    cpu_time: str
+
+
+def work_out(sample: ProcessSample, described: Description | None, memory: int) -> Worked:
+    """The texts of one process; `memory` is that of the machine."""
+    resident = sample.resident_bytes
+    return Worked(
+        size_text(resident),
+        size_text(sample.virtual_bytes),
+        NOT_AVAILABLE if resident is None else round(resident / memory * 100.0, 3),
+        cpu_text(_seconds(sample) if described is None else described.cpu_seconds),
+    )
+
+
 def process_info(
     sample: ProcessSample,
     described: Description | None,
@@ -45,20 +66,19 @@ def process_info(
     percent: float,
     create_time: float,
     age: float,
-    memory: int,
+    worked: Worked,
     children: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The info of one process; `described` is None where the system does not let us look, `memory` the machine's."""
-    resident = sample.resident_bytes
+    """The info of one process; `described` is None where the system does not let us look, `worked` is of the same."""
     if described is None:
-        described = Description(NOT_AVAILABLE, NOT_AVAILABLE, None, _seconds(sample))
+        described = _NOT_DESCRIBED
     nice: int | str = NOT_AVAILABLE if described.nice is None else described.nice
     return {
-        "mem_info1": size_text(resident),
-        "mem_info2": size_text(sample.virtual_bytes),
+        "mem_info1": worked.resident,
+        "mem_info2": worked.virtual,
         "cpu": round(percent, 1),
-        "mem": NOT_AVAILABLE if resident is None else round(resident / memory * 100.0, 3),
-        "ctime": cpu_text(described.cpu_seconds),
+        "mem": worked.share,
+        "ctime": worked.cpu_time,
         "pid": sample.pid,
         "username": described.username,
         "nice": "Zombie" if sample.state == "Z" else nice,

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from circus.ports import Clock
 from circus.stats import aggregate
+from circus.stats.psinfo import Worked
 from circus.stats.readers import MemoryReading, Reader, ReaderFactory, choose_readers
 from circus.wire.samples import ProcessSample, Totals
 
@@ -68,7 +69,7 @@ class Member:
         self.memory_asked: Future[MemoryReading | None] | None = None
         self.told: tuple[object, ...] | None = None
         self.slow_told: tuple[object, ...] | None = None
-        self.form: tuple[object, object, dict[str, Any]] | None = None
+        self.form: tuple[object, object, Worked] | None = None
         self.used = 0.0
         self.percent = 0.0
         self.base_cpu = 0.0

@@ -11,7 +11,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, Final
 
-from circus.stats.psinfo import process_info, total_memory
+from circus.stats.psinfo import process_info, total_memory, work_out
 from circus.stats.readers import Description
 from circus.stats.sampler import Member, Sampler
 from circus.wire.samples import ProcessSample
@@ -157,18 +157,15 @@ class StatsService:
         except (OSError, ValueError):
             described = None
         form = member.form
-        if form is not None and form[0] is member.told and form[1] is described:
-            info = form[2].copy()
-            info["cpu"], info["age"], info["children"] = round(member.percent, 1), age, list(children)
-            return info
-        info = process_info(
+        if form is None or form[0] is not member.told or form[1] is not described:
+            worked = work_out(member.sample, described, self.machine_memory)
+            form = member.form = (member.told, described, worked)
+        return process_info(
             member.sample,
             described,
             percent=member.percent,
             create_time=member.reader.create_time,
             age=age,
-            memory=self.machine_memory,
+            worked=form[2],
             children=list(children),
         )
-        member.form = (member.told, described, info.copy())
-        return info

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from circus.stats.psinfo import cpu_text, process_info, size_text
+from circus.stats.psinfo import cpu_text, process_info, size_text, work_out
 from circus.stats.readers import Description
 from circus.wire.samples import ProcessSample
 
@@ -57,10 +57,9 @@ def sample(**fields):
 SLEEP = Description("sleep", "root", 0, 0.0)
 
 
-def info(of, described=SLEEP, **more):
-    return process_info(
-        of, described, **{"percent": 0.0, "create_time": 5.5, "age": 2.01, "memory": 24 * 1024**3, **more}
-    )
+def info(of, described=SLEEP, memory=24 * 1024**3, **more):
+    worked = work_out(of, described, memory)
+    return process_info(of, described, **{"percent": 0.0, "create_time": 5.5, "age": 2.01, "worked": worked, **more})
 
 
 def test_keys_and_forms_are_those_of_0_19():

@@ -10,10 +10,10 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import zmq
+from msgspec.structs import replace
 
 from circus.config.access import EXPOSED
 from circus.config.platform import reaches_network

@@ -13,11 +13,11 @@ import inspect
 import logging
 import time
 from collections.abc import Awaitable
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import zmq
+from msgspec.structs import replace
 
 from circus.answered import Answered
 from circus.commands import get_commands

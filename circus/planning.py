@@ -8,8 +8,10 @@ are done every watcher of the file runs as the file says, but for options that s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, cast
+
+import msgspec
 
 from circus.config.interpolate import names_in
 from circus.spec.arbiter import ArbiterSpec
@@ -26,8 +28,7 @@ _MAPPINGS = ("env", "rlimits", "hooks", "options")
 _ADDRESS = frozenset({"host", "port", "path", "family", "type", "proto"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of one watcher. `replacing`: a socket of it changes, so its processes must be others."""
 
     action: Action
@@ -59,8 +60,7 @@ class Step:
         return self.after.numprocesses
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. `spec` is in force afterwards; `pending` names the options of [circus] that are in force only after a
     restart of circusd, and `spec` has their old values; `refusals` say why none of it can be done.
     """

@@ -12,8 +12,9 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import replace
 from typing import IO, Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from circus.handover import ProcessRecord
 from circus.runtime.argv import Command

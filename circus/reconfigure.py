@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from circus.core.origin import Origin
 from circus.events.cause import cause_of, current_origin
 from circus.exc import AlreadyExist, CircusError, ConfigError, Mistake, Overtaken
@@ -224,7 +226,7 @@ class Reconfiguration(Returning):
                     logger.error("left out: %s", mistake)  # noqa: TRY400 -- the sentence says it all
                     steps = tuple(each for each in found.steps if each is not step)
                     spec = replace(found.spec, omitted=(*found.spec.omitted, mistake))
-                    found = replace(found, steps=steps, spec=spec)
+                    found = msgspec.structs.replace(found, steps=steps, spec=spec)
                 else:
                     errors.append(str(mistake))
         if errors:

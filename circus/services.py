@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from circus.events.bus import Bus
 from circus.findings import Findings
@@ -22,8 +23,7 @@ from circus.sockets import CircusSockets
 from circus.stats.sampler import Sampler
 
 
-@dataclass(slots=True, kw_only=True)
-class Services:
+class Services(msgspec.Struct, kw_only=True):
     """What all watchers of one arbiter share."""
 
     loop: asyncio.AbstractEventLoop
@@ -41,7 +41,7 @@ class Services:
     watch_sockets: Callable[[Any, bool], None]
     quitting: Callable[[], bool]
     wake_guard: Callable[[], None]
-    random: Callable[[], float] = field(default=random.random)
+    random: Callable[[], float] = msgspec.field(default=random.random)
     illegal_transitions: int = 0
-    carried: dict[int, str] = field(default_factory=dict)
+    carried: dict[int, str] = msgspec.field(default_factory=dict)
     """Processes that run on without a watcher and write to us, with the name of the watcher they had."""

@@ -9,8 +9,9 @@ import glob
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from circus.config import ini
 from circus.config.interpolate import Variables, expand
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from _blake2 import blake2b
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class Source(msgspec.Struct, frozen=True, kw_only=True):
     """All files of a configuration merged, and the hash of their bytes."""
 
     document: ini.Document

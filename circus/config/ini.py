@@ -7,7 +7,8 @@ opens no file. Invariant: any bytes give sections or mistakes, never an exceptio
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+import msgspec
 
 from circus.exc import Mistake
 
@@ -17,8 +18,7 @@ DEFAULT = "DEFAULT"
 _HEADER = re.compile(r"\[(?P<title>.+)\]")
 
 
-@dataclass(slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, kw_only=True):
     """One option as it was written."""
 
     name: str
@@ -27,23 +27,21 @@ class Entry:
     line: int
 
 
-@dataclass(slots=True, kw_only=True)
-class Section:
+class Section(msgspec.Struct, kw_only=True):
     """The entries under one title, by name; `file` and `line` are of its first header."""
 
     title: str
     file: str
     line: int
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, Entry] = msgspec.field(default_factory=dict)
 
 
-@dataclass(slots=True, kw_only=True)
-class Document:
+class Document(msgspec.Struct, kw_only=True):
     """What several files say together: of two definitions of an option the first wins."""
 
-    sections: dict[str, Section] = field(default_factory=dict)
-    mistakes: list[Mistake] = field(default_factory=list)
-    warnings: list[Mistake] = field(default_factory=list)
+    sections: dict[str, Section] = msgspec.field(default_factory=dict)
+    mistakes: list[Mistake] = msgspec.field(default_factory=list)
+    warnings: list[Mistake] = msgspec.field(default_factory=list)
 
     def merge(self, other: Document) -> None:
         """Add what `other` says and this one does not."""

@@ -7,15 +7,15 @@ of a process are asked for through a function, only when a rule needs them. Inva
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from circus.spec.access import ROLES, Role
 
 Groups = Callable[[], frozenset[int]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peer:
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
     """The other end of a connection: `uid`, `gid` and `pid` where the kernel vouches for them (unix sockets), else an
     `address`, and the public CURVE key that it proved to have. `name` is what the configuration calls that key.
     """
@@ -49,8 +49,7 @@ def local_peer(address: str) -> Peer:
     return Peer(uid=uid, gid=gid, pid=pid)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """A section `[access:NAME]`, with ids in place of names."""
 
     name: str
@@ -60,8 +59,7 @@ class Rule:
     keys: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
+class Access(msgspec.Struct, frozen=True, kw_only=True):
     """What a daemon that runs as `own_uid` goes by.
 
     `owner` is the uid of `endpoint_owner`; `curve` says that who comes over tcp has shown a key, and has no role by

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from circus.core import effects as do
 from circus.core import stimuli as told
@@ -34,8 +35,7 @@ NOTHING_KNOWN: Final = {"leftovers": None, "tail": None, "sample": None, "eviden
 """The keys of an end about which nothing could be found out."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Order:
+class Order(msgspec.Struct, kw_only=True):
     """A signal to a process, which hooks may hold up. `grace` runs from when it went out; None: nothing follows it."""
 
     wid: int

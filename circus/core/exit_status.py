@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -16,8 +15,7 @@ import msgspec
 CRASH_SIGNALS: Final = frozenset({"SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE", "SIGSYS", "SIGTRAP"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExitStatus:
+class ExitStatus(msgspec.Struct, frozen=True, kw_only=True):
     """How a process ended: an exit code, or a signal by number and name. Both None: nobody can know."""
 
     exit_code: int | None
@@ -68,8 +66,7 @@ def decode(status: int, signal_names: dict[int, str]) -> tuple[int | None, int |
     return os.WEXITSTATUS(status), None, None, False
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """The three words of a `process.exited` record, and whether the end was expected."""
 
     reason: str

@@ -6,11 +6,10 @@ in, and everything decided in the same breath, which holds the same token, then 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(slots=True, kw_only=True)
-class Origin:
+class Origin(msgspec.Struct, kw_only=True):
     """The cause of records: kind is command, record, timer, signal, config or boot."""
 
     kind: str

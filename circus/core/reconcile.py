@@ -7,14 +7,14 @@ processes, as circus 0.19 does.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from circus.core.process_fsm import ENDING, ProcessState
 from circus.core.slots import Slot
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """How many slots to open, and which to end."""
 
     missing: int

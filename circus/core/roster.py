@@ -7,8 +7,9 @@ state.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from circus.core import effects as do
 from circus.core.origin import Origin
@@ -18,8 +19,7 @@ from circus.core.slots import Slot, SlotTable
 from circus.spec.watcher import WatcherSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A hook that was asked about a process: its answer must still find that one, and its record this origin."""
 
     hook: str

@@ -6,8 +6,9 @@ takes the smallest free one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from circus.core.exit_status import Leftover
 from circus.core.origin import Origin
@@ -17,8 +18,7 @@ NO_SIGNALS: Final[frozenset[int]] = frozenset()
 """One for all: each call makes another, and with a thousand processes they are 0.2 MB."""
 
 
-@dataclass(slots=True)
-class Slot:
+class Slot(msgspec.Struct):
     """One slot. While `state` is None the slot holds no process and waits for its delay (backoff)."""
 
     wid: int

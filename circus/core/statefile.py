@@ -9,7 +9,6 @@ that this version understands, and the rest is counted.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -101,19 +100,18 @@ class Unreadable(ValueError):
     """There is no head that could be believed; the text says why."""
 
 
-@dataclass(slots=True)
-class Notes:
+class Notes(msgspec.Struct):
     """What a file says. `unread` lines made no sense."""
 
     head: Head
-    recipes: dict[int, Recipe] = field(default_factory=dict)
-    sockets: dict[str, Socket] = field(default_factory=dict)
-    workers: dict[tuple[int, int], Worker] = field(default_factory=dict)
+    recipes: dict[int, Recipe] = msgspec.field(default_factory=dict)
+    sockets: dict[str, Socket] = msgspec.field(default_factory=dict)
+    workers: dict[tuple[int, int], Worker] = msgspec.field(default_factory=dict)
     """By pid and first tick."""
     unread: int = 0
-    generations: dict[str, int] = field(default_factory=dict)
+    generations: dict[str, int] = msgspec.field(default_factory=dict)
     """The highest that was noted of each watcher, whether it lives or not."""
-    gone: set[str] = field(default_factory=set)
+    gone: set[str] = msgspec.field(default_factory=set)
     """The marks of those."""
     latest: int = 0
     """The tick of the last start that was noted: who was started later was not."""

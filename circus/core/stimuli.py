@@ -6,7 +6,6 @@ Every fact about a process carries its wid and, where a late one could be mistak
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -19,8 +18,7 @@ from circus.spec.watcher import WatcherSpec
 OperationKind = Literal["start", "stop", "restart", "reload", "resize", "change"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Other options for a watcher that lives. Everything in it was checked: nothing can fail when it is put in force.
 
     `effect` is what the options ask for of a running watcher; `target` the new number of processes, None when the
@@ -38,8 +36,7 @@ class Change:
     made: object = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Operation:
+class Operation(msgspec.Struct, kw_only=True):
     """A command for one watcher, to be answered once by its `id`.
 
     `name` is what the operator called it, for texts. `resize` carries `delta` or `target`; `reload` carries
@@ -64,9 +61,9 @@ class Operation:
     waited: float | None = None
     """How long it stood in the queue, once it has left it."""
     after_generation: int = 0
-    stopped: list[int] = field(default_factory=list)
-    started: list[int] = field(default_factory=list)
-    kept: list[int] = field(default_factory=list)
+    stopped: list[int] = msgspec.field(default_factory=list)
+    started: list[int] = msgspec.field(default_factory=list)
+    kept: list[int] = msgspec.field(default_factory=list)
 
     @property
     def resizes(self) -> bool:

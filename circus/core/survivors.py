@@ -8,8 +8,9 @@ alone is ended.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+import msgspec
 
 from circus.core.statefile import Recipe, Worker, changed
 from circus.spec.watcher import KillScope, Orphans, WatcherSpec
@@ -17,8 +18,7 @@ from circus.spec.watcher import KillScope, Orphans, WatcherSpec
 Fate = Literal["leave", "end", "take"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Survivor:
+class Survivor(msgspec.Struct, frozen=True, kw_only=True):
     """A worker that is proven to live. `mark` is what its environment says it is; `noted`: there was time to note it;
     `broken` says why its output cannot be read on.
     """
@@ -30,8 +30,7 @@ class Survivor:
     broken: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What becomes of one, and why it is not what was asked for. How it is ended is as the watcher says now, or as it
     said then where there is none any more. `outdated` are the options that only another process would get.
     """

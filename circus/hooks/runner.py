@@ -14,8 +14,9 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from circus import logger
 from circus.config.resolve import import_anew, resolve_name
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
 MAX_STUCK_THREADS = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HookResult:
+class HookResult(msgspec.Struct, frozen=True, kw_only=True):
     """How a call ended. Without `error` the hook answered, and `ok` is the truth of what it returned.
 
     With `error` it raised or timed out; `ok` is then true only when its failures are ignored.
@@ -50,8 +50,7 @@ class HookResult:
 HookDone = Callable[[HookResult], None]
 
 
-@dataclass(slots=True, kw_only=True)
-class _Call:
+class _Call(msgspec.Struct, kw_only=True):
     """One call on its way; `began` is loop time, None while it waits for its turn."""
 
     hook: str

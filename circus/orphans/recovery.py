@@ -9,8 +9,9 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from circus.core.survivors import Survivor, Verdict, judge, scope_of
 from circus.ledger import making

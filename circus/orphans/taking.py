@@ -10,7 +10,8 @@ import os
 import socket
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from circus.core.survivors import Survivor
 from circus.exc import SocketError
@@ -19,8 +20,7 @@ from circus.sockets import CircusSocket
 from circus.spec.sockets import SocketSpec
 
 
-@dataclass(slots=True)
-class Taken:
+class Taken(msgspec.Struct):
     """A worker to be taken over, with a handle on it, and its outputs to be read on."""
 
     survivor: Survivor
@@ -29,15 +29,14 @@ class Taken:
     outdated: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class Found:
+class Found(msgspec.Struct):
     """What came of it. `sockets` are descriptors of listening sockets by name, `regained` says how many there were; `boot`
     is that of the circusd before.
     """
 
     boot: str = ""
-    taken: list[Taken] = field(default_factory=list)
-    sockets: dict[str, int] = field(default_factory=dict)
+    taken: list[Taken] = msgspec.field(default_factory=list)
+    sockets: dict[str, int] = msgspec.field(default_factory=dict)
     ended: int = 0
     left: int = 0
     regained: int = 0

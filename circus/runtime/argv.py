@@ -11,7 +11,8 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from circus import logger
 from circus.config.interpolate import Variables, expand, names_in, old_spelling
@@ -26,8 +27,7 @@ _SOCKETS = "sockets."
 _LONGEST = 131_072
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(msgspec.Struct, frozen=True):
     """What to execute. `env` is the whole environment; `cwd` None means circusd's; `executable` None means `argv[0]`."""
 
     argv: tuple[str, ...]

@@ -12,8 +12,9 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
+
+import msgspec
 
 from circus.runtime import tree
 
@@ -45,8 +46,7 @@ def ways() -> frozenset[Way]:
     return WAYS if not named else frozenset(way for way in WAYS if way in named.split(","))
 
 
-@dataclass(slots=True)
-class Member:
+class Member(msgspec.Struct):
     """One of them, found alive."""
 
     pid: int

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import re
 import time
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from circus.runtime.fds import ROOM
 
@@ -118,8 +119,7 @@ class _KernelLog:
         os.close(self._fd)
 
 
-@dataclass(frozen=True, slots=True)
-class _Group:
+class _Group(msgspec.Struct, frozen=True):
     """A memory group: its directory and the names of its files, which differ between the versions."""
 
     path: str

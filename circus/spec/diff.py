@@ -7,8 +7,10 @@ that was added or removed is a change like any other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Literal
+
+import msgspec
 
 from circus.spec.access import AccessSpec
 from circus.spec.arbiter import ArbiterSpec
@@ -24,8 +26,7 @@ Action = Literal["added", "removed", "changed"]
 Subject = Literal["circus", "watcher", "socket", "plugin", "exporter", "alert", "notify", "access"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptionChange:
+class OptionChange(msgspec.Struct, frozen=True, kw_only=True):
     """One option, as the ini file names it; None where it is not set."""
 
     name: str
@@ -34,8 +35,7 @@ class OptionChange:
     effect: Effect
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to one section. `options` says what changed; `effect` is the largest of theirs."""
 
     subject: Subject

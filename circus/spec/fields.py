@@ -9,9 +9,10 @@ test compares the defaults.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from types import MappingProxyType
+
+import msgspec
 
 from circus.spec import kinds
 from circus.spec.access import ROLES
@@ -30,8 +31,7 @@ class Effect(IntEnum):
     RESTART = 5  # in force after a restart of circusd
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
+class Option(msgspec.Struct, frozen=True, kw_only=True):
     """One option. `ini` is the default in a file, `api` in Python and on the wire; `shown` is its key in the reply of
     `options`, if it has one there; `new` marks what circus 0.19 did not have.
     """
@@ -46,8 +46,7 @@ class Option:
     new: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class Family(msgspec.Struct, frozen=True, kw_only=True):
     """Options that share a prefix; `field` is where a watcher keeps them."""
 
     prefix: str

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from circus.keys import is_key
 from circus.spec.scalars import Platform, to_bool, to_mask, to_signum, to_size, to_user
@@ -31,8 +32,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Kind:
+class Kind(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """`word` names the kind in the reference, `expected` says in a mistake what should have been there, and
     `complaint` is what 0.19 answers to a typed value that does not fit (after the option's name).
     """

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 _TRUE = frozenset({"yes", "true", "on", "1"})
 _FALSE = frozenset({"no", "false", "off", "0"})
@@ -26,8 +27,7 @@ _UNITS = (
 _REALTIME = re.compile(r"(SIGRTMIN|SIGRTMAX)([+-])(\d{1,3})")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Platform:
+class Platform(msgspec.Struct, frozen=True, kw_only=True):
     """What an operating system calls its signals (`SIGTERM` -> 15) and resource limits (`nofile`)."""
 
     signals: Mapping[str, int]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from circus.config.interpolate import Variables
 from circus.events.bus import Bus
@@ -32,8 +33,7 @@ NAMES: Final = ("stdout", "stderr")
 _MOST_LINES = 20_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Streams:
+class Streams(msgspec.Struct, frozen=True, kw_only=True):
     """The streams of one spec, made and not in use yet. An output without one belongs to circusd as it is."""
 
     spec: WatcherSpec

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from circus.handover import RingRecord
 
@@ -19,8 +20,7 @@ BYTES = 32 * 1024
 CHUNKS = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lines:
+class Lines(msgspec.Struct, frozen=True, kw_only=True):
     """Some lines that were read at once. `seq` is the number of the first, `time` Unix time, `pid` who wrote them."""
 
     seq: int

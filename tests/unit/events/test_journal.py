@@ -1,6 +1,7 @@
 """The journal: contiguous, bounded, and replayed from where a reader left off."""
 
 import msgspec
+import pytest
 
 from circus.events.journal import Journal
 from circus.wire.events import Cause, Record
@@ -71,3 +72,47 @@ def test_by_the_beginning_of_the_record_name():
 
 def test_a_since_from_the_future_gives_nothing_and_loses_nothing():
     assert journal(3).replay(since=99) == ([], 1, 99)
+
+
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 128, 150])
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 128, 300])
+def test_it_is_a_run_of_the_newest_whatever_is_packed(size, count):
+    made = journal(count, size)
+    oldest = max(count - size, 0) + 1
+    assert (made.first, made.last) == (oldest, count)
+    assert seqs(made.replay()[0]) == seqs(body for _, _, body in made.kept()) == list(range(oldest, count + 1))
+    for since in range(count + 2):
+        bodies, first, following = made.replay(since, limit=70)
+        begin = max(since + 1, oldest)
+        assert seqs(bodies) == list(range(begin, min(begin + 70, count + 1)))
+        assert (first, following) == (oldest, max(since, min(begin + 69, count)))
+    for seq in range(count + 2):
+        body = made.find(seq)
+        assert (None if body is None else seqs([body])) == ([seq] if oldest <= seq <= count else None)
+
+
+def test_another_journal_goes_on_with_it():
+    before, after = journal(200, 150), Journal("b", 150)
+    after.take_over(before.kept(), before.last + 1)
+    assert (after.first, after.last, after.kept()) == (before.first, before.last, before.kept())
+    after.append(record(201), b'{"seq":201}')
+    assert seqs(after.replay(since=199)[0]) == [200, 201]
+
+
+def test_smaller_and_larger_again_brings_nothing_back():
+    made = journal(200, 150)
+    made.resize(10)
+    assert (made.first, len(made.kept())) == (191, 10)
+    made.resize(150)
+    assert (made.first, len(made.kept())) == (191, 10)
+
+
+def test_much_of_the_same_takes_little():
+    made = Journal("b")
+    bodies = []
+    for seq in range(1, 6401):
+        each = record(seq, watcher="w")
+        bodies.append(msgspec.json.encode(each))
+        made.append(each, bodies[-1])
+    assert sum(len(part.lines) for part in made._packed) < sum(map(len, bodies)) / 5
+    assert made.kept() == [("w", "process.exited", body) for body in bodies]

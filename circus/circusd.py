@@ -6,7 +6,6 @@ not 0; no traceback.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import importlib
 import logging
@@ -17,6 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from circus import __version__, logger
+from circus.daemon_line import LOG_LEVELS, Words, command_line, words_of
 from circus.exc import CircusError, ConfigError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from circus.runtime.daemonize import DaemonHandle
     from circus.spec.arbiter import ArbiterSpec
 
-LOG_LEVELS = ("critical", "error", "warning", "info", "debug")
+__all__ = ["LOG_LEVELS", "command_line", "daemonize", "get_maxfd", "main", "run"]
 
 
 def __getattr__(name: str) -> object:
@@ -35,38 +35,6 @@ def __getattr__(name: str) -> object:
         found: object = getattr(shims, name)
         return found
     raise AttributeError(f"module 'circus.circusd' has no attribute {name!r}")
-
-
-class _Formatter(argparse.HelpFormatter):
-    """As wide as the terminal. argparse would ask shutil, whose compressors the daemon then kept: 0.5 MB."""
-
-    def __init__(self, prog: str) -> None:
-        try:
-            columns = os.get_terminal_size().columns
-        except OSError:
-            columns = 80
-        super().__init__(prog, width=columns - 2)
-
-
-def command_line() -> argparse.ArgumentParser:
-    """The command line, as `--help` tells it."""
-    parser = argparse.ArgumentParser(prog="circusd", description="Run some watchers.", formatter_class=_Formatter)
-    parser.add_argument("config", nargs="?", help="configuration file")
-    parser.add_argument("--check", action="store_true", help="check the configuration file, start nothing")
-    parser.add_argument(
-        "--log-level",
-        dest="loglevel",
-        choices=[*LOG_LEVELS, *map(str.upper, LOG_LEVELS)],
-        help="log level",
-    )
-    parser.add_argument("--log-output", dest="logoutput", help="where to log: - (standard error), a file, a syslog URL")
-    parser.add_argument("--logger-config", dest="loggerconfig", help="logging configuration: .ini, .json or .yaml")
-    parser.add_argument("--daemon", dest="daemonize", action="store_true", help="run in the background")
-    parser.add_argument("--pidfile", dest="pidfile", help="file for the pid")
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
-    # For an upgrade: read what would be handed over from that descriptor, and start nothing.
-    parser.add_argument("--trial", dest="trial", type=int, help=argparse.SUPPRESS)
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -85,13 +53,12 @@ def run(argv: Sequence[str]) -> int:
     if os.getpid() == 1:
         # PID 1 has no default actions: until the loop takes the signals over, SIGTERM would be lost.
         _note_signals()
-    parser = command_line()
-    args = parser.parse_args(argv)
+    args = words_of(argv)
     if args.version:
         print(__version__)
         return 0
     if args.config is None:
-        parser.print_usage()
+        command_line().print_usage()
         return 0
     if args.check:
         return _check(args.config)
@@ -116,7 +83,7 @@ def run(argv: Sequence[str]) -> int:
     return _served(spec, args, handle)
 
 
-def _take_over(args: argparse.Namespace) -> int:
+def _take_over(args: Words) -> int:
     """Go on where the program was that has executed this one. Its signals are blocked until we can take them."""
     import gc
 
@@ -149,9 +116,7 @@ def _try(fd: int) -> int:
     return 0
 
 
-def _served(
-    spec: ArbiterSpec, args: argparse.Namespace, handle: DaemonHandle | None, record: ArbiterRecord | None = None
-) -> int:
+def _served(spec: ArbiterSpec, args: Words, handle: DaemonHandle | None, record: ArbiterRecord | None = None) -> int:
     try:
         return _serve(spec, args, handle, record)
     except (CircusError, OSError, RuntimeError, ValueError) as error:
@@ -225,9 +190,7 @@ def _check_exporters(config: str) -> list[str]:
     return done.stderr.splitlines() if done.returncode else []
 
 
-def _serve(
-    spec: ArbiterSpec, args: argparse.Namespace, handle: DaemonHandle | None, record: ArbiterRecord | None
-) -> int:
+def _serve(spec: ArbiterSpec, args: Words, handle: DaemonHandle | None, record: ArbiterRecord | None) -> int:
     import asyncio
 
     from circus.logs import configure_logger

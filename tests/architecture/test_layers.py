@@ -84,6 +84,7 @@ def test_the_daemon_does_without_what_costs_memory(tmp_path: pathlib.Path) -> No
     )
     assert "circus.arbiter" in loaded
     burden = {
+        "argparse",
         "bz2",
         "hashlib",
         "ipaddress",

@@ -14,8 +14,6 @@ from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import IO, Any, Final, NamedTuple
 
-from msgspec.structs import replace
-
 from circus.handover import ProcessRecord
 from circus.runtime.argv import Command
 from circus.runtime.launch import Launch, devnull, start
@@ -214,7 +212,7 @@ class Process(Offspring):
             command, launch = builder_of(self).build(self.wid, sockets), launch_of(self)
             if own_words:
                 words = tuple(self.format_args(sockets))
-                command = replace(command, argv=(*command.argv[:2], *words) if self.shell else words)
+                command = command.with_words((*command.argv[:2], *words) if self.shell else words)
         else:
             command, launch = seat.command, seat.launch
         self.started, self._monotonic = time.time(), time.monotonic()

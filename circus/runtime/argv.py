@@ -39,6 +39,10 @@ class Command(msgspec.Struct, frozen=True):
         """The same, with more in its environment."""
         return Command(self.argv, {**self.env, **more}, self.cwd, self.executable)
 
+    def with_words(self, argv: tuple[str, ...]) -> Command:
+        """The same, with other words."""
+        return Command(argv, self.env, self.cwd, self.executable)
+
 
 class CommandBuilder:
     """Makes the commands of one watcher's processes; a changed spec needs a new builder.

@@ -116,23 +116,30 @@ class Driver:
         """A connection waits on a socket of this on_demand watcher."""
         self.tell(told.SocketReady())
 
-    def tell(self, stimulus: told.Stimulus) -> None:
-        """Feed a stimulus in and perform what follows from it."""
+    def tell(self, stimulus: told.Stimulus, at: float | None = None) -> None:
+        """Feed a stimulus in, of now or of the monotonic time `at`, and perform what follows from it."""
+        services = self._services
+        services.spawns.settle()
         try:
-            effects = self.lifecycle.handle(self._services.clock.monotonic(), stimulus)
+            effects = self.lifecycle.handle(services.clock.monotonic() if at is None else at, stimulus)
         except IllegalTransition as error:
-            self._services.illegal_transitions += 1
+            services.illegal_transitions += 1
             logger.error("%s", error)  # noqa: TRY400 -- the story in the text says more than the stack
             effects = self.lifecycle.crew.effects
         self._pending.perform(effects)  # a hook façade or a stream may call back in here; those at hand come first
 
+    def settle(self) -> None:
+        """Take in what has happened and is not told yet, because a new process has its head start."""
+        if self.attached:
+            self._services.spawns.settle()
+
     def _do_spawn(self, effect: do.Spawn) -> None:
         self._services.spawns.submit(lambda: self._spawn(effect))
 
-    def _spawn(self, effect: do.Spawn) -> None:
+    def _spawn(self, effect: do.Spawn) -> Callable[[], None] | None:
         slot = self.lifecycle.crew.find(effect.wid, effect.generation)
         if slot is None or slot.pid is not None:
-            return  # stopped before its turn came
+            return None  # stopped before its turn came
         services = self._services
         began = services.clock.monotonic()
         try:
@@ -146,15 +153,20 @@ class Driver:
         except SpawnError as error:
             failed = told.SpawnFailed(effect.wid, effect.generation, error.stage, error.os_errno, str(error))
             self.tell(failed)
-            return
+            return None
         self._by_pid[process.pid] = self._by_wid[effect.wid] = process
         if wide:
             services.reach.born(process, mark)
         if fate != "ignore":
             services.ledger.add(process, self.spec, services.reach.group_of(process.pid), lasting=fate == "adopt")
         services.reaper.watch(process.pid, self._report)
-        services.sampler.add(self.name, effect.wid, process.pid, effect.generation, process.started)
-        self.tell(told.Spawned(effect.wid, effect.generation, process.pid, services.clock.monotonic() - began))
+        now = services.clock.monotonic()
+
+        def spawned() -> None:
+            services.sampler.add(self.name, effect.wid, process.pid, effect.generation, process.started)
+            self.tell(told.Spawned(effect.wid, effect.generation, process.pid, now - began), at=now)
+
+        return spawned
 
     def _gone(self, pid: int, status: ExitStatus) -> None:
         process = self._by_pid.get(pid)
@@ -262,6 +274,10 @@ class Driver:
         if effect.record == "process.exited" and data["leftovers"] is None:
             if not self.spec.propagate_trace:  # the successor is told the trace of this record
                 self._spawn_first(effect.wid)
+                if self._services.spawns.resting:
+                    self._pending.put_back(effect)
+                    self._services.spawns.afterwards(self._pending.resume)
+                    return
             data = {**data, "leftovers": self._services.findings.who_lives_on(self._by_pid.get(effect.pid or 0))}
         seq, trace = self._services.bus.record(
             effect.record, self.name, cause_of(origin), data,

@@ -26,6 +26,12 @@ from circus.wire.events import Cause
 
 logger = logging.getLogger("circus")
 
+# What a process has under the same name as a spec.
+_GIVEN = (
+    "cmd", "args", "working_dir", "shell", "uid", "gid", "rlimits", "executable", "close_child_stdin",
+    "close_child_stdout", "close_child_stderr",
+)  # fmt: skip
+
 # What the environment of a process is made of.
 _ENVIRONMENT = ("env", "copy_env", "copy_path", "virtualenv", "virtualenv_py_ver")
 
@@ -110,6 +116,11 @@ class Launcher:
             close_stderr=spec.close_child_stderr,
             stdin_data=spec.stdin_data,
             death_signal=spec.parent_death_signal,
+            given={
+                **{option: getattr(spec, option) for option in _GIVEN},
+                "pipe_stdout": streams.captured("stdout"),
+                "pipe_stderr": streams.captured("stderr"),
+            },
         )
         return Recipe(spec=spec, builder=builder, launch=launch, lasting=replace(launch, lasting=True), streams=streams)
 

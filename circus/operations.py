@@ -70,6 +70,7 @@ class Operations(Adopting):
     @property
     def processes(self) -> Mapping[int, Process]:
         """The processes that exist, by pid."""
+        self.settle()
         return self._by_pid
 
     @property
@@ -117,6 +118,7 @@ class Operations(Adopting):
 
     def get_active_pids(self) -> list[int]:
         """The pids of the processes that exist, by slot."""
+        self.settle()
         return [process.pid for _, process in sorted(self._by_wid.items())]
 
     # -- commands -------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from typing import IO, Any, Final, NamedTuple
 
 from circus.handover import ProcessRecord
 from circus.runtime.argv import Command
-from circus.runtime.launch import Launch, devnull, start
+from circus.runtime.fds import devnull
+from circus.runtime.launch import Launch, start
 from circus.runtime.offspring import Offspring
 from circus.runtime.reaper import Reaper
 from circus.spec.watcher import WatcherSpec
@@ -30,13 +31,6 @@ OTHER: Final = 3
 
 _UNKNOWN_CODE = 255
 """What a process is said to have ended with when somebody else took its status, as asyncio says it."""
-
-
-_SPECIFIED = (
-    "cmd", "args", "working_dir", "shell", "uid", "gid", "rlimits", "executable", "close_child_stdin",
-    "close_child_stdout", "close_child_stderr",
-)  # fmt: skip
-"""What the constructor takes and a spec has under the same name."""
 
 
 class _Seat(NamedTuple):
@@ -154,8 +148,7 @@ class Process(Offspring):
         Raises:
             SpawnError: nothing was started.
         """
-        given = {option: getattr(spec, option) for option in _SPECIFIED}
-        given |= {"env": command.env, "pipe_stdout": launch.pipe_stdout, "pipe_stderr": launch.pipe_stderr}
+        given = {**launch.given, "env": command.env}
         made: list[int] = []
         token = _SEAT.set(_Seat(generation, command, launch, reaper, inherit, stdin, given, made))
         try:
@@ -178,9 +171,7 @@ class Process(Offspring):
         watcher: Any = None,
     ) -> Process:  # fmt: skip
         """A process of a watcher that somebody else has started; `ends` are the read ends of its output."""
-        given = {option: getattr(spec, option) for option in _SPECIFIED}
-        given |= {"pipe_stdout": launch.pipe_stdout, "pipe_stderr": launch.pipe_stderr}
-        process = cls(spec.name, record.wid, use_fds=spec.use_sockets, watcher=watcher, spawn=False, **given)
+        process = cls(spec.name, record.wid, use_fds=spec.use_sockets, watcher=watcher, spawn=False, **launch.given)
         process.pid, process.generation, process.started = record.pid, record.generation, record.started
         process._monotonic, process._reaper = record.began, reaper
         process.stdout, process.stderr = ends.get("stdout"), ends.get("stderr")
@@ -205,7 +196,7 @@ class Process(Offspring):
         """Start it (again, for a process of no watcher); SpawnError when nothing was started."""
         seat = _SEAT.get()
         own_words = type(self).format_args is not Process.format_args
-        if seat is None or own_words or self._differs(seat.given):
+        if seat is None or own_words or (type(self) is not Process and self._differs(seat.given)):
             from circus.runtime.own_launch import builder_of, launch_of, sockets_of
 
             sockets = sockets_of(self)

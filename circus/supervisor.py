@@ -16,6 +16,7 @@ from circus.core.origin import Origin
 from circus.events.cause import current_origin
 from circus.events.journal import Journal
 from circus.exc import CircusError
+from circus.fleet import Fleet
 from circus.ports import WatcherLike
 from circus.reconfigure import Reconfiguration
 from circus.sockets import CircusSocket
@@ -129,25 +130,32 @@ class Supervisor(Reconfiguration):
     @property
     def journal(self) -> Journal:
         """The bounded journal of lifecycle records."""
+        self._settled()
         return self.bus.journal
 
     @property
     def watchers(self) -> list[Watcher]:
         """All watchers, in the order in which they were added."""
-        return list(self.fleet) or list(self._made.values())
+        return list(self._settled()) or list(self._made.values())
+
+    def _settled(self) -> Fleet:
+        """The watchers, once everything that has happened to them is told."""
+        if hasattr(self, "_services"):
+            self._services.spawns.settle()
+        return self.fleet
 
     def iter_watchers(self, reverse: bool = True) -> Iterable[Watcher]:
         """All watchers by priority: the highest first, or last."""
-        found = self.fleet.by_priority()
+        found = self._settled().by_priority()
         return found if reverse else found[::-1]
 
     def get_watcher(self, name: str) -> Watcher:
         """The watcher of that name, compared without case; KeyError when there is none."""
-        return self.fleet.get(name)
+        return self._settled().get(name)
 
     def numprocesses(self) -> int:
         """How many processes exist."""
-        return sum(len(watcher) for watcher in self.fleet)
+        return sum(len(watcher) for watcher in self._settled())
 
     def numwatchers(self) -> int:
         """How many watchers there are."""
@@ -155,7 +163,7 @@ class Supervisor(Reconfiguration):
 
     def statuses(self) -> dict[str, str]:
         """The status of each watcher by its name as configured."""
-        return {watcher.name: watcher.status() for watcher in self.fleet}
+        return {watcher.name: watcher.status() for watcher in self._settled()}
 
     def get_socket(self, name: str) -> CircusSocket | None:
         """The socket of that name, None when there is none."""

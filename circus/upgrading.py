@@ -123,6 +123,7 @@ class Upgrading(Supervisor):
         """What is in progress, as a sentence; None when nothing is."""
         if self.quitting or self.state != "active":
             return "circusd is stopping"
+        self._services.spawns.settle()
         for watcher in self.fleet:
             busy = watcher.busy or (watcher.retired and f"'{watcher.name}' is being removed")
             if busy:

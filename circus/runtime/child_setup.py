@@ -14,8 +14,8 @@ import os
 import pwd
 import resource
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -129,15 +129,19 @@ def _ulimit(name: str, value: int | None, *, hard: bool = False) -> str:
     return f"ulimit {flag} {amount}" if hard else f"ulimit -S {flag} {amount}"
 
 
-@contextmanager
-def soft_limits(limits: Limits) -> Iterator[None]:
+def soft_limits(limits: Limits) -> AbstractContextManager[None]:
     """Put soft limits in force in this process for the time of a spawn."""
     wanted = limits.around
     if ROOM.raised and all(number != resource.RLIMIT_NOFILE for number, _ in wanted):
         wanted = (*wanted, (resource.RLIMIT_NOFILE, ROOM.inherited_soft))
-    if not wanted:
-        yield
-        return
+    return _in_force(wanted) if wanted else _AS_THEY_ARE
+
+
+_AS_THEY_ARE: Final = nullcontext()
+
+
+@contextmanager
+def _in_force(wanted: Sequence[tuple[int, int]]) -> Iterator[None]:
     before: list[tuple[int, tuple[int, int]]] = []
     try:
         for number, value in wanted:

@@ -109,17 +109,22 @@ def _for_clients(soft: int) -> int:
 def _lowest_free(start: int = 0) -> int | None:
     """The lowest free number from `start` up; None when there is none."""
     try:
-        fd = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            if fd >= start:
-                return fd
-            moved = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, start)
-        finally:
-            os.close(fd)
-        os.close(moved)
+        free = fcntl.fcntl(devnull(), fcntl.F_DUPFD_CLOEXEC, start)
     except OSError:
         return None
-    return moved
+    os.close(free)
+    return free
+
+
+_devnull: int | None = None
+
+
+def devnull() -> int:
+    """A descriptor of /dev/null that this program keeps."""
+    global _devnull
+    if _devnull is None:
+        _devnull = os.open(os.devnull, os.O_RDWR)
+    return _devnull
 
 
 ROOM = FdRoom(resource.getrlimit(resource.RLIMIT_NOFILE)[0])

@@ -16,7 +16,7 @@ from typing import Final
 
 from circus.exc import CircusError
 from circus.runtime.argv import Command
-from circus.runtime.launch import devnull
+from circus.runtime.fds import devnull
 from circus.runtime.reaper import Reaper
 from circus.runtime.spawn import Stdio, spawn
 

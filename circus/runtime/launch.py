@@ -7,13 +7,13 @@ when the start is over, however it went.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import IO
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any
 
 from circus.runtime.argv import Command
 from circus.runtime.child_setup import Identity, Limits
-from circus.runtime.fds import ROOM
+from circus.runtime.fds import ROOM, devnull
 from circus.runtime.spawn import Stdio, spawn
 
 
@@ -30,6 +30,8 @@ class Launch:
     close_stderr: bool
     stdin_data: bytes | None
     death_signal: int | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """What the constructor of the process is told, besides its environment."""
     lasting: bool = False
     """Whether its pipes are to go on when this program has ended."""
 
@@ -81,17 +83,6 @@ def start(
         for fd in opened:
             os.close(fd)
     return pid, {name: os.fdopen(ROOM.move_up(fd), "rb", buffering=0) for name, fd in ends.items()}
-
-
-_devnull: int | None = None
-
-
-def devnull() -> int:
-    """A descriptor of /dev/null that this program keeps."""
-    global _devnull
-    if _devnull is None:
-        _devnull = os.open(os.devnull, os.O_RDWR)
-    return _devnull
 
 
 def _memory(data: bytes) -> int:

@@ -17,6 +17,10 @@ _FEW: Final = 64
 _SLICE_SECONDS: Final = 0.002
 """Of more than these the rest waits for the loop's next turn when so much time has passed."""
 
+HEAD_START_SECONDS: Final = 0.002
+"""Linux leaves a new process on the CPU of its parent, and it runs when that sleeps: whatever the daemon does after a
+spawn, its telling included, comes on top of the start of the program, also where another CPU has nothing to do."""
+
 
 class Pending(Generic[Effect]):
     """Effects that are performed in order; of many (a thousand processes to signal) the last come some turns later.
@@ -25,7 +29,7 @@ class Pending(Generic[Effect]):
         performers: what to call for an effect, by its type.
 
     Attributes:
-        effects: which have not been performed.
+        effects: which have not been performed; beside those that are being performed, some that wait (`put_back`).
         loop: whose turns come between; without one all are performed at once.
     """
 
@@ -33,7 +37,16 @@ class Pending(Generic[Effect]):
         self.effects: deque[Effect] = deque()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.performers = performers
-        self._busy = False
+        self._busy = self._waits = False
+
+    def put_back(self, effect: Effect) -> None:
+        """From its performer: this effect and those after it wait for `resume`, or until more are to be performed."""
+        self.effects.appendleft(effect)
+        self._waits = True
+
+    def resume(self) -> None:
+        """Perform what was put back, if that has not been done."""
+        self.perform(())
 
     def perform(self, effects: Iterable[Effect]) -> None:
         """Perform these after those before them; while others are performed they are only noted."""
@@ -45,9 +58,9 @@ class Pending(Generic[Effect]):
     def _go_on(self) -> None:
         effects, performers, monotonic = self.effects, self.performers, time.monotonic
         over = monotonic() + _SLICE_SECONDS
-        later = False
+        later = self._waits = False
         try:
-            while effects and not later:
+            while effects and not (later or self._waits):
                 effect = effects.popleft()
                 performers[type(effect)](effect)
                 later = len(effects) > _FEW and monotonic() >= over and self.loop is not None
@@ -60,18 +73,28 @@ class Pending(Generic[Effect]):
 class SpawnQueue:
     """Runs the spawns of all watchers in order, one per turn of the loop: a fork blocks for half a millisecond, and what
     became due meanwhile comes between.
+
+    A spawn returns what is left to do about it, if anything. That waits for the next spawn, for `settle`, or until the
+    new process had its head start.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._queue: deque[Callable[[], None]] = deque()
+        self._queue: deque[Callable[[], Callable[[], None] | None]] = deque()
+        self._rests: deque[Callable[[], None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._scheduled = False
         self._freeze_after = 0
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def submit(self, spawn: Callable[[], None]) -> None:
+    @property
+    def resting(self) -> bool:
+        """Whether a process has its head start, and no other is to be spawned."""
+        return bool(self._rests) and not self._queue
+
+    def submit(self, spawn: Callable[[], Callable[[], None] | None]) -> None:
         """Run `spawn` after those before it: at once when it is the first of this turn, so that one death among many
         processes does not wait for the loop to come round.
         """
@@ -81,21 +104,36 @@ class SpawnQueue:
             self._loop.call_soon(self._turn)
             self._spawn_next()
 
+    def afterwards(self, rest: Callable[[], None]) -> None:
+        """Add to what is left to do about the last spawn."""
+        self._rests.append(rest)
+
+    def settle(self) -> None:
+        """Do what is left of the spawns that were made; whoever changes or looks at what they were for comes after it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._rests:
+            self._rests.popleft()()
+
     def _spawn_next(self) -> None:
         spawn = self._queue.popleft()
         self._freeze_after += 1
-        spawn()
+        rest = spawn()
+        if rest is not None:
+            self._rests.append(rest)
 
     def _turn(self) -> None:
         self._scheduled = bool(self._queue)
         if self._scheduled:
             self._loop.call_soon(self._turn)
-            self._spawn_next()
-        elif self._freeze_after >= 100:
+            self.settle()
+            if self._queue:
+                self._spawn_next()
+            return
+        if self._rests and self._timer is None:
+            self._timer = self._loop.call_later(HEAD_START_SECONDS, self.settle)
+        if self._freeze_after >= 100:
             # Many long-lived objects came with many processes; a full collection over them would stall the loop.
             self._freeze_after = 0
             gc.freeze()
-
-    def clear(self) -> None:
-        """Forget what has not run."""
-        self._queue.clear()

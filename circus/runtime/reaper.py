@@ -11,17 +11,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import resource
 import select
 import signal
-import sys
 from collections.abc import Callable
-from typing import Any
 
-from circus.core.exit_status import LOST, ExitStatus, decode
+from circus.core.exit_status import LOST, ExitStatus
 from circus.runtime import identity, tree
 from circus.runtime.fds import ROOM
-from circus.runtime.signals import NAMES
+from circus.runtime.wait_status import exit_status
 
 Report = Callable[[int, ExitStatus], None]
 """Told the pid and how it ended."""
@@ -44,9 +41,6 @@ _FOREIGN_SECONDS = 60.0
 
 _BLIND_SECONDS = 1.0
 """How often to look for the dead where neither a pidfd nor SIGCHLD tells of them."""
-
-# ru_maxrss counts KiB on Linux and bytes on macOS.
-_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def pidfd_usable() -> bool:
@@ -76,7 +70,7 @@ class Reaper:
         self._epoll: select.epoll | None = None
         self._by_pidfd: dict[int, int] = {}
         self._watched: dict[int, tuple[int | None, Report]] = {}
-        self._sigchld = self._told = False
+        self._sigchld = self._told = self._expected = False
         self._timer: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self._lingering: asyncio.TimerHandle | None = None
@@ -106,10 +100,23 @@ class Reaper:
             self._sigchld = False
 
     def _caught(self, *_: object) -> None:
-        if not self._told:
-            self._told = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._child_ended)
+        # Runs before the loop hears of the pidfd, so most deaths must cost next to nothing here.
+        if self._told or self._expected:
+            return
+        if self._pidfd_tells():
+            self._expected = True  # who else has died is looked for after it
+            return
+        self._told = True
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._child_ended)
+
+    def _pidfd_tells(self) -> bool:
+        try:
+            peeked = _peeked()
+        except (ChildProcessError, AttributeError):
+            return False
+        watched = None if peeked is None else self._watched.get(peeked.si_pid)
+        return watched is not None and watched[0] is not None
 
     def _child_ended(self) -> None:
         self._told = False
@@ -181,6 +188,9 @@ class Reaper:
 
     def _readable(self) -> None:
         # Level-triggered, as the epoll of the loop is: what is left over is told again at its next turn.
+        if self._expected:
+            self._expected = False
+            self._sweep_soon(_STRANGERS_SECONDS)
         over = self._loop.time() + _TURN_SECONDS
         for pidfd, _ in self._deaths_told().poll(0, _DEATHS_PER_TURN):
             pid = self._by_pidfd.get(pidfd)
@@ -200,7 +210,7 @@ class Reaper:
             return True
         if got == 0:
             return False
-        self._report(pid, _exit_status(status, usage))
+        self._report(pid, exit_status(status, usage))
         return True
 
     def _collect_adopted(self, pid: int) -> bool:
@@ -209,17 +219,20 @@ class Reaper:
         if not identity.has_ended(pidfd):
             return False
         found = identity.status(pid, self._adopted.pop(pid), pidfd)
-        self._report(pid, LOST if found is None else _exit_status(found))
+        self._report(pid, LOST if found is None else exit_status(found))
         return True
 
     def _report(self, pid: int, status: ExitStatus) -> None:
         pidfd, report = self._watched.pop(pid)
-        if pidfd is not None:
-            self._forget(pidfd)
-        report(pid, status)
+        try:
+            report(pid, status)  # a successor is started in there, and waits for nothing
+        finally:
+            if pidfd is not None:
+                self._forget(pidfd)
 
     def _forget(self, pidfd: int) -> None:
-        self._deaths_told().unregister(pidfd)
+        if self._epoll is not None:  # the report may have led to the end of all
+            self._epoll.unregister(pidfd)
         del self._by_pidfd[pidfd]
         os.close(pidfd)
 
@@ -252,7 +265,7 @@ class Reaper:
 
     def _nobody_died(self) -> bool:
         try:
-            return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+            return _peeked() is None
         except (ChildProcessError, AttributeError):
             return False
 
@@ -271,7 +284,7 @@ class Reaper:
         over = self._loop.time() + _TURN_SECONDS
         while self._loop.time() < over:
             try:
-                peeked = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                peeked = _peeked()
             except ChildProcessError:
                 peeked = None
             if peeked is None:
@@ -332,15 +345,6 @@ class Reaper:
             self._sigchld = False
 
 
-_own_peak = 0
-
-
-def _exit_status(status: int, usage: Any = None) -> ExitStatus:
-    code, signum, name, core = decode(status, NAMES)
-    if usage is None:
-        return ExitStatus(exit_code=code, signum=signum, signal=name, core=core)
-    # After a vfork Linux counts the daemon's own peak for the child; only what lies above it is the child's.
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak = usage.ru_maxrss * _MAXRSS_UNIT if usage.ru_maxrss > own else None
-    return ExitStatus(exit_code=code, signum=signum, signal=name, core=core, cpu_user_seconds=usage.ru_utime,
-                      cpu_system_seconds=usage.ru_stime, max_resident_bytes=peak)  # fmt: skip
+def _peeked() -> os.waitid_result | None:
+    """The first of our children that have ended and were not waited for; its status is left where it is."""
+    return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)

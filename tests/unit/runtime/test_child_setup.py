@@ -7,7 +7,10 @@ import pytest
 
 from circus.exc import SpawnError
 from circus.runtime.child_setup import NO_LIMITS, resolve_limits
-from circus.runtime.fds import ROOM
+from circus.runtime.fds import ROOM, devnull
+
+# Kept from the first use on.
+devnull()
 
 
 def test_harmless_limits_take_no_shell() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import pytest
 
-from circus.runtime.loop import Pending, SpawnQueue
+from circus.runtime.loop import HEAD_START_SECONDS, Pending, SpawnQueue
 
 
 async def test_the_first_spawn_of_a_turn_is_made_at_once_and_the_others_one_by_one() -> None:
@@ -46,15 +47,89 @@ async def test_what_a_spawn_submits_itself_waits_for_the_next_turn() -> None:
     assert made == ["first", "second"]
 
 
-async def test_a_cleared_queue_makes_nothing_more() -> None:
-    made: list[int] = []
+async def test_what_is_left_of_a_spawn_waits_for_the_head_start_of_the_process() -> None:
+    done: list[str] = []
     queue = SpawnQueue(asyncio.get_running_loop())
+
+    def spawn() -> Callable[[], None]:
+        done.append("spawned")
+        return lambda: done.append("told")
+
+    queue.submit(spawn)
+    queue.afterwards(lambda: done.append("more"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert done == ["spawned"]
+    assert queue.resting
+    turns = 0
+    while queue.resting:
+        turns += 1
+        await asyncio.sleep(HEAD_START_SECONDS)
+    assert turns > 0
+    assert done == ["spawned", "told", "more"]
+
+
+async def test_who_cannot_wait_settles_what_is_left_and_it_is_done_once() -> None:
+    done: list[str] = []
+    queue = SpawnQueue(asyncio.get_running_loop())
+    queue.submit(lambda: lambda: done.append("told"))
+    await asyncio.sleep(0)
+    queue.settle()
+    assert done == ["told"]
+    await asyncio.sleep(2 * HEAD_START_SECONDS)
+    assert done == ["told"]
+
+
+async def test_of_many_spawns_each_is_told_before_the_next_is_made() -> None:
+    done: list[str] = []
+    queue = SpawnQueue(asyncio.get_running_loop())
+
+    def spawn(number: int) -> Callable[[], None]:
+        done.append(f"spawned {number}")
+        return lambda: done.append(f"told {number}")
+
     for number in range(3):
-        queue.submit(lambda number=number: made.append(number))
-    queue.clear()
+        queue.submit(lambda number=number: spawn(number))
+        assert queue.resting is (number == 0)
     for _ in range(4):
         await asyncio.sleep(0)
-    assert made == [0]
+    queue.settle()
+    assert done == ["spawned 0", "told 0", "spawned 1", "told 1", "spawned 2", "told 2"]
+
+
+def test_what_is_put_back_waits_with_all_after_it() -> None:
+    performed: list[int] = []
+
+    def perform(effect: int) -> None:
+        if effect == 1 and not performed:
+            performed.append(0)
+            pending.put_back(effect)
+        else:
+            performed.append(effect)
+
+    pending: Pending[int] = Pending({int: perform})
+    pending.perform([1, 2])
+    assert performed == [0]
+    pending.resume()
+    assert performed == [0, 1, 2]
+    pending.resume()
+    assert performed == [0, 1, 2]
+
+
+def test_more_to_perform_ends_the_wait_of_what_was_put_back() -> None:
+    performed: list[int] = []
+
+    def perform(effect: int) -> None:
+        if effect == 1 and not performed:
+            performed.append(0)
+            pending.put_back(effect)
+        else:
+            performed.append(effect)
+
+    pending: Pending[int] = Pending({int: perform})
+    pending.perform([1])
+    pending.perform([2])
+    assert performed == [0, 1, 2]
 
 
 def pending_of(performed: list[int], seconds: float) -> Pending[int]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -20,8 +19,10 @@ from circus.events.cause import CURRENT, current_origin
 from circus.events.counters import trace_of
 from circus.exc import CircusError, MessageError
 from circus.handover import AlertsRecord
+from circus.notifiers import NAME, Notifiers
 from circus.ports import Clock
 from circus.rules import Configured
+from circus.runtime.peers import user_of
 from circus.silences import Silences
 from circus.wire import alerts as wire
 from circus.wire.events import Cause, decode
@@ -32,8 +33,6 @@ logger = logging.getLogger("circus")
 MOST_FIRING: Final = 10_000
 MOST_BYTES: Final = 16 << 20
 """Of the data of all alerts that fire."""
-MOST_NOTIFIERS: Final = 1_000
-_NAME: Final = re.compile(r"[\w.:-]{1,100}")
 
 Key = tuple[str, str | None, int | None]
 
@@ -75,7 +74,7 @@ class Alerting:
         self._bytes = self._refused = 0
         self._active = dict.fromkeys(wire.SEVERITIES, 0)
         self._silences = Silences()
-        self._notifiers: dict[str, wire.Notifier] = {}
+        self._notifiers = Notifiers()
         self._timer: asyncio.TimerHandle | None = None
 
     # -- asked ------------------------------------------------------------------------------------------------------
@@ -88,7 +87,7 @@ class Alerting:
             time=self._clock.time(),
             alerts=[fire.alert for fire in self._firing.values()],
             silences=self._silences.all(),
-            notifiers=list(self._notifiers.values()),
+            notifiers=self._notifiers.all(),
             refused=self._refused,
             configured=list(self._configured().alerts),
         )
@@ -100,8 +99,8 @@ class Alerting:
             silenced=sum(fire.alert.silence is not None for fire in self._firing.values()),
             silences=len(self._silences),
             refused=self._refused,
-            delivered={name: notifier.delivered for name, notifier in self._notifiers.items()},
-            failed={name: notifier.failed for name, notifier in self._notifiers.items()},
+            delivered={each.name: each.delivered for each in self._notifiers.all()},
+            failed={each.name: each.failed for each in self._notifiers.all()},
         )
 
     # -- told by the exporter ---------------------------------------------------------------------------------------
@@ -127,7 +126,8 @@ class Alerting:
         return self._delivered(told, data)
 
     def _fired(self, told: wire.Told, data: wire.Firing, size: int) -> wire.Recorded:
-        _check_name("alert", data.alert)
+        if not NAME.fullmatch(data.alert):
+            raise MessageError("message invalid 'alert' isn't a name of up to 100 letters, digits, -, _, . and :")
         watcher = self._known(told.watcher)
         if told.watcher is not None and watcher is None:
             raise MessageError(f"program {_short(told.watcher)} not found")
@@ -175,24 +175,13 @@ class Alerting:
         told = told or wire.Told(record=wire.RESOLVED, wid=alert.wid)
         return self._record(told, alert.watcher, full, trace=fire.trace)[0]
 
-    def _delivered(self, told: wire.Told, data: wire.Delivery) -> wire.Recorded:
-        _check_name("notify", data.notify)
-        if data.count < 0 or data.attempts < 0:
-            raise MessageError("message invalid 'data': count and attempts are numbers from 0 on")
-        notifier = self._notifiers.get(data.notify)
-        if notifier is None:
-            if len(self._notifiers) >= MOST_NOTIFIERS:
-                raise CircusError(f"there are {len(self._notifiers)} notifiers, and no room for {data.notify}")
-            notifier = self._notifiers[data.notify] = wire.Notifier(name=data.notify, type=_short(data.type))
-        ok, now = told.record == wire.DELIVERED, self._clock.time()
-        seq, _ = self._record(told, self._known(told.watcher), wire.as_data(data))
-        if ok:
-            notifier.delivered += data.count
+    def _delivered(self, told: wire.Told, data: wire.Delivery | wire.Retrying) -> wire.Recorded:
+        now, seq = self._clock.time(), None
+        if isinstance(data, wire.Retrying):
+            state = self._notifiers.retrying(data, now)
         else:
-            notifier.failed += data.count
-            notifier.last_error = data.error or data.reason
-        notifier.waiting, notifier.last_time = data.waiting, now
-        state = wire.DeliveryState(ok=ok, time=now, attempts=data.attempts, error=data.error or data.reason)
+            state = self._notifiers.ended(data, now, ok=told.record == wire.DELIVERED)
+            seq, _ = self._record(told, self._known(told.watcher), wire.as_data(data))
         for each in data.alerts:
             alert = self._by_seq.get(each)
             if alert is not None:
@@ -208,10 +197,12 @@ class Alerting:
             MessageError: it has another shape, covers nothing that there is, or has no end in the future.
             CircusError: there are too many.
         """
+        actor = current_origin().actor or ""
         made = self._silences.add(
             _converted(properties, wire.NewSilence, ""),
             self._clock.time(),
-            author=current_origin().actor or "",
+            author=actor,
+            user=user_of(actor),
             watchers=self._watchers(),
             alerts=[*self._configured().alerts, *(key[0] for key in self._firing)],
         )
@@ -264,7 +255,7 @@ class Alerting:
         return AlertsRecord(
             firing=[(fire.alert, fire.size, fire.trace) for fire in self._firing.values()],
             silences=self._silences.all(), last_silence=self._silences.last,
-            notifiers=list(self._notifiers.values()), refused=self._refused,
+            notifiers=self._notifiers.all(), refused=self._refused,
         )  # fmt: skip
 
     def take_over(self, record: AlertsRecord) -> None:
@@ -275,7 +266,8 @@ class Alerting:
             self._bytes += size
             self._active[alert.severity] += 1
         self._silences.take_over(record.silences, record.last_silence)
-        self._notifiers, self._refused = {each.name: each for each in record.notifiers}, record.refused
+        self._notifiers.take_over(record.notifiers)
+        self._refused = record.refused
         self._wait()
 
     def close(self) -> None:
@@ -338,11 +330,6 @@ def _size(data: Mapping[str, Any]) -> int:
     if size > wire.MOST_DATA:
         raise MessageError(f"message invalid 'data' has {size} bytes; at most {wire.MOST_DATA} are taken")
     return size
-
-
-def _check_name(what: str, name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise MessageError(f"message invalid {what!r} isn't a name of up to 100 letters, digits, -, _, . and :")
 
 
 def _short(text: str) -> str:

@@ -214,7 +214,7 @@ def tail(app: Caller, command: Command, args: Sequence[str], options: dict[str, 
 
 def test_alert(app: Caller, command: Command, args: Sequence[str], options: dict[str, Any]) -> int:
     """`circusctl test-alert`: begin a test, and tell what became of it."""
-    from circus.commands.alert_text import outcome_text, outcomes
+    from circus.commands.delivery_text import outcome_text, outcomes
     from circus.spec.amounts import to_seconds
 
     try:

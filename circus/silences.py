@@ -48,7 +48,14 @@ class Silences:
         return [kept.silence for kept in self._kept.values()]
 
     def add(
-        self, wanted: NewSilence, now: float, *, author: str, watchers: Iterable[str], alerts: Iterable[str]
+        self,
+        wanted: NewSilence,
+        now: float,
+        *,
+        author: str,
+        user: str | None = None,
+        watchers: Iterable[str],
+        alerts: Iterable[str],
     ) -> Silence:
         """Have one more.
 
@@ -56,6 +63,7 @@ class Silences:
             wanted: what was asked for.
             now: Unix time.
             author: who it is from, where that was not said.
+            user: the name of that author, if he has one.
             watchers: the names that there are.
             alerts: the rules that there are; none where nobody knows.
 
@@ -78,7 +86,7 @@ class Silences:
         self.last += 1
         made = Silence(
             id=self.last, alert=wanted.alert, watcher=wanted.watcher, wid=wanted.wid, since=now, until=until,
-            author=wanted.author or author, comment=wanted.comment,
+            author=wanted.author or author, comment=wanted.comment, user=None if wanted.author else user,
         )  # fmt: skip
         self._kept[made.id] = _Kept(made, alert, watcher)
         return made

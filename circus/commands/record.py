@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 class RecordAlert(Command):
     """Tell the daemon that an alert fires, is over, or was delivered; circus-exporter does, and scripts may.
 
-    `record` is `alert.firing`, `alert.resolved`, `alert.delivered` or `alert.failed`, and `data` has
+    `record` is `alert.firing`, `alert.resolved`, `alert.delivered`, `alert.failed` or `retrying`, and `data` has
     [what belongs to it](alerts.md), at most 16 KiB. An alert is known by `alert`, `watcher` and `wid`: it fires once,
     until it is resolved. It becomes a [record](records.md#alertfiring), whose `seq` is in the reply; that of a command
-    is not made. `cause` is the seq of a record that led here. `seq` is null where there was nothing to resolve.
+    is not made. `cause` is the seq of a record that led here. `seq` is null where there was nothing to resolve, and for
+    `retrying`, which only changes what `alerts` tells.
 
     Request:
 
@@ -35,7 +36,8 @@ class RecordAlert(Command):
 
     Command line:
 
-        circusctl record alert.firing|alert.resolved|alert.delivered|alert.failed [NAME] [WID] [--data JSON] [--cause SEQ]
+        circusctl record alert.firing|alert.resolved|alert.delivered|alert.failed|retrying [NAME] [WID]
+                [--data JSON] [--cause SEQ]
     """
 
     name = "record"

@@ -7,13 +7,17 @@ process that still runs as the user who connected; of any other nothing is known
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
+from typing import Final
 
 import zmq
 
 from circus.core.access import Access, Peer, Rule, local_peer
 from circus.exc import EndpointError
 from circus.spec.access import AccessSpec
+
+_UID: Final = re.compile(r"uid:(\d+)(?:,|$)")
 
 
 def uid_of(user: int | str) -> int:
@@ -23,6 +27,19 @@ def uid_of(user: int | str) -> int:
     import pwd  # only where there are names
 
     return pwd.getpwnam(user).pw_uid
+
+
+def user_of(actor: str) -> str | None:
+    """The name of the user whom records call `uid:N,…`; None where it is somebody else, or has no name here."""
+    found = _UID.match(actor)
+    if found is None:
+        return None
+    import pwd
+
+    try:
+        return pwd.getpwuid(int(found[1])).pw_name
+    except (KeyError, OverflowError, OSError):
+        return None
 
 
 def gid_of(group: int | str) -> int:

@@ -15,7 +15,9 @@ FIRING: Final = "alert.firing"
 RESOLVED: Final = "alert.resolved"
 DELIVERED: Final = "alert.delivered"
 FAILED: Final = "alert.failed"
-TOLD: Final = (FIRING, RESOLVED, DELIVERED, FAILED)
+RETRYING: Final = "retrying"
+"""No record is made of it: only the state of the notifier and of the alerts changes."""
+TOLD: Final = (FIRING, RESOLVED, DELIVERED, FAILED, RETRYING)
 """What the command `record` takes."""
 SILENCED: Final = "alert.silenced"
 UNSILENCED: Final = "alert.unsilenced"
@@ -77,6 +79,23 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     error: str | None = None
 
 
+class Retrying(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Data of `retrying`: an attempt at a delivery failed, and another will be made at `next`, Unix time.
+
+    The others are as those of a delivery, `attempts` those that were made so far.
+    """
+
+    notify: str
+    type: str
+    count: int
+    attempts: int
+    next: float
+    alerts: list[int] = []
+    waiting: int | None = None
+    reason: str | None = None
+    error: str | None = None
+
+
 class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The properties of the command `record`. `cause` is the seq of the lifecycle record that led here, if one did."""
 
@@ -100,12 +119,13 @@ class NewSilence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class DeliveryState(msgspec.Struct, frozen=True, kw_only=True):
-    """How the last delivery of an alert to one notifier went."""
+    """How the last delivery of an alert to one notifier went. While it is being tried `next` is when it will be again."""
 
     ok: bool
     time: float
     attempts: int
     error: str | None = None
+    next: float | None = None
 
 
 class Alert(msgspec.Struct, kw_only=True):
@@ -129,7 +149,10 @@ class Alert(msgspec.Struct, kw_only=True):
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True):
-    """Alerts of these rules, watchers (globs) and slot are told to nobody before `until`, Unix time."""
+    """Alerts of these rules, watchers (globs) and slot are told to nobody before `until`, Unix time.
+
+    `user` is the name of the author where that is a uid which circusd's machine knows.
+    """
 
     id: int
     alert: str
@@ -139,10 +162,14 @@ class Silence(msgspec.Struct, frozen=True, kw_only=True):
     until: float
     author: str
     comment: str
+    user: str | None = None
 
 
 class Notifier(msgspec.Struct, kw_only=True):
-    """How a notifier does, since the daemon's boot: alerts delivered and given up, how many wait, and the last error."""
+    """How a notifier does, since the daemon's boot: alerts delivered and given up, how many wait, and the last error.
+
+    While a delivery is being tried, `attempts` have failed and the next will be made at `next_time`, Unix time.
+    """
 
     name: str
     type: str
@@ -151,6 +178,8 @@ class Notifier(msgspec.Struct, kw_only=True):
     waiting: int | None = None
     last_time: float | None = None
     last_error: str | None = None
+    attempts: int = 0
+    next_time: float | None = None
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -196,7 +225,7 @@ class AlertsAnswer(msgspec.Struct, kw_only=True):
     configured: list[str]
 
 
-Data = Firing | Resolved | Delivery
+Data = Firing | Resolved | Delivery | Retrying
 
 
 def data_of(record: str) -> type[Data]:
@@ -206,6 +235,8 @@ def data_of(record: str) -> type[Data]:
             return Firing
         case "alert.resolved":
             return Resolved
+        case "retrying":
+            return Retrying
         case _:
             return Delivery
 

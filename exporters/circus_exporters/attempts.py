@@ -48,8 +48,8 @@ async def insist(
     patient: bool = True,
     lasting: float = math.inf,
 ) -> Outcome:
-    """Attempts until one was taken or a later one would not help, each outcome told; pauses in seconds double, with
-    jitter, and are never shorter than what the other side asked for. Without patience no pause is long. None is made
+    """Attempts until one was taken or a later one would not help, each outcome told, with the pause that follows as its
+    `wait`; pauses in seconds double, with jitter, and are never shorter than what the other side asked for. Without patience no pause is long. None is made
     that would begin more than `lasting` seconds after the first.
     """
     loop = asyncio.get_running_loop()
@@ -61,7 +61,7 @@ async def insist(
             wait = min(wait, HURRIED_PAUSE)
         if outcome.again and loop.time() + wait > until:
             outcome = replace(outcome, again=False)
-        tell(outcome)
+        tell(replace(outcome, wait=wait))
         if outcome.problem is None or not outcome.again:
             return outcome
         await asyncio.sleep(wait)

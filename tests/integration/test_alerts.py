@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import pwd
 import re
 from typing import Any
 
@@ -168,6 +170,9 @@ def test_circusctl_lists_silences_and_lifts(daemon: Daemon) -> None:
     assert [alert["alert"] for alert in told["alerts"]] == ["leak", "gone"]
     assert daemon.circusctl("unsilence", "1").stdout == "ok\n"
     assert daemon.ok("alerts")["silences"] == []
+    made = daemon.circusctl("silence", "web", "--for", "1h")
+    assert made.stdout == f"silence 2: web, for another 1h (by {pwd.getpwuid(os.geteuid()).pw_name})\n"
+    assert daemon.ok("alerts")["silences"][0]["author"].startswith(f"uid:{os.geteuid()},gid:")
 
 
 def test_circusctl_says_what_is_wrong(daemon: Daemon) -> None:

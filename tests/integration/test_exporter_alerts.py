@@ -233,6 +233,14 @@ def test_who_was_away_gets_all_of_it_in_order(circusd: CircusD, file: pathlib.Pa
     daemon = circusd(hoarding(away.url, file))
     file.touch()
     wait_until(lambda: firing(daemon))
+    wait_until(lambda: daemon.ok("alerts")["alerts"][0]["deliveries"].get("ops", {}).get("next"))
+    (ops,) = daemon.ok("alerts")["notifiers"]
+    assert (ops["name"], ops["delivered"], ops["failed"], ops["waiting"]) == ("ops", 0, 0, 1)
+    assert ops["attempts"] >= 1
+    assert str(away.port) in ops["last_error"]
+    told = daemon.circusctl("alerts").stdout
+    assert "ops retrying" in told
+    assert " failed, the next " in told
     file.unlink()
     wait_until(lambda: not firing(daemon))
     wait_until(lambda: page(daemon).value("circus_alert_queue_length", sink="ops") == 2)
@@ -247,6 +255,8 @@ def test_who_was_away_gets_all_of_it_in_order(circusd: CircusD, file: pathlib.Pa
         back.stop()
     wait_until(lambda: page(daemon).value("circus_alert_deliveries_total", sink="ops") == 2)
     assert get(daemon, "/-/ready") == (200, "The exporter is ready.\n")
+    wait_until(lambda: daemon.ok("alerts")["notifiers"][0]["delivered"] == 2)
+    assert daemon.ok("alerts")["notifiers"][0]["next_time"] is None
 
 
 def test_who_refuses_is_counted_and_not_asked_again(circusd: CircusD, hooks: Webhooks, file: pathlib.Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from circus import alerting
+from circus import alerting, notifiers
 from circus.alerting import Alerting
 from circus.events.bus import Bus
 from circus.events.cause import CURRENT
@@ -165,6 +165,30 @@ def test_deliveries_are_kept_with_their_alerts_and_counted(world: World) -> None
     assert world.alerting.snapshot().failed == {"ops": 0, "pager": 1}
 
 
+def test_what_is_being_tried_is_told_without_a_record_until_it_is_over(world: World) -> None:
+    first, second = world.fire(), world.fire(wid=2)
+    tried = {"record": "retrying", "attempts": 3, "next": 1016.0, "waiting": 2, "reason": "timeout"}
+    assert world.deliver(first, **tried, error="no answer") is None
+    assert world.deliver(None, record="retrying", notify="pager", attempts=1, next=1.0, alerts=[]) is None
+    one, two = world.answer().alerts
+    assert (one.deliveries["ops"].ok, one.deliveries["ops"].next, one.deliveries["ops"].error) == (
+        False,
+        1016.0,
+        "no answer",
+    )
+    assert two.deliveries == {}
+    ops, pager = world.answer().notifiers
+    assert (ops.attempts, ops.next_time, ops.last_error, ops.waiting) == (3, 1016.0, "no answer", 2)
+    assert (pager.name, pager.attempts, pager.failed) == ("pager", 1, 0)
+    world.deliver(first, second, attempts=4, waiting=0)
+    assert [(each.deliveries["ops"].ok, each.deliveries["ops"].next) for each in world.answer().alerts] == [
+        (True, None)
+    ] * 2
+    ops, _ = world.answer().notifiers
+    assert (ops.attempts, ops.next_time, ops.delivered, ops.last_error) == (0, None, 2, "no answer")
+    assert [record["record"] for record in world.records()] == ["alert.firing", "alert.firing", "alert.delivered"]
+
+
 def test_numbers_for_telemetry_begin_at_nothing_and_go_back_to_it(world: World) -> None:
     snapshot = world.alerting.snapshot
     assert snapshot().active == {"critical": 0, "warning": 0, "info": 0}
@@ -249,7 +273,7 @@ def test_deeply_nested_data_is_refused(world: World) -> None:
 
 
 def test_notifiers_are_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alerting, "MOST_NOTIFIERS", 1)
+    monkeypatch.setattr(notifiers, "MOST", 1)
     world.deliver()
     with pytest.raises(CircusError, match="no room for other"):
         world.deliver(notify="other")
@@ -268,7 +292,7 @@ def test_a_silence_covers_what_fires_and_what_will(world: World) -> None:
     assert (silenced["seq"], unsilenced["seq"]) == (made.seq, lifted.seq)
     assert silenced["data"] == {
         "id": 1, "alert": "*", "watcher": "WEB", "wid": None, "since": 1000.0, "until": 1060.0, "author": "me",
-        "comment": "deploy",
+        "comment": "deploy", "user": None,
     }  # fmt: skip
     assert unsilenced["data"] == {**silenced["data"], "reason": "command"}
     with pytest.raises(MessageError, match="there is no silence 1"):

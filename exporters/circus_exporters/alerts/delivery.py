@@ -49,7 +49,9 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A delivery is over, well (`problem` is None) or given up."""
+    """A delivery is over, well (`problem` is None) or given up; or only an attempt at it is, and the next is made in
+    `again` seconds.
+    """
 
     spec: NotifySpec
     notices: Sequence[Notice]
@@ -58,6 +60,7 @@ class Ended:
     waiting: int
     problem: str | None = None
     reason: str | None = None
+    again: float | None = None
 
 
 class Bucket:
@@ -75,7 +78,9 @@ class Bucket:
 
 
 class Delivery:
-    """What one notifier is to be told. `on_end` hears what became of each delivery."""
+    """What one notifier is to be told. `on_end` hears what became of each delivery, `on_retry` of each attempt at one that
+    is tried again.
+    """
 
     def __init__(
         self,
@@ -84,12 +89,13 @@ class Delivery:
         counts: Alerting,
         on_end: Callable[[Ended], None],
         *,
+        on_retry: Callable[[Ended], None] | None = None,
         first_pause: float = FIRST_PAUSE,
     ) -> None:
         self.spec = spec
         self.sink = sink
         self._counts = counts
-        self._on_end = on_end
+        self._on_end, self._on_retry = on_end, on_retry
         self._first_pause = first_pause
         counts.delivered[spec.name] = counts.retried[spec.name] = counts.waiting[spec.name] = 0
         counts.failed[spec.name] = dict.fromkeys(catalogue_alerts.FAILURES, 0)
@@ -178,6 +184,12 @@ class Delivery:
             else:
                 self._counts.problems[self.spec.name] = outcome.problem
                 self._counts.retried[self.spec.name] += outcome.again
+                if outcome.again and patient and self._on_retry is not None:
+                    fresh = [notice for notice in self._sending if not notice.repeated]
+                    self._on_retry(
+                        Ended(spec=self.spec, notices=fresh, attempts=attempts, seconds=monotonic() - begun,
+                              waiting=self.waiting, problem=outcome.problem, reason=outcome.kind, again=outcome.wait)
+                    )  # fmt: skip
 
         outcome = await insist(
             attempt,

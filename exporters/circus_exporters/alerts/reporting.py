@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from time import time
 from typing import Any, Final, cast
 
 from circus.exc import CallError, CircusError
@@ -85,10 +86,9 @@ class Reporter:
         """A delivery is over, well or not."""
 
         def data() -> dict[str, Any]:
-            seqs = sorted({notice.alert.seq for notice in ended.notices if notice.alert.seq is not None})
             return wire.as_data(
                 wire.Delivery(
-                    notify=ended.spec.name, type=ended.spec.type, count=len(ended.notices), alerts=seqs[:_MOST_SEQS],
+                    notify=ended.spec.name, type=ended.spec.type, count=len(ended.notices), alerts=_seqs(ended),
                     attempts=ended.attempts, seconds=round(ended.seconds, 3), waiting=ended.waiting,
                     reason=ended.reason, error=ended.problem,
                 )
@@ -96,6 +96,21 @@ class Reporter:
 
         record = wire.DELIVERED if ended.problem is None else wire.FAILED
         self._say(_Said(record, None, None, None, data, lambda _: None))
+
+    def retrying(self, ended: Ended) -> None:
+        """An attempt failed, and another will be made."""
+        following = time() + (ended.again or 0.0)
+
+        def data() -> dict[str, Any]:
+            return wire.as_data(
+                wire.Retrying(
+                    notify=ended.spec.name, type=ended.spec.type, count=len(ended.notices), alerts=_seqs(ended),
+                    attempts=ended.attempts, next=following, waiting=ended.waiting,
+                    reason=ended.reason, error=ended.problem,
+                )
+            )  # fmt: skip
+
+        self._say(_Said(wire.RETRYING, None, None, None, data, lambda _: None))
 
     async def run(self) -> None:
         """Tell until cancelled."""
@@ -129,16 +144,21 @@ class Reporter:
             await asyncio.sleep(PAUSE)
             return
         except CircusError as error:
-            self.problem = f"the daemon does not take records about alerts: {error}"
-            if self.problem != self._told:
-                logger.warning("%s", self.problem)
-            self._told = self.problem
+            if said.record != wire.RETRYING:  # an older daemon does not know it, and nothing is lost
+                self.problem = f"the daemon does not take records about alerts: {error}"
+                if self.problem != self._told:
+                    logger.warning("%s", self.problem)
+                self._told = self.problem
         else:
             self.problem = None
             if answer["seq"] is not None:  # where there was nothing to resolve there is no record
                 said.taken(int(answer["seq"]))
         if self._queue and self._queue[0] is said:  # unless all was forgotten meanwhile
             self._queue.popleft()
+
+
+def _seqs(ended: Ended) -> list[int]:
+    return sorted({notice.alert.seq for notice in ended.notices if notice.alert.seq is not None})[:_MOST_SEQS]
 
 
 def _finite(value: float | None) -> float | None:

@@ -70,9 +70,11 @@ class AlertExport(Listener):
         self.counts = state.alerting = Alerting()
         self.counts.suppressed = dict.fromkeys(catalogue_alerts.SUPPRESSIONS, 0)
         self.evaluation = Evaluation(rules)
-        self.reporter = Reporter(ask)
+        self.reporter = told = Reporter(ask)
         self.deliveries = {
-            spec.name: Delivery(spec, sink_of(spec, self._instance), self.counts, self.reporter.delivered)
+            spec.name: Delivery(
+                spec, sink_of(spec, self._instance), self.counts, told.delivered, on_retry=told.retrying
+            )
             for spec in notifiers
         }
         for name, delivery in self.deliveries.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from circus.commands import get_commands
-from circus.commands.alert_text import outcome_text, outcomes, span
+from circus.commands.delivery_text import outcome_text, outcomes, span
 from circus.exc import ArgumentError, MessageError
 
 COMMANDS = get_commands()
@@ -127,7 +127,7 @@ def test_requests_of_another_shape(command: str, props: dict[str, object]) -> No
 def test_what_fires_is_a_table_with_the_worst_first() -> None:
     found = alerts(
         alerts=[
-            alert(deliveries={"ops": {"ok": True}, "pager": {"ok": False}}),
+            alert(deliveries={"ops": {"ok": True}, "pager": {"ok": False}, "chat": {"ok": False, "next": 1003.0}}),
             alert(alert="old", watcher=None, wid=None, value=None, threshold=None, unit=None, severity="critical"),
             alert(alert="calm", severity="info", value=0.5, threshold=90.0, unit="percent", wid=None, silence=3),
         ]
@@ -135,7 +135,7 @@ def test_what_fires_is_a_table_with_the_worst_first() -> None:
     assert found.splitlines() == [
         "SEVERITY  ALERT  WHERE    FOR    VALUE   LIMIT   TOLD",
         "critical  old    circusd  1m 5s  -       -       -",
-        "warning   leak   web:3    1m 5s  584MiB  512MiB  ops ok, pager failed",
+        "warning   leak   web:3    1m 5s  584MiB  512MiB  ops ok, pager failed, chat retrying",
         "info      calm   web      1m 5s  0.5%    90%     silence 3",
     ]
 
@@ -151,7 +151,10 @@ def test_silences_and_notifiers_in_trouble_are_told() -> None:
         {"name": "pager", "type": "webhook", "delivered": 3, "failed": 2, "waiting": 7, "last_time": 990.0, "last_error": "HTTP 500"},
     ]  # fmt: skip
     found = alerts(
-        silences=[silence(comment="de\x1bploy"), silence(id=4, watcher="*", wid=2, alert="leak")],
+        silences=[
+            silence(comment="de\x1bploy"),
+            silence(id=4, watcher="*", wid=2, alert="leak", author="uid:0,gid:0,pid:7", user="root"),
+        ],
         notifiers=notifiers,
         refused=2,
     )
@@ -159,12 +162,26 @@ def test_silences_and_notifiers_in_trouble_are_told() -> None:
         "nothing fires of leak, old",
         "",
         "silence 3: web, for another 1h (by me: de ploy)",
-        "silence 4: all watchers:2, alert leak, for another 1h (by me)",
+        "silence 4: all watchers:2, alert leak, for another 1h (by root)",
         "",
         "notifier pager (webhook): 3 delivered, 2 given up, 7 wait; the last error: HTTP 500 (10s ago)",
         "",
         "2 alerts were refused, because there was no room for them",
     ]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "following", "text"),
+    [(1, 1008.0, "1 attempt failed, the next in 8s"), (3, 1000.2, "3 attempts failed, the next is due"),
+     (3, 900.0, "3 attempts failed, the next is due")],
+)  # fmt: skip
+def test_who_is_being_tried_is_told_with_the_next_attempt(attempts: int, following: float, text: str) -> None:
+    notifier = {
+        "name": "ops", "type": "webhook", "delivered": 0, "failed": 0, "waiting": 0, "last_time": 998.0,
+        "last_error": "it answers 503", "attempts": attempts, "next_time": following,
+    }  # fmt: skip
+    told = alerts(notifiers=[notifier]).splitlines()[-1]
+    assert told == f"notifier ops (webhook): 0 delivered; {text}; the last error: it answers 503 (2s ago)"
 
 
 def test_other_answers() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from circus.core.access import Rule
 from circus.exc import EndpointError
-from circus.runtime.peers import access, gid_of, groups_of, uid_of
+from circus.runtime.peers import access, gid_of, groups_of, uid_of, user_of
 from circus.spec.access import AccessSpec
 
 STATUS = b"Name:\tcat a:b\nUid:\t1000\t1001\t1000\t1000\nGid:\t100\t100\t100\t100\nGroups:\t10 20 30 \nVmRSS:\t1 kB\n"
@@ -64,3 +64,20 @@ def test_sections_become_rules():
 def test_an_unknown_name_lets_nobody_in():
     with pytest.raises(EndpointError, match="nobody-of-that-name"):
         access([AccessSpec(name="x", role="read", uid=("nobody-of-that-name",))])
+
+
+@pytest.mark.parametrize(
+    ("actor", "user"),
+    [
+        ("uid:0,gid:0,pid:4242", "root"),
+        ("uid:0", "root"),
+        ("uid:4123456789,gid:0,pid:1", None),
+        ("uid:99999999999999999999,gid:0", None),
+        ("uid:00x", None),
+        ("curve:uid:0,tcp:10.0.0.7", None),
+        ("python", None),
+        ("", None),
+    ],
+)
+def test_the_name_of_whoever_asks(actor, user):
+    assert user_of(actor) == user

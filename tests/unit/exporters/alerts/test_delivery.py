@@ -62,10 +62,11 @@ class Way:
 
     def __init__(self, sink: Asked, **options: Any) -> None:
         fields: dict[str, Any] = {"rate": 1000.0, "burst": 100, "batch": 1, **options}
-        self.counts, self.ended = Alerting(), list[Ended]()
+        self.counts, self.ended, self.retried = Alerting(), list[Ended](), list[Ended]()
         self.delivery = Delivery(
-            NotifySpec(name="ops", type="exec", **fields), sink, self.counts, self.ended.append, first_pause=0.001
-        )
+            NotifySpec(name="ops", type="exec", **fields), sink, self.counts, self.ended.append,
+            on_retry=self.retried.append, first_pause=0.001,
+        )  # fmt: skip
 
     async def until_empty(self) -> None:
         task = asyncio.create_task(self.delivery.run())
@@ -93,6 +94,22 @@ async def test_all_that_waits_goes_in_order() -> None:
     assert sink.got == [["firing 1"], ["firing 2"], ["resolved 1"]]
     assert (way.delivered, way.failed, way.counts.waiting["ops"]) == (3, {}, 0)
     assert [ended.problem for ended in way.ended] == [None] * 3
+
+
+async def test_each_attempt_that_is_made_again_is_told_with_the_pause() -> None:
+    way = Way(Asked(AWAY, AWAY, Outcome(problem="busy", again=True, wait=0.01, kind="timeout"), NO), batch=2)
+    way.delivery.add([*firing(1), Notice(alert(2), "firing", repeated=True)])
+    await way.until_empty()
+    assert [(each.attempts, each.problem, each.reason) for each in way.retried] == [
+        (1, "away", "unreachable"), (2, "away", "unreachable"), (3, "busy", "timeout"),
+    ]  # fmt: skip
+    pauses = [each.again for each in way.retried if each.again is not None]
+    assert 0 < pauses[0] < pauses[1] < pauses[2]
+    assert pauses[2] >= 0.01
+    # Who has it repeated knows of it already.
+    assert {tuple(notice.alert.key.wid for notice in each.notices) for each in way.retried} == {(1,)}
+    assert {each.waiting for each in way.retried} == {2}
+    assert [(each.attempts, each.again) for each in way.ended] == [(4, None)]
 
 
 async def test_a_batch_is_of_one_kind_and_has_no_alert_twice() -> None:

@@ -47,6 +47,7 @@ class Supervisor(Reconfiguration):
     _finished: asyncio.Event
     _closed: asyncio.Event
     _quitting: asyncio.Future[None] | None = None
+    _hastened: Origin | None = None
     _entered = False
     """What a life needs is open; before that the leftovers of another one are seen to."""
 
@@ -59,7 +60,7 @@ class Supervisor(Reconfiguration):
 
     def _begin_life(self) -> None:
         self._finished, self._closed = asyncio.Event(), asyncio.Event()
-        self._quitting, self._entered = None, False
+        self._quitting, self._hastened, self._entered = None, None, False
         self._loop = asyncio.get_running_loop()
         self.fleet.begin()
 
@@ -263,7 +264,8 @@ class Supervisor(Reconfiguration):
             self.quit()
 
     def hasten(self, origin: Origin) -> None:
-        """No more grace for whatever is being stopped."""
+        """No more grace for whatever is being stopped, or will be at the end."""
+        self._hastened = origin
         for watcher in self.fleet if self._entered else ():
             watcher.hasten(origin)
 
@@ -294,7 +296,7 @@ class Supervisor(Reconfiguration):
         limit = self.spec.shutdown_timeout
         overdue = self._loop.call_later(limit, self._overdue, limit) if limit else None
         try:
-            await self.stop_watchers()
+            await self._stop_all()
         finally:
             if overdue is not None:
                 overdue.cancel()
@@ -302,6 +304,17 @@ class Supervisor(Reconfiguration):
         self._tell("arbiter.stopped", origin)
         self.state = "stopped"
         self._finished.set()
+
+    async def _stop_all(self) -> None:
+        """Stop all watchers; exporters when the others are down, because they show how these end."""
+        exporters = [watcher for watcher in self.fleet if watcher.spec.role == "exporter"]
+        await self.stop_watchers([watcher for watcher in self.fleet if watcher not in exporters] if exporters else None)
+        if exporters:
+            last = asyncio.ensure_future(self.fleet.stop(exporters))
+            await asyncio.sleep(0)  # so that it has begun
+            if self._hastened is not None:
+                self.hasten(self._hastened)
+            await last
 
     def _overdue(self, limit: float) -> None:
         left = ", ".join(f"'{watcher.name}' ({len(watcher)})" for watcher in self.fleet if not watcher.is_stopped())

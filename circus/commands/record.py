@@ -36,8 +36,7 @@ class RecordAlert(Command):
 
     Command line:
 
-        circusctl record alert.firing|alert.resolved|alert.delivered|alert.failed|retrying [NAME] [WID]
-                [--data JSON] [--cause SEQ]
+        circusctl record RECORD [NAME] [WID] [--data JSON] [--cause SEQ]
     """
 
     name = "record"

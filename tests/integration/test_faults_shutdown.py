@@ -12,6 +12,8 @@ import pytest
 from tests import workers
 from tests.helpers import proc
 from tests.helpers.daemon import Daemon
+from tests.helpers.metrics import scrape
+from tests.helpers.ports import wait_listening
 from tests.helpers.waiting import wait_until
 from tests.integration.test_reconfigure_file import rewrite
 
@@ -194,3 +196,33 @@ def test_an_end_within_the_limit_is_an_end_like_any_other(circusd: Start) -> Non
     daemon = circusd(f"[watcher:web]\n{SLEEPER}", options={"shutdown_timeout": 1000})
     daemon.wait_pids("web", 1)
     end_well(daemon)
+
+
+@pytest.mark.parametrize("grace", ["over by itself", "hastened"])
+def test_the_exporter_shows_the_end_and_is_the_last_that_ends(circusd: Start, grace: str) -> None:
+    daemon = circusd(
+        f"[circus]\nsample_interval = 0.2\n[watcher:slow]\n{STUBBORN}graceful_timeout = 600\n"
+        "[watcher:quick]\ncmd = sleep 1000\n[exporter:prometheus]\nport = 0\n"
+    )
+    (slow,), (exporter,) = daemon.wait_pids("slow", 1), daemon.wait_pids("circus-exporter", 1)
+    port = wait_listening(exporter)
+    wait_until(lambda: "ready" in daemon.log_text())
+    daemon.signal(signal.SIGTERM)
+
+    def shown() -> bool:
+        page = scrape(port)
+        return (
+            page.value("circus_up") == 1
+            and page.value("circus_watcher_state", watcher="slow", state="stopping") == 1
+            and page.value("circus_watcher_state", watcher="quick", state="stopped") == 1
+            and page.value("circus_watcher_state", watcher="circus-exporter", state="active") == 1
+        )
+
+    wait_until(shown)
+    if grace == "hastened":
+        daemon.signal(signal.SIGTERM)
+    else:
+        os.kill(slow, signal.SIGKILL)
+    assert daemon.wait() == 0
+    assert not proc.alive(exporter)
+    assert "ERROR" not in daemon.log_text()

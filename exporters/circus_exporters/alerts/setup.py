@@ -308,7 +308,7 @@ class AlertExport(Listener):
             state = told.deliveries.get(delivery.spec.name)
             if state is not None and state.ok:
                 delivery.believe(key)
-            elif state is None and known and told.silence is None:
+            elif (state is None or state.next is not None) and known and told.silence is None:
                 delivery.add([Notice(alert, "firing")])
         if known:
             self._active[key] = alert

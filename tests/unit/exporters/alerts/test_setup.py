@@ -109,6 +109,12 @@ async def test_who_was_given_up_is_not_told_again() -> None:
     assert told.waits() == []
 
 
+async def test_who_was_being_tried_is_tried_by_the_next_exporter() -> None:
+    tried = wire.DeliveryState(ok=False, time=fleet.STARTED, attempts=3, error="away", next=fleet.STARTED + 4)
+    told = await Told([fires(deliveries={"ops": tried})]).begin()
+    assert told.waits() == [("firing", "leak")]
+
+
 async def test_a_silence_of_before_keeps_back_and_tells_nobody_twice() -> None:
     told = await Told([fires(deliveries={"ops": state_of(ok=True)}, silence=1)], [silence()]).begin()
     told.export._unmute()

@@ -52,7 +52,7 @@ class Driver:
         self._by_pid: dict[int, Process] = {}
         self._by_wid: dict[int, Process] = {}
         self._operations: dict[int, asyncio.Future[Any]] = {}
-        self._waiters: dict[int, list[asyncio.Future[None]]] = {}
+        self._waiters: dict[int, list[asyncio.Future[list[int]]]] = {}
         self._reap_time = 0.0
         self._asked: set[asyncio.Future[HookResult]] = set()
         self._report = self._gone  # one bound method for all processes
@@ -140,23 +140,28 @@ class Driver:
         slot = self.lifecycle.crew.find(effect.wid, effect.generation)
         if slot is None or slot.pid is not None:
             return None  # stopped before its turn came
-        services = self._services
+        services, group = self._services, None
         began = services.clock.monotonic()
         try:
             wide, fate = self.spec.scope != "main", services.ledger.expect(self.spec)
             marked = wide or fate != "ignore"
             mark = services.reach.mark(self.name, effect.wid, effect.generation) if marked else {}
             context = context_of(slot.origin, services.bus) if self.spec.propagate_trace else None
+            if wide:
+                group = services.reach.expect(self.name, effect.wid, effect.generation, self.spec.scope)
             process = self._launcher.launch(
-                effect.wid, effect.generation, services.reaper, mark, context, lasting=fate == "adopt"
-            )
+                effect.wid, effect.generation, services.reaper, mark, context, lasting=fate == "adopt",
+                door=None if group is None else group.door,
+            )  # fmt: skip
         except SpawnError as error:
+            if group is not None:
+                group.remove()
             failed = told.SpawnFailed(effect.wid, effect.generation, error.stage, error.os_errno, str(error))
             self.tell(failed)
             return None
         self._by_pid[process.pid] = self._by_wid[effect.wid] = process
         if wide:
-            services.reach.born(process, mark)
+            services.reach.born(process, mark, group)
         if fate != "ignore":
             services.ledger.add(process, self.spec, services.reach.group_of(process.pid), lasting=fate == "adopt")
         services.reaper.watch(process.pid, self._report)
@@ -180,14 +185,15 @@ class Driver:
             self._launcher.release(process)
 
     def _let_go(self, wid: int, pid: int) -> Process | None:
-        process = self._by_pid.pop(pid, None)
+        process, waiting = self._by_pid.pop(pid, None), self._waiters.pop(pid, ())
+        left = self._services.reach.outlived(process) if process is not None and waiting else []
         self._services.reach.forget(pid)
         self._services.ledger.discard(pid)
         if process is not None and self._by_wid.get(wid) is process:
             del self._by_wid[wid]
             self._services.sampler.discard(self.name, wid)
-        for future in self._waiters.pop(pid, ()):
-            future.set_result(None)
+        for future in waiting:
+            future.set_result(left)
         return process
 
     def _do_send_signal(self, effect: do.SendSignal) -> None:

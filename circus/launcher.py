@@ -148,9 +148,10 @@ class Launcher:
         context: str | None = None,
         *,
         lasting: bool = False,
+        door: int | None = None,
     ) -> Process:
         """Start a process; `mark` is put into its environment, `context` is the trace that its start belongs to, and its
-        output can be read on by another circusd if `lasting`.
+        output can be read on by another circusd if `lasting`. `door` is the way into its cgroup.
 
         Raises:
             SpawnError: nothing was started.
@@ -167,12 +168,13 @@ class Launcher:
                 mark = {**(mark or {}), **self._identity(wid, generation, command.env, context)}
             if mark:
                 command = command.marked(mark)
+            launch = self._recipe.lasting if lasting else self._recipe.launch
             process = self.process_class.launch(
                 self.spec,
                 wid,
                 generation,
                 command,
-                self._recipe.lasting if lasting else self._recipe.launch,
+                launch if door is None else replace(launch, door=door),
                 reaper=reaper,
                 inherit=list(fds.values()) if self.spec.use_sockets else [clone.fileno() for clone in clones],
                 stdin=self._stdin(fds),

@@ -197,10 +197,12 @@ class Process(Offspring):
         seat = _SEAT.get()
         own_words = type(self).format_args is not Process.format_args
         if seat is None or own_words or (type(self) is not Process and self._differs(seat.given)):
+            from dataclasses import replace
+
             from circus.runtime.own_launch import builder_of, launch_of, sockets_of
 
-            sockets = sockets_of(self)
-            command, launch = builder_of(self).build(self.wid, sockets), launch_of(self)
+            sockets, door = sockets_of(self), seat.launch.door if seat else None
+            command, launch = builder_of(self).build(self.wid, sockets), replace(launch_of(self), door=door)
             if own_words:
                 words = tuple(self.format_args(sockets))
                 command = command.with_words((*command.argv[:2], *words) if self.shell else words)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
@@ -18,10 +19,12 @@ from circus.runtime.kin import MARK, Kin, Member, mark_of, ways
 from circus.runtime.reaper import Reaper
 
 if TYPE_CHECKING:
-    from circus.runtime.cgroup import Groups
+    from circus.runtime.cgroup import Group, Groups
 
 _AGAIN_SECONDS: Final = 0.5
 """How often to look who is left, beside being told of deaths: somebody may have been started meanwhile."""
+_UNSEEN_SECONDS: Final = 0.02
+"""The same while somebody is left who could not be seen yet, of whose death nothing tells."""
 
 
 class Reach:
@@ -45,14 +48,26 @@ class Reach:
         """What the environment of a process with a wide scope has besides its own."""
         return {MARK: mark_of(self._boot, name, wid, generation)}
 
-    def born(self, process: Process, mark: dict[str, str]) -> None:
-        """A process with a wide scope has just been started."""
-        group = None
-        if "cgroup" in self._by:
-            self._open_groups()
-            if self._groups is not None:
-                group = self._groups.make(_group_name(process))
-            if group is not None and not group.join(process.pid):
+    def expect(self, name: str, wid: int, generation: int, scope: str) -> Group | None:
+        """A cgroup for a process with a wide scope that is started now; None where there is none.
+
+        Its door is open where nobody of its tree may be missed: the child goes in before it executes anything, or what it
+        forks first would be left outside. That costs a fork instead of a vfork, and is not done in a program of
+        somebody else, whose threads may hold any lock at that moment.
+        """
+        if "cgroup" not in self._by:
+            return None
+        self._open_groups()
+        group = None if self._groups is None else self._groups.make(_group_name(name, wid, generation))
+        if group is not None and scope == "tree" and self._reaper.adopts:
+            group.open()
+        return group
+
+    def born(self, process: Process, mark: dict[str, str], group: Group | None) -> None:
+        """A process with a wide scope has just been started, for which that cgroup was made."""
+        if group is not None:
+            group.shut()
+            if not group.has(process.pid) and not group.join(process.pid):
                 group.remove()
                 group = None
         self._kin[process.pid] = Kin(process.pid, adopted=self._adopted, mark=mark[MARK], group=group, by=self._by)
@@ -82,7 +97,8 @@ class Reach:
         group = None
         if "cgroup" in self._by:
             self._open_groups()
-            group = None if self._groups is None else self._groups.find(_group_name(process))
+            name = _group_name(process.name, process.wid, process.generation)
+            group = None if self._groups is None else self._groups.find(name, 0 if ended else process.pid)
         self._kin[process.pid] = Kin(process.pid, adopted=self._adopted, mark=mark[MARK], group=group, by=self._by)
         self._kin[process.pid].main_gone = ended
 
@@ -114,6 +130,7 @@ class Reach:
             with contextlib.suppress(ProcessLookupError):  # its end is already on the way to us
                 process.send_signal(signum)
                 reached.append(process.pid)
+                kin.killed = kin.killed or signum == signal.SIGKILL
         if scope != "main":
             reached += kin.signal(signum, scope)
         return tuple(reached)
@@ -126,13 +143,28 @@ class Reach:
         if not known:
             return None
         # Who shall be ended with it must not be missed; who is only named may be.
-        found = kin.look("group" if scope == "group" else "tree", age=1.0 if scope == "main" else 0.0)
+        found = kin.look(age=1.0) if scope == "main" else kin.rest(scope)
         return tuple(Leftover(each.pid, each.name) for each in found)
 
     def await_end(self, pid: int, scope: str, done: Callable[[], None]) -> None:
         """Call `done` when nobody is left of what belonged to an ended process."""
-        vigil = self._vigils[pid] = _Vigil(self._loop, lambda: self._of(pid).look(scope, age=0.0), done)
+        vigil = self._vigils[pid] = _Vigil(self._loop, lambda: self._left(pid, scope), done)
         vigil.look()
+
+    def _left(self, pid: int, scope: str) -> list[Member]:
+        kin = self._of(pid)
+        left = kin.rest(scope)
+        if kin.spared(left):
+            kin.signal(signal.SIGKILL, scope)
+            left = kin.rest(scope)
+        return left
+
+    def outlived(self, process: Process) -> list[int]:
+        """Who was sent SIGKILL, of a process and what belongs to it, and lived on when he was last seen."""
+        kin = self._kin.get(process.pid)
+        if kin is None or not kin.killed:
+            return []
+        return [*([process.pid] if process.is_alive() else []), *kin.members]
 
     def forget(self, pid: int) -> None:
         """The process is done with."""
@@ -151,8 +183,8 @@ class Reach:
             self._groups.close()
 
 
-def _group_name(process: Process) -> str:
-    return f"{process.name}.{process.wid}.{process.generation}"
+def _group_name(name: str, wid: int, generation: int) -> str:
+    return f"{name}.{wid}.{generation}"
 
 
 class _Vigil:
@@ -175,7 +207,8 @@ class _Vigil:
             if member.pidfd is not None:
                 self._loop.add_reader(member.pidfd, self.look)
                 self._watched.append(member.pidfd)
-        self._timer = self._loop.call_later(_AGAIN_SECONDS, self.look)
+        seen = all(member.seen for member in left)
+        self._timer = self._loop.call_later(_AGAIN_SECONDS if seen else _UNSEEN_SECONDS, self.look)
 
     def close(self) -> None:
         if self._timer is not None:

@@ -89,9 +89,11 @@ async def _is_over(kin: Kin, pidfd: int, scope: str, seconds: float) -> bool:
             loop.remove_reader(pidfd)
         kin.main_gone = ended.done()
         ended.cancel()
-    while scope != "main" and kin.look(scope):
+    while scope != "main" and (left := kin.rest(scope, age=_LOOK_SECONDS) or kin.rest(scope)):
         if loop.time() >= until:
             return False
+        if kin.spared(left):
+            kin.signal(signal.SIGKILL, scope)
         await asyncio.sleep(_LOOK_SECONDS)
     return kin.main_gone
 

@@ -1,8 +1,8 @@
 """Groups of cgroup v2, in which a process cannot leave its tree: the sure way to find and to kill all of it.
 
 Owns a directory below the group that this program runs in, and one below that for each tree. Works without any
-controller, beside version 1 too. Invariant: what cannot be made is None and the caller goes another way; what was made
-is removed once it is empty.
+controller, beside version 1 too. Invariants: what cannot be made is None and the caller goes another way; no two trees
+are ever in one group; what was made is removed once it is empty.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 import pathlib
 
 _PREFIX = "circus-"
+_SAME_NAMES = 1000
+"""So many groups can be wanted by one name."""
 
 
 class Group:
@@ -20,6 +22,21 @@ class Group:
     def __init__(self, path: str) -> None:
         self.path = path
         self._end = "/".join(["", *path.split("/")[-2:]]).encode()
+        self.door: int | None = None
+        """While it is open, a descriptor through which a child of ours goes in: it writes 0 to it."""
+
+    def open(self) -> None:
+        """Let a child of ours go in before it executes anything. It may be of another user by then, as the kernel asks who
+        has opened the door (since 5.16).
+        """
+        with contextlib.suppress(OSError):
+            self.door = os.open(f"{self.path}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
+
+    def shut(self) -> None:
+        """Nobody goes in by himself any more."""
+        if self.door is not None:
+            os.close(self.door)
+            self.door = None
 
     def join(self, pid: int) -> bool:
         """Put a process in; what it starts from then on is in too. False where that may not be."""
@@ -41,12 +58,21 @@ class Group:
         except OSError:
             return False
 
+    def populated(self) -> bool:
+        """Whether anybody lives in it, also who forks faster than `pids` can be looked at. The dead do not count."""
+        try:
+            with open(f"{self.path}/cgroup.events", "rb") as file:
+                return b"populated 1" in file.read()
+        except OSError:
+            return False
+
     def kill(self) -> bool:
         """SIGKILL to all at once, whoever forks; False where the kernel is too old for it."""
         return self._write("cgroup.kill", "1")
 
     def remove(self) -> None:
         """Give it back, unless somebody is still in it."""
+        self.shut()
         with contextlib.suppress(OSError):
             os.rmdir(self.path)
 
@@ -80,18 +106,29 @@ class Groups:
         return cls(path) if os.access(path / "cgroup.procs", os.W_OK) else None
 
     def make(self, name: str) -> Group | None:
-        """A new group; None where that may not be."""
+        """A new group; None where that may not be. A name that is taken, by what could not be ended or by another arbiter
+        of this program, gets a number behind it.
+        """
         path = self._of(name)
-        try:
-            path.mkdir(exist_ok=True)
-        except OSError:
-            return None
-        return Group(str(path))
+        for number in range(2, _SAME_NAMES):
+            try:
+                path.mkdir()
+            except FileExistsError:
+                path = self._of(f"{name}~{number}")
+            except OSError:
+                return None
+            else:
+                return Group(str(path))
+        return None
 
-    def find(self, name: str) -> Group | None:
-        """A group that was made before, perhaps by the program that was here before us; None where there is none."""
-        path = self._of(name)
-        return Group(str(path)) if path.is_dir() else None
+    def find(self, name: str, pid: int) -> Group | None:
+        """The group of a process, which the program made that was here before us; None where there is none. It has the
+        name that it was made with, unless the process lives and says another.
+        """
+        for path in (self._path / _group_of(pid), self._of(name)):
+            if path.parent == self._path and path.is_dir():
+                return Group(str(path))
+        return None
 
     def _of(self, name: str) -> pathlib.Path:
         return self._path / name.replace("/", "_").replace("\0", "_")
@@ -99,6 +136,15 @@ class Groups:
     def close(self) -> None:
         """Remove the directory, and what is empty in it."""
         _remove(self._path)
+
+
+def _group_of(pid: int) -> str:
+    """The last part of the name of the group that a process is in; nothing where that cannot be known."""
+    try:
+        lines = pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((line.rpartition("/")[2] for line in lines if line.startswith("0::")), "")
 
 
 def _home() -> pathlib.Path | None:

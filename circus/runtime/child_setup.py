@@ -1,4 +1,4 @@
-"""What has to be in force in a child before its first instruction: resource limits and the user.
+"""What has to be in force in a child before its first instruction: resource limits, the user, the cgroup.
 
 Soft limits are set in the daemon just around the spawn and restored at once, hard ones are set on the child right
 after. Limits that would bite the daemon itself in that half millisecond (CPU, address space, data, processes) go through
@@ -15,7 +15,7 @@ import pwd
 import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -212,6 +212,27 @@ def ask_for_death_signal(signum: int) -> Callable[[], None]:
             os.kill(os.getpid(), signum)
 
     return ask
+
+
+def go_in(door: int) -> Callable[[], None]:
+    """What a child does between fork and exec to be in a cgroup, whose `cgroup.procs` is open for writing."""
+
+    def enter() -> None:
+        # An old kernel asks who writes, not who has opened it. Then our parent puts us in, a little later.
+        with suppress(OSError):
+            os.write(door, b"0")
+
+    return enter
+
+
+def in_turn(*steps: Callable[[], None]) -> Callable[[], None]:
+    """All of these, one after the other."""
+
+    def take() -> None:
+        for step in steps:
+            step()
+
+    return take
 
 
 # The id that means none, and the first that nobody can have.

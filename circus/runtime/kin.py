@@ -31,7 +31,10 @@ def mark_of(boot: str, watcher: str, wid: int, generation: int) -> str:
 
 
 _ROUNDS: Final = 20
-"""How often SIGKILL is repeated at once while processes turn up that were not there before."""
+"""How often to look again at once while somebody was missed, or SIGKILL is repeated while others turn up."""
+
+_SCANS: Final = 3
+"""So often at most when it costs much."""
 
 _FRESH_SECONDS: Final = 0.1
 """How old a look at the whole system may be, so that many stops at once cost one."""
@@ -53,6 +56,11 @@ class Member(msgspec.Struct):
     name: str
     started: float
     pidfd: int | None
+
+    @property
+    def seen(self) -> bool:
+        """It was looked at; or else it is only known that somebody lives."""
+        return self.started >= 0
 
 
 class Kin:
@@ -86,6 +94,11 @@ class Kin:
         self._mark = mark.encode() if mark is not None else b""
         self.main_gone = False
         """The process itself has ended and its pid may be somebody else's."""
+        self.killed = False
+        """SIGKILL was sent, perhaps to the process alone."""
+        self._killed: set[int] | None = None
+        self._began, self._missed = time.monotonic(), False
+        self._corpses: set[tuple[int, float]] = set()
 
     def look(self, scope: str = "tree", *, age: float = _FRESH_SECONDS) -> list[Member]:
         """Who lives now; with `group` only those of the process group. `age`: how old what costs much may be, in seconds."""
@@ -98,6 +111,13 @@ class Kin:
             return list(self.members.values())
         return [each for each in self.members.values() if self._is_of_group(each.pid)]
 
+    def rest(self, scope: str, *, age: float = 0.0) -> list[Member]:
+        """As `look`, of what an ended process has left: empty only when nobody is."""
+        found = self.look(scope, age=age)
+        if found or scope != "tree" or self.group is None or not self.group.populated():
+            return found
+        return [Member(pid, "not seen", -1.0, None) for pid in self.group.pids() or [0]]
+
     def signal(self, signum: int, scope: str) -> list[int]:
         """Signal those who live; the pids that were reached. With SIGKILL until nobody new turns up."""
         reached: list[int] = []
@@ -107,9 +127,15 @@ class Kin:
             if signum == signal.SIGKILL and scope == "tree" and self.group is not None:
                 self.group.kill()
             reached += [each.pid for each in news if _send(each, signum)]
+            if signum == signal.SIGKILL:
+                self.killed, self._killed = True, {each.pid for each in found}
             if not news:
                 break
         return reached
+
+    def spared(self, left: list[Member]) -> bool:
+        """Whether SIGKILL was sent to them all, and one of these did not get it: he was not there then, or was not seen."""
+        return self._killed is not None and any(not each.seen or each.pid not in self._killed for each in left)
 
     def close(self) -> None:
         """Let go of the handles, and of the cgroup."""
@@ -124,6 +150,20 @@ class Kin:
             os.close(member.pidfd)
 
     def _find(self, age: float) -> None:
+        """Look until nobody was missed: who has ended before he was looked at may have forked one more before. Who shall
+        not be ended with the process, as it has no mark, may be missed.
+        """
+        dead = self._corpses
+        for turn in range(_ROUNDS if self.mark is not None else 1):
+            self._missed, self._corpses = False, set()
+            self._find_once(0.0 if 0 < turn < _SCANS else max(age, _FRESH_SECONDS) if turn else age)
+            self._missed = self._missed or not self._corpses <= dead
+            dead = dead | self._corpses
+            unseen = self.main_gone and not self.members and self.group is not None and self.group.populated()
+            if not self._missed and not unseen:
+                break
+
+    def _find_once(self, age: float) -> None:
         if self.group is not None:
             for pid in self.group.pids():
                 self._take(pid, self._is_grouped)
@@ -134,7 +174,10 @@ class Kin:
                 self._walk(pid)
         for pid in self._adopted(age > 0) if self._adopted is not None else ():
             self._take(pid, self._is_ours)
-        if self._entry is not None and self._adopted is None and self.group is None:
+        if self._entry is not None and self._adopted is None:
+            if self.group is not None:
+                # Only those are outside who were forked before the process was put in: no news of this moment.
+                age = min(max(age, _FRESH_SECONDS), time.monotonic() - self._began)
             for pid in _marked(self._mark, age):
                 self._take(pid, self._is_marked)
 
@@ -149,13 +192,20 @@ class Kin:
         if pid in self.members or pid == self.pid or pid == os.getpid():
             return False
         found = tree.facts(pid)
-        if found is None or found.dead or not belongs(pid, found):
+        if found is None or found.dead:
+            self._note_death(pid, found)
+            return False
+        if not belongs(pid, found):
+            now = tree.facts(pid) if self.mark is not None else found
+            if now is None or now.dead:
+                self._note_death(pid, now)  # what was read of it may have been of a dead one
             return False
         pidfd: int | None = None
         if hasattr(os, "pidfd_open"):
             try:
                 pidfd = os.pidfd_open(pid)
             except ProcessLookupError:
+                self._missed = True
                 return False
             except OSError:
                 pidfd = None  # no descriptor left: the bare pid has to do
@@ -163,11 +213,19 @@ class Kin:
         if found is None or found.dead or not belongs(pid, found):
             if pidfd is not None:
                 os.close(pidfd)
+            self._missed = True
             return False
         if found.session != os.getsid(0):
             self._sessions.add(found.session)
         self.members[pid] = Member(pid, found.name, found.started, pidfd)
         return True
+
+    def _note_death(self, pid: int, found: tree.Facts | None) -> None:
+        """The dead are there until somebody reaps them, and are missed but once."""
+        if found is None:
+            self._missed = True
+        else:
+            self._corpses.add((pid, found.started))
 
     def _is_ours(self, pid: int, found: tree.Facts) -> bool:
         return found.session in self._sessions or found.group == self.pid or self._is_marked(pid, found)

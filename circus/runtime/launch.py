@@ -34,6 +34,8 @@ class Launch:
     """What the constructor of the process is told, besides its environment."""
     lasting: bool = False
     """Whether its pipes are to go on when this program has ended."""
+    door: int | None = None
+    """The way into its cgroup, for one start."""
 
 
 def start(
@@ -74,6 +76,7 @@ def start(
                 limits=launch.limits,
                 identity=launch.identity,
                 death_signal=launch.death_signal,
+                door=launch.door,
             )
         except BaseException:
             for fd in ends.values():

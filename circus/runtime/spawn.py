@@ -22,6 +22,8 @@ from circus.runtime.child_setup import (
     Identity,
     Limits,
     ask_for_death_signal,
+    go_in,
+    in_turn,
     set_on_child,
     soft_limits,
 )
@@ -47,6 +49,7 @@ def spawn(
     limits: Limits = NO_LIMITS,
     identity: Identity | None = None,
     death_signal: int | None = None,
+    door: int | None = None,
 ) -> int:
     """Start a program in its own session and return its pid; the caller reaps it.
 
@@ -57,6 +60,8 @@ def spawn(
         limits: resource limits in force before the program's first instruction.
         identity: user and group to switch to (this costs a fork instead of a vfork).
         death_signal: what the kernel sends to it when this thread ends, however it ends (a fork as well).
+        door: the way into the cgroup that it shall be in from its first instruction on (a fork as well). Where it cannot
+            go in it runs all the same, outside.
 
     Raises:
         SpawnError: with the stage that failed and a sentence that says what and where.
@@ -77,9 +82,12 @@ def spawn(
     switch: dict[str, Any] = {}
     if identity is not None:
         switch = {"user": identity.uid, "group": identity.gid, "extra_groups": identity.groups}
+    # They run after the user is switched, which would clear a death signal.
+    first = [] if door is None else [go_in(door)]
     if death_signal is not None:
-        # It runs after the user is switched, which would clear it.
-        switch["preexec_fn"] = ask_for_death_signal(death_signal)
+        first.append(ask_for_death_signal(death_signal))
+    if first:
+        switch["preexec_fn"] = in_turn(*first)
     flipped: list[int] = []
     try:
         for fd in inherit:

@@ -5,10 +5,15 @@ Never scans the whole process table on Linux unless asked for a mark: the kernel
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from typing import Final
 
 import msgspec
+
+_ROUNDS: Final = 20
+"""How often processes are listed again because one has ended before it was looked at."""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -64,21 +69,27 @@ def has_in_environment(pid: int, entry: bytes) -> bool:
 def with_environment(name: bytes) -> dict[bytes, list[int]]:
     """All processes of the system with that variable, by its value; empty where there is no /proc. Costs 20 ms for 1,000."""
     found: dict[bytes, list[int]] = {}
-    try:
-        pids = [each for each in os.listdir("/proc") if each.isdigit()]
-    except OSError:
-        return found
-    for pid in pids:
+    read: set[str] = set()
+    for _ in range(_ROUNDS):
+        missed = False
         try:
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                text = file.read()
+            pids = {each for each in os.listdir("/proc") if each.isdigit()} - read
         except OSError:
-            continue
-        if name in text:
-            for entry in text.split(b"\0"):
-                key, _, value = entry.partition(b"=")
-                if key == name:
-                    found.setdefault(value, []).append(int(pid))
+            break
+        for pid in pids:
+            text = b""
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+                text = file.read()
+            # It has ended since the list was made, perhaps, and may have forked one that is not on it.
+            missed = missed or not text
+            if name in text:
+                for entry in text.split(b"\0"):
+                    key, _, value = entry.partition(b"=")
+                    if key == name:
+                        found.setdefault(value, []).append(int(pid))
+        read |= pids
+        if not missed:
+            break
     return found
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import signal
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -323,3 +324,112 @@ def test_nobody_runs_away(circusd: Start, tmp_path: pathlib.Path, way: str) -> N
     wait_until(lambda: len(running(word)) > 5)
     daemon.ok("stop", name="web", waiting=True)
     assert running(word) - {daemon.pid} == set()
+
+
+HELD = """
+import os, pathlib, time
+from {module} import {owner} as owner
+original = owner.{function}
+calls = 0
+
+def sleeps(seconds):
+    def words(pid):
+        try:
+            return pathlib.Path(f"/proc/{{pid}}/cmdline").read_bytes().split(bytes(1))
+        except OSError:
+            return []
+
+    return any(words(pid)[:2] == [b"sleep", seconds] for pid in os.listdir("/proc"))
+
+def late(*args, **kwargs):
+    global calls
+    calls += 1
+    {before}
+    found = original(*args, **kwargs)
+    {after}
+    return found
+
+owner.{function} = late
+"""
+
+
+def held(tmp_path: pathlib.Path, where: str, *, before: str = "", after: str = "") -> dict[str, str]:
+    """A module that holds circusd up in a function, and the environment in which it is found."""
+    module, owner, function = where.rsplit(".", 2)
+    text = HELD.format(module=module, owner=owner, function=function, before=before, after=after)
+    (tmp_path / "holding.py").write_text(text)
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+GROUPED = pytest.mark.skipif(not grouped(), reason="no cgroup v2 that we may change")
+
+
+@pytest.fixture
+def hiding() -> Iterator[str]:
+    """For how long somebody sleeps who hides in the first instructions of a worker: forked twice, in a session of his own,
+    with an empty environment. No other process sleeps so long; it is ended afterwards.
+    """
+    word = f"1000.{os.getpid()}{time.monotonic_ns()}"
+    yield word
+    for pid in running(word):
+        os.kill(pid, signal.SIGKILL)
+
+
+def hider(word: str, then: str) -> str:
+    return f"cmd = (env -i setsid sleep {word} &); {then}\nshell = true\nkill_scope = tree\n"
+
+
+@GROUPED
+@pytest.mark.parametrize("way", ["cgroup", ""])
+@pytest.mark.parametrize("user", ["", "uid = nobody\n"])
+def test_who_hides_before_circusd_can_do_anything_is_found(
+    circusd: Start, tmp_path: pathlib.Path, hiding: str, way: str, user: str
+) -> None:
+    env = held(
+        tmp_path, "circus.reach.Reach.born", before=f"while not sleeps({hiding.encode()!r}): time.sleep(0.01)"
+    ) | by(way)
+    daemon = circusd(f"[watcher:web]\n{hider(hiding, 'exec sleep 1000')}{user}", env=env, module="holding")
+    daemon.wait_status("web", "active")
+    assert running(hiding)
+    daemon.ok("stop", name="web", waiting=True)
+    assert running(hiding) == set()
+
+
+@GROUPED
+@pytest.mark.parametrize("way", ["cgroup", ""])
+def test_who_hides_and_is_left_before_circusd_can_do_anything_is_found(
+    circusd: Start, tmp_path: pathlib.Path, hiding: str, way: str
+) -> None:
+    # The worker is dead by then, and nobody has collected its status.
+    dead = "open(f'/proc/{args[1].pid}/stat').read().rpartition(')')[2].split()[0] == 'Z'"
+    until = f"while not ({dead} and sleeps({hiding.encode()!r})): time.sleep(0.01)"
+    env = held(tmp_path, "circus.reach.Reach.born", before=until) | by(way)
+    text = f"[watcher:web]\n{hider(hiding, 'exit 0')}respawn = false\nautostart = false\n"
+    daemon = circusd(text, env=env, module="holding")
+    told = daemon.events("lifecycle.web.process.")
+    daemon.ok("start", name="web")
+    assert told.wait_for_topic("lifecycle.web.process.drained")[0].body["data"]["left"] == []
+    assert running(hiding) == set()
+
+
+@pytest.mark.parametrize(
+    ("way", "where"),
+    [
+        pytest.param("cgroup", "circus.runtime.cgroup.Group.pids", marks=GROUPED),
+        ("adoption,mark", "circus.runtime.reaper.Reaper.orphans"),
+        ("mark", "circus.runtime.kin._marked"),
+    ],
+)
+def test_who_is_gone_when_circusd_looks_at_him_may_have_left_another(
+    circusd: Start, tmp_path: pathlib.Path, way: str, where: str
+) -> None:
+    ready = tmp_path / "ready"
+    # In that time all of them have been replaced.
+    after = f"if calls <= 4 and pathlib.Path({str(ready)!r}).exists(): time.sleep(0.5)"
+    env = held(tmp_path, where, after=after) | by(way)
+    command = workers.python("runaway", ready)
+    text = f"[watcher:web]\ncmd = {command}\nkill_scope = tree\ngraceful_timeout = 0.3\n"
+    daemon = circusd(text, env=env, module="holding")
+    wait_until(ready.exists)
+    daemon.ok("stop", name="web", waiting=True)
+    assert running(str(ready)) - {daemon.pid} == set()

@@ -7,6 +7,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 from typing import Any
 
 import pytest
@@ -201,6 +202,8 @@ def test_a_stranger_who_has_the_pid_now_is_never_touched(scene: Scene) -> None:
     daemon.wait_pids("web", 3)
     (file,) = scene.state_files()
     left = scene.kill(daemon)
+    # A pid does not come round within one tick of the clock in which the starts of processes are told.
+    time.sleep(2 / os.sysconf("SC_CLK_TCK"))
     with subprocess.Popen(["sleep", "100000"], start_new_session=True) as stranger:
         found = lines(file)
         for line in found:

@@ -8,6 +8,7 @@ that is forgotten has no processes and gets none any more.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +20,9 @@ from circus.ports import WatcherLike
 from circus.watcher import Watcher
 
 logger = logging.getLogger("circus")
+
+Forgotten = tuple[bool, CircusError | None]
+"""Whether a watcher was there until it was forgotten, and what outlived SIGKILL."""
 
 
 class Fleet:
@@ -93,10 +97,10 @@ class Fleet:
         """Forget a watcher that works for nobody."""
         del self._watchers[watcher.name.lower()]
 
-    def remove(self, watcher: Watcher, by: str, *, stop: bool) -> Awaitable[bool]:
+    def remove(self, watcher: Watcher, by: str, *, stop: bool) -> Awaitable[Forgotten]:
         """Forget a watcher, when it is stopped if it shall be; otherwise its processes are left to themselves.
 
-        That begins at once; its name is taken until it is done. False when somebody else has forgotten it meanwhile.
+        That begins at once; its name is taken until it is done.
         """
         watcher.retired = by
         if stop:
@@ -104,15 +108,21 @@ class Fleet:
         watcher.abandon()
         return self._forget(watcher, None)
 
-    async def _forget(self, watcher: Watcher, stopped: Awaitable[None] | None) -> bool:
-        if stopped is not None:
-            await stopped
+    async def _forget(self, watcher: Watcher, stopped: Awaitable[None] | None) -> Forgotten:
+        failed: CircusError | None = None
+        try:
+            if stopped is not None:
+                await stopped
+        except Overtaken:
+            raise
+        except CircusError as error:
+            failed = error  # it is down all the same
         watcher.close()
         found = self.find(watcher.name) is watcher
         if found:
             del self._watchers[watcher.name.lower()]
         self._tell_gone(watcher)
-        return found
+        return found, failed
 
     def _tell_gone(self, watcher: Watcher) -> None:
         for future in self._awaited.pop(watcher, ()):
@@ -141,7 +151,8 @@ class Fleet:
                 waiting = list(self)
                 for watcher in waiting:
                     watcher.retired = watcher.retired or "restart of everything"
-                await self.stop()
+                with contextlib.suppress(CircusError):  # who outlived SIGKILL is told of in the log
+                    await self.stop()
                 down.update(watcher for watcher in waiting if watcher.lifecycle.idle)
                 if not down.issuperset(waiting):  # so many stops wait for it that it would not take another
                     await asyncio.sleep(0.1)
@@ -223,7 +234,15 @@ class Fleet:
         return failed
 
     async def stop(self, watchers: Sequence[WatcherLike] | None = None) -> None:
-        """Stop these, or all, at once; those with the lowest priority get their signals first."""
+        """Stop these, or all, at once; those with the lowest priority get their signals first.
+
+        Raises:
+            CircusError: when all are done, if something outlived SIGKILL.
+        """
         if watchers is None:
             self._stops += 1
-        await asyncio.gather(*(watcher.stop() for watcher in reversed(self._chosen(watchers))), return_exceptions=True)
+        stops = (watcher.stop() for watcher in reversed(self._chosen(watchers)))
+        ends = await asyncio.gather(*stops, return_exceptions=True)
+        failed = [str(end) for end in ends if isinstance(end, CircusError) and not isinstance(end, Overtaken)]
+        if failed:
+            raise CircusError("; ".join(failed))

@@ -273,7 +273,7 @@ class Operations(Adopting):
     async def kill(
         self, pid: int | None = None, signum: int | None = None, graceful_timeout: float | None = None
     ) -> None:
-        """End processes (all, or one) with a signal, then SIGKILL; they are replaced. Returns when they are gone."""
+        """End (all) processes by a signal, then SIGKILL; they are replaced. CircusError when not even that ended one."""
         doomed = [process.pid for process in self._by_pid.values() if pid in (None, process.pid)]
         if any(len(self._waiters.get(each, ())) >= MOST_WAITING for each in doomed):
             raise CircusError(f"{MOST_WAITING} wait for the end of processes of '{self.name}' already; ask again later")
@@ -283,6 +283,8 @@ class Operations(Adopting):
             self._waiters.setdefault(each, []).append(future)
         if gone:
             await asyncio.wait(gone)
+        if left := [str(each) for future in gone for each in future.result()]:
+            raise CircusError(f"kill of '{self.name}': SIGKILL did not end {', '.join(left)}")
 
     def send_signal(self, pid: int, signum: int) -> None:
         """Signal one process without asking for its end; nothing happens when it is not ours or gone."""

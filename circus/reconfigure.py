@@ -18,6 +18,7 @@ import msgspec
 from circus.core.origin import Origin
 from circus.events.cause import cause_of, current_origin
 from circus.exc import AlreadyExist, CircusError, ConfigError, Mistake, Overtaken
+from circus.fleet import Forgotten
 from circus.logs import LOG_LEVELS
 from circus.ports import WatcherLike
 from circus.returning import Returning
@@ -92,13 +93,16 @@ class Reconfiguration(Returning):
         found.notify_event("remove", {})
         return self._removed(found, self.fleet.remove(found, "rm", stop=stop), stop=stop)
 
-    async def _removed(self, watcher: Watcher, work: Awaitable[bool], *, stop: bool) -> None:
-        if not await work:
+    async def _removed(self, watcher: Watcher, work: Awaitable[Forgotten], *, stop: bool) -> None:
+        found, failed = await work
+        if not found:
             return
         nothing = WatcherSpec(name=watcher.name)
         options = told_changes(watcher_changes(watcher.spec, nothing))
         self._told("watcher.removed", watcher, stopped=stop, options=options)
         self.bus.forget(watcher.name)
+        if failed is not None:
+            raise failed
 
     def _told(self, record: str, watcher: Watcher, origin: Origin | None = None, **data: Any) -> None:
         origin = origin or current_origin()
@@ -274,10 +278,9 @@ class Reconfiguration(Returning):
         gone = [watcher for watcher in removed if watcher is not None]
         for watcher in fresh:
             self._admit(watcher)
-        leaving = [self._removed(each, self.fleet.remove(each, "reloadconfig", stop=True), stop=True) for each in gone]
-        begun = [asyncio.create_task(self._change(step)) for step in changed if step.effect < Effect.SIGNAL]
-        await asyncio.gather(*leaving)
-        for work in begun:
+        begun = [self._removed(each, self.fleet.remove(each, "reloadconfig", stop=True), stop=True) for each in gone]
+        begun += [self._change(step) for step in changed if step.effect < Effect.SIGNAL]
+        for work in [asyncio.create_task(each) for each in begun]:
             await _outcome(work, errors)
         for step in changed:
             if step.effect >= Effect.SIGNAL:

@@ -198,8 +198,16 @@ class Supervisor(Reconfiguration):
         await self.fleet.stop(_these(watcher_iter_func))
 
     async def restart_watchers(self, watchers: Sequence[WatcherLike] | None = None) -> Mapping[str, str]:
-        """Stop all of these, then start them; answers as `start_watchers`."""
-        await self.fleet.stop(watchers)
+        """Stop all of these, then start them; answers as `start_watchers`.
+
+        Raises:
+            CircusError: they were started, but something of before outlived SIGKILL.
+        """
+        try:
+            await self.fleet.stop(watchers)
+        except CircusError:
+            await self.fleet.start(watchers)
+            raise
         return await self.fleet.start(watchers)
 
     async def reload(self, graceful: bool = True, sequential: bool = False) -> Mapping[str, str]:
@@ -308,9 +316,10 @@ class Supervisor(Reconfiguration):
     async def _stop_all(self) -> None:
         """Stop all watchers; exporters when the others are down, because they show how these end."""
         exporters = [watcher for watcher in self.fleet if watcher.spec.role == "exporter"]
-        await self.stop_watchers([watcher for watcher in self.fleet if watcher not in exporters] if exporters else None)
+        others = [watcher for watcher in self.fleet if watcher not in exporters] if exporters else None
+        await _as_far_as_possible(self.stop_watchers(others))
         if exporters:
-            last = asyncio.ensure_future(self.fleet.stop(exporters))
+            last = asyncio.ensure_future(_as_far_as_possible(self.fleet.stop(exporters)))
             await asyncio.sleep(0)  # so that it has begun
             if self._hastened is not None:
                 self.hasten(self._hastened)
@@ -320,6 +329,13 @@ class Supervisor(Reconfiguration):
         left = ", ".join(f"'{watcher.name}' ({len(watcher)})" for watcher in self.fleet if not watcher.is_stopped())
         logger.error("shutdown_timeout of %s s is over; no more grace for the processes of %s", limit, left)
         self.hasten(Origin(kind="timer", name="shutdown_timeout"))
+
+
+async def _as_far_as_possible(stop: Awaitable[None]) -> None:
+    try:
+        await stop
+    except CircusError as error:
+        logger.error("%s", error)  # noqa: TRY400 -- who outlives SIGKILL does not keep us from ending
 
 
 def _these(chosen: Chosen) -> Sequence[WatcherLike] | None:

@@ -33,6 +33,8 @@ class Stop(Start):
 
         {"status": "ok", "time": 1795465307.73, "info": null}
 
+    With `waiting` the reply is an error that names the pids when not even SIGKILL has ended something in thirty seconds.
+
     Command line:
 
         circusctl stop [NAME] [--waiting] [--match simple|glob|regex]

@@ -20,7 +20,7 @@ _SENTENCES = {
     "memory_limit": "it had more memory than its memory_limit and was replaced",
     "watchdog": "its watchdog had it replaced",
     "oom": "the kernel killed it because memory ran out: {evidence}",
-    "lost": "it is gone, and nobody knows how: {why}",
+    "lost": "nobody knows how it ended: {why}",
 }
 
 

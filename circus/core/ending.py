@@ -61,6 +61,7 @@ class Ending(Roster, ABC):
         self.sent: dict[int, Order] = {}
         """Signals of which nobody has told yet whom they reached."""
         self.order = 0
+        self.outlived: list[str] = []  # SIGKILL, since somebody emptied this
 
     @abstractmethod
     def drop(self, slot: Slot) -> None:
@@ -236,12 +237,11 @@ class Ending(Roster, ABC):
 
     def reap_over(self, slot: Slot) -> None:
         """SIGKILL did not end it, or what belonged to it, in a long time."""
+        left = [f"{each.pid} ({each.name})" for each in slot.left] if slot.parting else [f"{slot.pid}"]
+        self.outlived += left
+        self.effects.append(do.Log("error", f"'{self.spec.name}': SIGKILL did not end {', '.join(left)}"))
         if not slot.parting:
             self.vanished(slot, "SIGKILL did not end it", ProcessEvent.REAP_OVER)
-            return
-        left = ", ".join(f"{each.pid} ({each.name})" for each in slot.left)
-        self.effects.append(do.Log("error", f"'{self.spec.name}': SIGKILL did not end all that belonged to process "
-                                            f"{slot.pid}, which leaves {left}"))  # fmt: skip
         self._no_rest(slot, [each.pid for each in slot.left])
 
     def _ended(self, slot: Slot, status: ExitStatus, record: str, extra: dict[str, Any]) -> None:

@@ -154,8 +154,7 @@ class Lifecycle(Resuming):
         op = reloading.operation
         self._reconcile("reload", op.origin, replaces=True)
         if self.current is op:
-            self.crew.effects.append(do.Fail(op.id, f"reload of '{self.spec.name}' failed: {reloading.failure}"))
-            self.current = None
+            self._fail(f"reload of '{self.spec.name}' failed: {reloading.failure}")
 
     def _conclude_stopping(self) -> None:
         if not (self.crew.alive or self.crew.parting):

@@ -24,6 +24,9 @@ from circus.spec.watcher import WatcherSpec
 
 _S, _E = WatcherState, WatcherEvent
 
+_ENDING = frozenset({"stop", "restart", "reload", "resize"})
+"""What has failed when somebody whom it was to end lives on."""
+
 
 class Queueing(Passage):
     """Which command goes on, which wait, and how each kind begins."""
@@ -85,9 +88,17 @@ class Queueing(Passage):
         self.crew.effects.append(do.Refuse(op.id, reason))
 
     def _answer(self, info: Any = None) -> None:
-        if self.current is not None:
-            self.crew.effects.append(do.Answer(self.current.id, info))
+        op, left = self.current, ", ".join(self.crew.outlived)
+        if op is not None and left and op.kind in _ENDING:
+            self._fail(f"{op.name or op.kind} of '{self.spec.name}': SIGKILL did not end {left}")
+        elif op is not None:
+            self.crew.effects.append(do.Answer(op.id, info))
             self.current = None
+
+    def _fail(self, why: str) -> None:
+        assert self.current is not None
+        self.crew.effects.append(do.Fail(self.current.id, why))
+        self.current = None
 
     def _left_queue(self, op: Operation) -> None:
         if op.waited is None:
@@ -98,6 +109,7 @@ class Queueing(Passage):
         self._left_queue(op)
         self._origin = op.origin
         op.after_generation = self.crew.generation
+        self.crew.outlived.clear()
         self._start_cause, self._replaces = op.start_cause, op.kind == "restart"
         getattr(self, f"_begin_{op.kind}")(op)
 

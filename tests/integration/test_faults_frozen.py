@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+
+import pytest
 
 from tests import workers
 from tests.helpers import proc
@@ -83,3 +86,46 @@ def test_workers_that_were_frozen_and_thawed_are_the_same(circusd: Start) -> Non
     wait_until(lambda: all((found := proc.stat(pid)) and found.state != "T" for pid in pids))
     assert daemon.pids("web") == pids
     assert daemon.telemetry("web")["counters"]["restarts"]["crash"] == 0
+
+
+FREEZER = pathlib.Path("/sys/fs/cgroup/freezer")
+
+
+@pytest.fixture
+def icebox() -> Iterator[Callable[[int], None]]:
+    """Take a process out of the reach of SIGKILL, as one that hangs in the kernel: the freezer of cgroup v1 does."""
+    group = FREEZER / f"circus-test-{os.getpid()}"
+    group.mkdir()
+
+    def freeze_hard(pid: int) -> None:
+        (group / "cgroup.procs").write_text(str(pid))
+        (group / "freezer.state").write_text("FROZEN")
+        wait_until(lambda: (group / "freezer.state").read_text() == "FROZEN\n")
+
+    yield freeze_hard
+    (group / "freezer.state").write_text("THAWED")
+    wait_until(lambda: not (group / "cgroup.procs").read_text())
+    group.rmdir()
+
+
+@pytest.mark.skipif(not os.access(FREEZER / "cgroup.procs", os.W_OK), reason="no freezer of cgroup v1 here")
+@pytest.mark.parametrize("command", ["stop", "restart", "rm", "kill"])
+def test_who_outlives_sigkill_is_not_said_to_be_gone(
+    circusd: Start, tmp_path: pathlib.Path, icebox: Callable[[int], None], command: str
+) -> None:
+    # Thirty seconds, for whoever has the time.
+    (tmp_path / "impatient.py").write_text("import circus.core.ending as it\nit.REAP_SECONDS = 0.5\n")
+    text = "[watcher:web]\ncmd = sleep 1000\ngraceful_timeout = 0.2\n[watcher:other]\ncmd = sleep 1000\n"
+    daemon = circusd(text, env={"PYTHONPATH": str(tmp_path)}, module="impatient")
+    (pid,) = daemon.wait_pids("web", 1)
+    icebox(pid)
+    lost = daemon.events("lifecycle.web.process.lost")
+    reply = daemon.call(command, name="web", waiting=True)
+    assert reply["status"] == "error"
+    assert f"SIGKILL did not end {pid}" in reply["reason"]
+    assert proc.alive(pid)
+    assert lost.wait_for_topic("lifecycle.web.process.lost")[0].body["data"]["why"] == "SIGKILL did not end it"
+    if command in ("restart", "kill"):
+        assert daemon.wait_pids("web", 1, without=[pid])
+    assert daemon.status("other") == "active"
+    wait_until(lambda: f"SIGKILL did not end {pid}" in daemon.log_text())

@@ -366,10 +366,26 @@ def test_what_not_even_sigkill_ends_is_given_up():
     stop = w.submit("stop")
     w._SendSignal = lambda effect: w.tell(told.Signalled(effect.order, ()))
     w.run(29)
-    assert stop not in w.answers
+    assert stop not in w.refusals
     w.run(2)
-    assert stop in w.answers
+    assert w.refusals[stop] == "stop of 'web': SIGKILL did not end 100000 (kid), 100001 (kid)"
     assert told_of(w, "process.drained")[0]["left"] == [100000, 100001]
+    again = w.submit("stop")
+    assert w.answers[again] is None
+
+
+@pytest.mark.parametrize("kind", ["stop", "restart", "reload", "resize"])
+def test_nothing_that_ends_a_process_is_said_to_be_done_when_sigkill_did_not_end_it(kind):
+    w = running(graceful_timeout=0.0)
+    w._SendSignal = lambda effect: w.tell(told.Signalled(effect.order, (effect.pid,)))
+    asked = w.submit(kind, **({"target": 0} if kind == "resize" else {}))
+    w.run(29)
+    assert asked not in w.refusals
+    w.run(2)
+    assert w.refusals[asked] == f"{kind} of 'web': SIGKILL did not end 100"
+    assert told_of(w, "process.lost")[0]["why"] == "SIGKILL did not end it"
+    if kind not in ("stop", "resize"):
+        assert w.life.public_state == "active"
 
 
 def exceeded(w: World, pid: int):

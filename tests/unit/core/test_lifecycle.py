@@ -460,7 +460,8 @@ def test_a_process_that_sigkill_does_not_end_is_given_up_as_lost():
     op = w.submit("stop")
     w.run(60)
     assert "process.lost" in w.names()
-    assert op in w.answers
+    assert w.refusals[op] == "stop of 'web': SIGKILL did not end 100"
+    assert w.life.status == "stopped"
 
 
 def test_draining_leaves_nothing():

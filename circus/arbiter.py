@@ -7,8 +7,9 @@ without, before, during and after the arbiter's life.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,10 +19,13 @@ from circus.assembly import Assembly
 from circus.controller import Controller
 from circus.exc import AlreadyExist
 from circus.publisher import EventPublisher
+from circus.runtime.loop import Done, running_loop
 from circus.sockets import CircusSocket
 from circus.spec.arbiter import DEFAULT_STATS_ENDPOINT, ArbiterSpec
 from circus.upgrading import Upgrading
 from circus.watcher import Watcher
+
+logger = logging.getLogger("circus")
 
 
 class Arbiter(Upgrading):
@@ -29,8 +33,7 @@ class Arbiter(Upgrading):
 
     Args:
         watchers: made beforehand.
-        endpoint: the control endpoint.
-        pubsub_endpoint: the events endpoint.
+        endpoint, pubsub_endpoint: the control and the events endpoint.
         check_delay: seconds between two safety sweeps.
         prereload_fn: called with the arbiter before each reload of everything.
         context: a zmq context to use.
@@ -48,8 +51,9 @@ class Arbiter(Upgrading):
     socket_event = False
     ssh_server: str | None = None
     _exclusive_running_command = None
+    _restarting = False  # asked for after `start` by programs that have 0.19's main loop
     _life: asyncio.Task[None] | None = None
-    _provided_loop = False
+    _provided_loop = _ending = False
 
     def __init__(  # noqa: PLR0917 - 0.19's signature
         self,
@@ -159,17 +163,18 @@ class Arbiter(Upgrading):
     run = Upgrading.serve
 
     def start(self, cb: Callable[[Any], object] | None = None) -> Any:
-        """Start everything. Without a loop (given or running) it blocks until the end; SIGTERM and the like then work
-        as they do for circusd. In a loop it returns at once, and what it returns can be awaited: the start of all
+        """Start everything. Without a loop (given or running) it blocks until the end, and what it returns is done; SIGTERM
+        and the like then work as they do for circusd. In a loop it returns at once, and what it returns can be awaited: the start of all
         watchers. `cb` is called after that, with its future.
 
         Raises:
             EndpointError: a channel cannot be bound; also from what is awaited.
         """
-        loop = self.loop if self._provided_loop else _running_loop()
+        self._ending = False
+        loop = self.loop if self._provided_loop else running_loop()
         if loop is None:
             asyncio.run(self._serve_as_program(cb))
-            return False
+            return Done(False)
         begun = loop.create_task(self._begin())
         if cb is not None:
             begun.add_done_callback(cb)
@@ -201,10 +206,22 @@ class Arbiter(Upgrading):
         What it returns can be awaited in the loop of the arbiter; in another thread it has a `result(timeout)`.
         """
         if not self.running:
-            return _Nothing()
-        if not self._loop.is_running() or _running_loop() is self._loop:
+            return Done()
+        self._ending = True
+        if not self._loop.is_running() or running_loop() is self._loop:
             return self._loop.create_task(self._end())
         return asyncio.run_coroutine_threadsafe(self._end(), self._loop)
+
+    def quit(self) -> Awaitable[None]:
+        """As `stop`, when a client or a signal asks for it; a `stop` of a subclass is called then too, before anything."""
+        if not self._ending and type(self).stop not in (Arbiter.stop, ThreadedArbiter.stop):
+            self._ending = True
+            try:
+                if asyncio.iscoroutine(stopped := self.stop()):
+                    self._spawn_task(stopped)
+            except Exception:  # of a program; everything ends all the same
+                logger.exception("stop of %s failed", type(self).__name__)
+        return super().quit()
 
     async def _end(self) -> None:
         await self.quit()
@@ -290,23 +307,6 @@ class Arbiter(Upgrading):
             return
         self.fleet.forget(watcher)
         self.spec = replace(self.spec, watchers=tuple(spec for spec in self.spec.watchers if spec != watcher.spec))
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
-
-
-class _Nothing:
-    """What `stop` returns when there is nothing to stop: awaited or asked, it is done."""
-
-    def __await__(self) -> Iterator[None]:
-        return iter(())
-
-    def result(self, timeout: float | None = None) -> None:
-        """Nothing."""
 
 
 class ThreadedArbiter(threading.Thread, Arbiter):

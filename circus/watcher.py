@@ -6,16 +6,16 @@ the driver's. Invariant: it can be made anywhere; what needs the loop waits unti
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from circus.config.resolve import add_import_paths
 from circus.hooks import resolve_hooks
-from circus.operations import Operations
+from circus.hooks.mapping import CarriedDict
+from circus.meddling import Meddling
 from circus.ports import HookCallable
 from circus.process import Process
 from circus.services import Services
@@ -35,7 +35,7 @@ _ASSIGNED = WatcherSpec.__dataclass_fields__.keys() - _OURS
 _NEVER_VETO = ("before_stop", "after_stop", "before_signal", "after_signal", "extended_stats")
 
 
-class Watcher(Operations):
+class Watcher(Meddling):
     """Processes of one program.
 
     The options are those of an ini file; `hooks` maps names to `(callable or dotted name, ignore failures)`, streams
@@ -48,6 +48,7 @@ class Watcher(Operations):
     """
 
     loop: Any = None
+    _more_optnames: tuple[str, ...] = ()
 
     def __init__(  # noqa: PLR0917 - 0.19's signature
         self,
@@ -108,7 +109,7 @@ class Watcher(Operations):
     def from_spec(cls, spec: WatcherSpec) -> Watcher:
         """A watcher of a configuration."""
         watcher = cls.__new__(cls)
-        Operations.__init__(watcher, spec)
+        Meddling.__init__(watcher, spec)
         return watcher
 
     @classmethod
@@ -147,12 +148,36 @@ class Watcher(Operations):
         """The environment of the processes to come; a hook may change it."""
         if self.attached:
             return self._launcher.env
-        return {**(os.environ if self.spec.copy_env else {}), **(self.spec.env or {})}
+        copied = dict(os.environ) if self.spec.copy_env else {}
+
+        def store(env: dict[str, str]) -> None:
+            mine = self.spec.env or {}
+            self._put("env", {name: env[name] for name in env if name in mine or env[name] != copied.get(name)})
+
+        return _stored({**copied, **(self.spec.env or {})}, store)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        """The free-form options, in which hooks of 0.19 find what their section says besides."""
+
+        def store(options: dict[str, Any]) -> None:
+            self.spec = replace(self.spec, options=options)
+            self.lifecycle.replace_spec(self.spec)
+
+        return _stored(self.spec.options, store)
+
+    @property
+    def working_dir(self) -> str | None:
+        """Where its processes start; the directory of this program where nothing is said."""
+        return self.spec.working_dir or _directory()
 
     def __getattr__(self, name: str) -> Any:
         """Options are readable as attributes, as in circus 0.19 (`watcher.cmd`, `watcher.graceful_timeout`)."""
         if name in WatcherSpec.__dataclass_fields__:
-            return getattr(self.spec, name)
+            value = getattr(self.spec, name)
+            return list(value) if isinstance(value, tuple) else value
+        if name in ("stdout_stream_conf", "stderr_stream_conf"):
+            return options_dict(self.spec)[name]
         raise AttributeError(f"a watcher has no attribute {name!r}")
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -162,9 +187,14 @@ class Watcher(Operations):
             return
         if "spec" not in vars(self):
             return  # a subclass before the constructor, which would set it anew
+        self._put(name, value)
+
+    def _put(self, name: str, value: Any) -> None:
         from circus.config.options import changed_spec
 
-        self.assign(changed_spec(self.spec, name, value))
+        spec = changed_spec(self.spec, name, value)
+        resolve_hooks(spec.hooks if name == "hooks" else {})
+        self.assign(spec)
 
     def set_opt(self, key: str, val: Any) -> int:
         """Set an option for what comes, and say what to do about what runs: see `do_action`. `set` does both.
@@ -187,13 +217,22 @@ class Watcher(Operations):
 
     @property
     def optnames(self) -> tuple[str, ...]:
-        """The names of all options in force, free-form ones too."""
-        return tuple(name for name, _ in self.options())
+        """The names of all options in force, free-form ones too. A subclass may add attributes of its own to them."""
+        return tuple(sorted({*self._more_optnames, *dict(self.options())}))
+
+    @optnames.setter
+    def optnames(self, names: Iterable[str]) -> None:
+        self._more_optnames = tuple(names)
 
     @property
     def hooks(self) -> dict[str, HookCallable]:
-        """The hooks by name, as they were found."""
-        return resolve_hooks(self.spec.hooks)
+        """The hooks by name, as they were found; one that is stored there is called from then on."""
+        specs, found = self.spec.hooks, resolve_hooks(self.spec.hooks)
+
+        def store(hooks: dict[str, Any]) -> None:
+            self._put("hooks", {name: specs[name] if hook is found.get(name) else hook for name, hook in hooks.items()})
+
+        return _stored(found, store)
 
     @property
     def ignore_hook_failure(self) -> list[str]:
@@ -221,22 +260,23 @@ class Watcher(Operations):
         """The arbiter that took it in, None before."""
         return self._services.arbiter if self.attached else None
 
+    @property
+    def evpub_socket(self) -> Any:
+        """Where events of its arbiter go out, None before it has one."""
+        return self.arbiter.evpub_socket if self.attached else None
+
     def initialize(self, evpub_socket: Any, sockets: Any, arbiter: Any) -> None:
         """Nothing: an arbiter attaches its watchers itself."""
 
     def options(self, *_: Any) -> list[tuple[str, Any]]:
         """All options in force with their values, by the names of an ini file, sorted."""
-        return sorted({**options_dict(self.spec, cwd=_directory()), "numprocesses": self.numprocesses}.items())
+        found = {**options_dict(self.spec, cwd=_directory()), "numprocesses": self.numprocesses}
+        more = (name for name in self._more_optnames if name not in found and hasattr(self, name))
+        return sorted((found | {name: getattr(self, name) for name in more}).items())
 
     def all_options(self) -> dict[str, Any]:
         """These, and everything else that is set on it, by the names of an ini file."""
         return flat(self.spec) | dict(self.options())
-
-    # -- processes, as 0.19 let one look at them and meddle with them -----------------------------------------------
-
-    def get_active_processes(self) -> list[Process]:
-        """The processes that have not ended, by slot."""
-        return [process for _, process in sorted(self._by_wid.items()) if process.is_alive()]
 
     def process_info(self, pid: int, extended: bool = False) -> Any:
         """What a process uses, with what the hook extended_stats adds; KeyError when it is none of ours."""
@@ -249,80 +289,6 @@ class Watcher(Operations):
     def info(self, extended: bool = False) -> dict[int, Any]:
         """The same for all its processes by pid."""
         return {pid: self.process_info(pid, extended) for pid in list(self.processes)}
-
-    def send_signal_process(self, process: Process, signum: int, recursive: bool = False) -> None:
-        """Signal a process, then its children, and theirs when `recursive`."""
-        children = process.children(recursive)
-        self.send_signal(process.pid, signum)
-        for pid in children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signum)
-
-    def send_signal_child(self, pid: int, child_id: int, signum: int) -> None:
-        """Signal a child of a process of ours; nothing happens when the child is gone."""
-        with contextlib.suppress(ProcessLookupError):
-            self.processes[int(pid)].send_signal_child(int(child_id), signum)
-
-    def send_signal_children(self, pid: int, signum: int, recursive: bool = False) -> None:
-        """Signal the children of a process of ours, and theirs when `recursive`."""
-        self.processes[int(pid)].send_signal_children(signum, recursive)
-
-    async def kill_process(
-        self, process: Process, stop_signal: int | None = None, graceful_timeout: float | None = None
-    ) -> bool:
-        """End a process: a signal, the grace, SIGKILL; it is replaced. False when it was none of ours any more."""
-        if self.processes.get(process.pid) is not process:
-            return False
-        await self.kill(process.pid, stop_signal, graceful_timeout)
-        return True
-
-    async def kill_processes(self, stop_signal: int | None = None, graceful_timeout: float | None = None) -> None:
-        """The same for all its processes."""
-        await self.kill(None, stop_signal, graceful_timeout)
-
-    def spawn_process(self, recovery_wid: int | None = None) -> bool:  # noqa: ARG002 - 0.19's signature
-        """Begin to start what is missing of it; False when it is stopped."""
-        if self.is_stopped():
-            return False
-        self.submit("resize", name="spawn", delta=0)
-        return True
-
-    async def spawn_processes(self) -> None:
-        """Start what is missing of it, and wait for that."""
-        if not self.is_stopped():
-            await self.submit("resize", name="spawn", delta=0)
-
-    def reap_process(self, pid: int, status: int | None = None) -> None:  # noqa: ARG002 - 0.19's signature
-        """Collect a process of ours if it has ended: the kernel tells of each end, so there is seldom one to be found."""
-        if pid in self.processes:
-            self._services.reaper.sweep()
-
-    def reap_processes(self) -> None:
-        """Collect those that have ended."""
-        if self.attached:
-            self._services.reaper.sweep()
-
-    async def manage_processes(self) -> None:
-        """See to it that as many processes run as there should be, and wait for that; it is done without asking too."""
-        await self.spawn_processes()
-
-    async def reap_and_manage_processes(self) -> None:
-        """Collect those that have ended, and replace them."""
-        self.reap_processes()
-        await self.manage_processes()
-
-    async def remove_expired_processes(self) -> None:
-        """End the processes that are older than `max_age`; that is done without asking too, with the variance."""
-        if self.spec.max_age > 0:
-            expired = [process for process in self.processes.values() if process.age() > self.spec.max_age]
-            await asyncio.gather(*map(self.kill_process, expired))
-
-    async def do_action(self, num: int) -> None:
-        """What `set_opt` says is to be done: 0 for the number of processes, 1 for a graceful reload, -1 for nothing."""
-        if num == 0:
-            await self.manage_processes()
-        elif num > 0 and not self.is_stopped():
-            await self.reload()
 
     def call_hook(self, hook_name: str, **kwargs: Any) -> bool:
         """Call a hook here and now, in this thread, and publish how it went; True when there is none of that name.
@@ -340,6 +306,23 @@ class Watcher(Operations):
             return hook_name in self.ignore_hook_failure
         self.notify_event("hook_success", {"name": hook_name})
         return answer
+
+
+def _stored(values: Mapping[str, Any], store: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """A dict that hands all of itself to `store` when something in it is changed; it stays as it was if that raises."""
+    source = dict(values)
+
+    def change(_: str, how: Callable[[], Any]) -> None:
+        before = dict(source)
+        try:
+            how()
+            store(dict(source))
+        except BaseException:
+            source.clear()
+            source.update(before)
+            raise
+
+    return CarriedDict(change, source, values)
 
 
 def _directory() -> str | None:

@@ -117,9 +117,9 @@ class Ending(Roster, ABC):
             for order in self._forget_orders(slot):
                 self._send(slot, order)
 
-    def command(self, slot: Slot, signum: int, origin: Origin) -> None:
-        """A signal that an operator wants sent, and nothing else."""
-        self._signal(slot, signum, "command", origin)
+    def command(self, slot: Slot, signum: int, origin: Origin, *, at_once: bool = False) -> None:
+        """A signal that an operator wants sent, and nothing else; `at_once` no hook is asked first."""
+        self._signal(slot, signum, "command", origin, at_once=at_once)
 
     def hang_up(self, slot: Slot, origin: Origin) -> None:
         """SIGHUP, for a reload: to the process alone, and no hook is asked."""
@@ -130,13 +130,13 @@ class Ending(Roster, ABC):
     # -- signals --------------------------------------------------------------------------------------------------
 
     def _signal(self, slot: Slot, signum: int, by: str, origin: Origin, *, grace: float | None = None,
-                escalates: bool = False) -> None:  # fmt: skip
+                escalates: bool = False, at_once: bool = False) -> None:  # fmt: skip
         assert slot.pid is not None
         if not slot.parting:
             slot.scope = self.spec.scope
         order = Order(wid=slot.wid, generation=slot.generation, pid=slot.pid, signum=signum, by=by, origin=origin,
                       scope="main" if grace is None else slot.scope, grace=grace, escalates=escalates)  # fmt: skip
-        if "before_signal" in self.spec.hooks and not slot.hurried and not slot.parting:
+        if "before_signal" in self.spec.hooks and not (slot.hurried or slot.parting or at_once):
             self.orders[self.call_hook("before_signal", slot, origin, pid=slot.pid, signum=signum)] = order
         else:
             self._send(slot, order)

@@ -262,7 +262,7 @@ class Lifecycle(Resuming):
     def _signal_asked(self, stimulus: told.SignalAsked) -> None:
         slot = self.crew.slots.get(stimulus.wid)
         if slot is not None and slot.alive:
-            self.crew.command(slot, stimulus.signum, stimulus.origin)
+            self.crew.command(slot, stimulus.signum, stimulus.origin, at_once=stimulus.at_once)
 
     def _memory_exceeded(self, stimulus: told.MemoryExceeded) -> None:
         crew = self.crew

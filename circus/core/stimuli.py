@@ -87,11 +87,14 @@ class KillAsked(msgspec.Struct, frozen=True, gc=False):
 
 
 class SignalAsked(msgspec.Struct, frozen=True, gc=False):
-    """An operator wants a signal sent and nothing else; if the process dies of it, that was no crash."""
+    """An operator wants a signal sent and nothing else; if the process dies of it, that was no crash. It is sent `at_once`
+    when a hook wants it, which is not asked about it.
+    """
 
     origin: Origin
     wid: int
     signum: int
+    at_once: bool = False
 
 
 class Assigned(msgspec.Struct, frozen=True, gc=False):

@@ -69,8 +69,11 @@ class OperationHandle(concurrent.futures.Future[Any]):
 class Loop:
     """The loop as a hook's thread reaches it, for the hooks of one watcher.
 
-    `own` is that watcher and `arbiter` the arbiter: operations of theirs must not be waited for in a hook.
+    `own` is that watcher and `arbiter` the arbiter: operations of theirs must not be waited for in a hook. While
+    `carrying`, what is done in the loop is what a hook of that watcher asks for.
     """
+
+    carrying = False
 
     def __init__(self, loop: asyncio.AbstractEventLoop, own: object, arbiter: object) -> None:
         self._loop = loop
@@ -108,11 +111,14 @@ class Loop:
         def run() -> None:
             if not answer.set_running_or_notify_cancel():
                 return  # the hook's patience ended before the loop came to it
+            self.carrying = True
             try:
                 answer.set_result(function())
             except BaseException as error:
                 # It belongs to the hook that called; the loop must not see it, SystemExit least of all.
                 answer.set_exception(error)
+            finally:
+                self.carrying = False
 
         try:
             self._loop.call_soon_threadsafe(run)

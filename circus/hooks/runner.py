@@ -137,6 +137,11 @@ class HookRunner:
         """True when the watcher has a hook of that name."""
         return name in self._functions
 
+    @property
+    def asking(self) -> bool:
+        """A hook of this watcher asks for what is being done just now, and waits for it."""
+        return self._faces is not None and self._faces[0].carrying
+
     def call(self, name: str, kwargs: Mapping[str, Any], done: HookDone) -> None:
         """Call a hook that `has` knows with `kwargs` besides watcher, arbiter and hook_name; `done` gets its result."""
         call = _Call(

@@ -6,7 +6,8 @@ import asyncio
 import gc
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future
 from typing import Any, Final, Generic, TypeVar
 
 Effect = TypeVar("Effect")
@@ -137,3 +138,23 @@ class SpawnQueue:
             # Many long-lived objects came with many processes; a full collection over them would stall the loop.
             self._freeze_after = 0
             gc.freeze()
+
+
+class Done(Future[bool | None]):
+    """What is returned where there is nothing to wait for: a future that is done, to be awaited or asked."""
+
+    def __init__(self, result: bool | None = None) -> None:
+        super().__init__()
+        self.set_result(result)
+
+    def __await__(self) -> Generator[None, None, bool | None]:
+        yield from ()
+        return self.result()
+
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop of this thread that runs, None where none does."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

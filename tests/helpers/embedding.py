@@ -26,9 +26,9 @@ def made(directory: str, *watchers: dict[str, Any], **options: Any) -> Arbiter:
     return get_arbiter(list(watchers), **endpoints(directory), **options)
 
 
-def constructed(directory: str, *watchers: Watcher, **options: Any) -> Arbiter:
+def constructed(directory: str, *watchers: Watcher, kind: type[Arbiter] = Arbiter, **options: Any) -> Arbiter:
     """By the constructor of circus 0.19."""
-    return Arbiter(
+    return kind(
         list(watchers),
         f"ipc://{directory}/control",
         f"ipc://{directory}/events",

@@ -338,6 +338,31 @@ def test_in_the_background_start_raises_what_keeps_it_from_serving(directory: st
 
 # -- as a program of its own
 
+
+async def test_a_stop_of_a_subclass_is_called_once_whoever_ends_it(directory: str) -> None:
+    class Guarded(Arbiter):
+        called = 0
+
+        def stop(self) -> Any:
+            self.called += 1
+            return super().stop()
+
+    class Failing(Arbiter):
+        async def stop(self) -> None:
+            raise RuntimeError("not now")
+
+    for end in (Guarded.stop, Guarded.quit):
+        guarded = constructed(directory, Watcher("web", "sleep 1000"), kind=Guarded)
+        await asyncio.wait_for(guarded.start(), DEADLINE)
+        await asyncio.wait_for(end(guarded), DEADLINE)
+        assert guarded.called == 1
+        await until(lambda arbiter=guarded: not arbiter.running)
+    failing = constructed(directory, Watcher("web", "sleep 1000"), kind=Failing)
+    await asyncio.wait_for(failing.start(), DEADLINE)
+    await asyncio.wait_for(failing.quit(), DEADLINE)
+    await until(lambda: not failing.running)
+
+
 BLOCKING = """
 import sys
 from circus import get_arbiter

@@ -29,15 +29,15 @@ class Hooked:
     """A daemon with a watcher `web` that has hooks, and what the hooks wrote down."""
 
     def __init__(self, circusd: Start, directory: pathlib.Path) -> None:
-        self._circusd, self._directory = circusd, directory
+        self._circusd, self.directory = circusd, directory
 
-    def start(self, hooks: str, code: str, options: str = "", others: str = "") -> Daemon:
-        self._directory.joinpath("our_hooks.py").write_text(HEAD + textwrap.dedent(code))
-        ini = f"[watcher:web]\ncmd = sleep 1000\n{textwrap.dedent(options)}\n{textwrap.dedent(hooks)}\n{textwrap.dedent(others)}"
-        return self._circusd(ini, env={"PYTHONPATH": str(self._directory)})
+    def start(self, hooks: str, code: str, options: str = "", others: str = "", cmd: str = "sleep 1000") -> Daemon:
+        self.directory.joinpath("our_hooks.py").write_text(HEAD + textwrap.dedent(code))
+        ini = f"[watcher:web]\ncmd = {cmd}\n{textwrap.dedent(options)}\n{textwrap.dedent(hooks)}\n{textwrap.dedent(others)}"
+        return self._circusd(ini, env={"PYTHONPATH": str(self.directory)})
 
     def notes(self) -> list[dict[str, Any]]:
-        file = self._directory / "notes"
+        file = self.directory / "notes"
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def wait_notes(self, count: int) -> list[dict[str, Any]]:
@@ -181,6 +181,28 @@ def test_a_hook_cannot_deadlock_on_its_own_watcher(hooked: Hooked) -> None:
     daemon = hooked.start("hooks.after_start = our_hooks.restart", code)
     daemon.wait_pids("web", 3)
     assert hooked.wait_notes(1) == [{"error": "HookError"}]
+
+
+def test_a_hook_signals_its_process_and_waits_for_what_comes_of_it(hooked: Hooked) -> None:
+    code = """
+    def pause_first(watcher, pid, signum, **_):
+        note(signum=int(signum))
+        if signum == 15:
+            watcher.send_signal(pid, 10)
+            until = time.monotonic() + 30
+            while not os.path.exists(HERE + "/paused") and time.monotonic() < until:
+                time.sleep(0.01)
+            note(paused=os.path.exists(HERE + "/paused"))
+        return True
+    """
+    loop = f"sh -c 'trap \"touch {hooked.directory}/paused\" USR1; echo ready; while :; do sleep 0.05; done'"
+    daemon = hooked.start("hooks.before_signal = our_hooks.pause_first", code, "capture = True", cmd=loop)
+    wait_until(lambda: "ready" in daemon.circusctl("tail", "web").stdout)
+    daemon.ok("stop", name="web", waiting=True)
+    assert hooked.notes() == [{"signum": 15}, {"paused": True}]
+    daemon.ok("start", name="web", waiting=True)
+    daemon.ok("signal", name="web", signum="usr2")
+    assert hooked.wait_notes(3)[2] == {"signum": 12}  # a client's signal is asked about
 
 
 def test_a_hook_that_cannot_be_imported_leaves_its_watcher_out(hooked: Hooked) -> None:

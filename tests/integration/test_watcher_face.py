@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pathlib
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -95,6 +96,44 @@ def test_hooks_are_looked_for_when_it_is_made() -> None:
     assert "after_start" not in watcher.ignore_hook_failure
     with pytest.raises(HookError, match="no_such"):
         Watcher("web", "x", hooks={"before_start": ("os.no_such", False)})
+
+
+def test_what_is_stored_into_its_dicts_is_in_force() -> None:
+    watcher = Watcher("web", "x", env={"A": "1"}, copy_env=True, hooks={"after_stop": ("os.getpid", True)}, color="red")
+    watcher.env["B"] = "2"
+    del watcher.env["A"]
+    watcher.hooks["before_start"] = os.getcwd
+    watcher._options["size"] = "9"
+    assert watcher.spec.env == {"B": "2"}
+    assert watcher.hooks == {"after_stop": os.getpid, "before_start": os.getcwd}
+    assert watcher.spec.hooks["after_stop"].target == "os.getpid"
+    assert "after_stop" in watcher.ignore_hook_failure
+    assert dict(watcher.options()).items() >= {"color": "red", "size": "9"}.items()
+    stale = watcher.hooks
+    with pytest.raises(HookError, match="no_such"):
+        stale["after_start"] = "os.no_such"
+    stale["before_stop"] = os.getppid
+    assert set(watcher.hooks) == {"after_stop", "before_start", "before_stop"}
+
+
+def test_a_subclass_adds_attributes_to_the_options_that_are_told() -> None:
+    class Owned(Watcher):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.optnames += ("owner", "absent")
+            self.owner = "me"
+
+    watcher = Owned("web", "x")
+    assert {"owner", "absent", "cmd"} <= set(watcher.optnames)
+    assert dict(watcher.options())["owner"] == "me"
+    assert "absent" not in dict(watcher.options())
+
+
+def test_what_nobody_said_is_told_as_0_19_did(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    watcher = Watcher("web", "x", args=["a"])
+    assert (watcher.working_dir, watcher.args, watcher.stdout_stream_conf) == (str(tmp_path), ["a"], None)
+    assert watcher.evpub_socket is None
 
 
 def test_a_subclass_may_set_what_its_constructor_sets_again() -> None:

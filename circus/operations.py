@@ -287,15 +287,11 @@ class Operations(Adopting):
             raise CircusError(f"kill of '{self.name}': SIGKILL did not end {', '.join(left)}")
 
     def send_signal(self, pid: int, signum: int) -> None:
-        """Signal one process without asking for its end; nothing happens when it is not ours or gone.
-
-        The hook `before_signal` is asked first, unless it is a hook of this watcher that sends it.
-        """
+        """Signal one process without asking for its end; nothing happens when it is not ours or gone."""
         process = self._by_pid.get(pid)
         if process is None:
             logger.debug("'%s' has no process %s", self.name, pid)
             return
-        # Hooks are called one after the other: one that signals and waits for the effect must not wait for itself.
         self.tell(told.SignalAsked(current_origin(), process.wid, signum, self._hooks.asking))
 
     def memory_exceeded(self, process: ProcessLike, used: int) -> None:

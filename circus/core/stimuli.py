@@ -88,7 +88,7 @@ class KillAsked(msgspec.Struct, frozen=True, gc=False):
 
 class SignalAsked(msgspec.Struct, frozen=True, gc=False):
     """An operator wants a signal sent and nothing else; if the process dies of it, that was no crash. It is sent `at_once`
-    when a hook wants it, which is not asked about it.
+    when a hook wants it: hooks are called one after the other, and one that waits for the effect must not wait for itself.
     """
 
     origin: Origin

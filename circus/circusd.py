@@ -7,7 +7,6 @@ not 0; no traceback.
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import signal
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 from circus import __version__, logger
 from circus.daemon_line import LOG_LEVELS, Words, command_line, words_of
 from circus.exc import CircusError, ConfigError
+from circus.runtime.burden import import_lightly
 
 if TYPE_CHECKING:
     from circus.handover import ArbiterRecord
@@ -66,7 +66,7 @@ def run(argv: Sequence[str]) -> int:
         return _try(args.trial)
     if "CIRCUSD_HANDOVER" in os.environ:
         return _take_over(args)
-    _without_burden()
+    import_lightly()
     from circus.config.build import load
 
     try:
@@ -89,7 +89,7 @@ def _take_over(args: Words) -> int:
 
     # Nobody is served until everything is imported, and a collection meanwhile would find nothing; `_run` allows it again.
     gc.disable()
-    _without_burden()
+    import_lightly()
     from circus.handover import read
     from circus.runtime.image import handed_descriptor
 
@@ -105,7 +105,7 @@ def _take_over(args: Words) -> int:
 
 def _try(fd: int) -> int:
     """Everything that taking over takes but doing it; what is wrong is the last line of standard error."""
-    _without_burden()
+    import_lightly()
     from circus.trying import tried
 
     try:
@@ -270,22 +270,6 @@ async def _run(spec: ArbiterSpec, handle: DaemonHandle | None, record: ArbiterRe
             signal.signal(signum, signal.SIG_IGN)
     logger.info("Arbiter exiting")
     return arbiter.exit_status
-
-
-def _without_burden() -> None:
-    """Import asyncio without ssl and msgspec without typing_extensions: 5 MB and some milliseconds that a daemon on unix
-    sockets and loopback never needs.
-
-    Both are optional to those who import them, and stay importable for hooks that want them.
-    """
-    for module, burden in (("asyncio", "ssl"), ("msgspec", "typing_extensions")):
-        if module in sys.modules or burden in sys.modules:
-            continue
-        sys.modules[burden] = None  # type: ignore[assignment] # the documented way to make an import fail
-        try:
-            importlib.import_module(module)
-        finally:
-            del sys.modules[burden]
 
 
 def _set_title(title: str) -> None:

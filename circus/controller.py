@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import logging
 import time
 from collections.abc import Awaitable
@@ -263,7 +262,7 @@ class Controller:
         if refused is not None:
             self._fail_with(job, refused)
             return
-        if not inspect.isawaitable(result):
+        if not isinstance(result, Awaitable):
             self._succeed(job, result)
             return
         if not job.waits:

@@ -8,7 +8,6 @@ calls, whatever the hook does: return, raise, leave the interpreter or never com
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 import queue
 import threading
@@ -78,6 +77,8 @@ def resolve_hooks(specs: Mapping[str, HookSpec], *, anew: Collection[str] = ()) 
                 raise HookError(f"hook {name}: {error}") from error
         if not callable(target):
             raise HookError(f"hook {name}: {spec.target} is not callable")
+        import inspect  # the daemon is without it until there are hooks
+
         if inspect.iscoroutinefunction(target):
             raise HookError(f"hook {name}: {spec.target} is a coroutine function; hooks are plain functions")
         found[name] = target

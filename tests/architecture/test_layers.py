@@ -85,9 +85,15 @@ def test_the_daemon_does_without_what_costs_memory(tmp_path: pathlib.Path) -> No
     assert "circus.arbiter" in loaded
     burden = {
         "argparse",
+        "ast",
+        "asyncio.sslproto",
         "bz2",
+        "dis",
         "hashlib",
+        "inspect",
         "ipaddress",
+        "locale",
+        "msgspec.inspect",
         "pathlib",
         "psutil",
         "shutil",
@@ -103,6 +109,24 @@ def test_the_daemon_does_without_what_costs_memory(tmp_path: pathlib.Path) -> No
         "circus.runtime.own_launch", "circus.shims", "circus.stats.info", "circus.stats.worker", "circus.util",
     }  # fmt: skip
     assert not loaded & for_others
+
+
+def test_what_the_daemon_does_without_is_there_for_hooks() -> None:
+    loaded = modules_after(
+        "from circus.runtime.burden import import_lightly\n"
+        "import_lightly()\n"
+        "import asyncio, msgspec\n"
+        "assert not {'ssl', 'inspect', 'msgspec.inspect', 'asyncio.sslproto'} & sys.modules.keys()\n"
+        "async def work(): pass\n"
+        "assert asyncio.iscoroutinefunction(work)\n"
+        "import inspect, ssl\n"
+        "assert asyncio.coroutines.inspect.signature is inspect.signature\n"
+        "assert msgspec.inspect.type_info(int) == msgspec.inspect.IntType()\n"
+        "assert msgspec.json.schema(int) == {'type': 'integer'}\n"
+        "from asyncio import sslproto\n"
+        "assert issubclass(sslproto.SSLProtocol, asyncio.BufferedProtocol)\n"
+    )
+    assert {"inspect", "ssl", "msgspec.inspect", "asyncio.sslproto"} <= loaded
 
 
 def test_circusctl_starts_without_asyncio_msgspec_and_logging() -> None:

@@ -129,6 +129,25 @@ def test_what_the_daemon_does_without_is_there_for_hooks() -> None:
     assert {"inspect", "ssl", "msgspec.inspect", "asyncio.sslproto"} <= loaded
 
 
+def test_a_callback_that_fails_does_not_end_a_loop_without_descriptors() -> None:
+    program = (
+        "from circus.runtime.burden import import_lightly\n"
+        "import_lightly()\n"
+        "import asyncio, resource, sys\n"
+        "async def main():\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (3, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))\n"
+        "    asyncio.get_running_loop().call_soon(int, 'nonsense')\n"
+        "    asyncio.get_running_loop().call_soon(lambda: 1 / 0)\n"
+        "    await asyncio.sleep(0.01)\n"
+        "    return 'it goes on'\n"
+        "print(asyncio.run(main()), 'inspect' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout == "it goes on False\n"
+    assert "invalid literal for int" in done.stderr
+    assert "division by zero" in done.stderr
+
+
 def test_circusctl_starts_without_asyncio_msgspec_and_logging() -> None:
     loaded = modules_after("import circus.circusctl")
     assert not loaded & {"asyncio", "logging", "msgspec", "psutil", "importlib.metadata", "zmq"}

@@ -112,10 +112,10 @@ def _listen(subscription: Subscription, options: Options) -> list[str]:
         if view.daemon is not None and view.daemon.sample.seq != seq:
             seq = view.daemon.sample.seq
             passes += 1
-            if passes == 1:
-                notes += _ask_telemetry(subscription, options)
         elif view.legacy and not legacy:
             end = min(end, time.monotonic() + _LEGACY_ROUND_SECONDS)
+    if passes:
+        notes += _ask_telemetry(subscription, options)
     if view.refused:
         notes.append(f"{view.refused} messages were not understood: another release of circus?")
     if passes == 1:
@@ -124,7 +124,7 @@ def _listen(subscription: Subscription, options: Options) -> list[str]:
 
 
 def _ask_telemetry(subscription: Subscription, options: Options) -> list[str]:
-    """While the second sample is on its way: states, restarts and exits."""
+    """States, restarts and exits; after the samples, because processes may have ended between these."""
     control = subscription.control_endpoint
     if control is None:
         return []

@@ -27,6 +27,7 @@ from circus.stats.viewer.following import Following
 from circus.stats.viewer.subscription import Subscription
 from circus.stats.viewer.view import View
 from circus.tunnel import tunnel
+from circus.wire.snapshot import Telemetry
 from tests.conftest import CircusD
 from tests.fakes.stats_publisher import Fleet, Message, StatsPublisher
 from tests.helpers import proc
@@ -156,6 +157,24 @@ def test_a_document_is_printed(directory: pathlib.Path, fleet: Fleet) -> None:
     assert [process["pid"] for process in processes] == [10001, 10002, 10003, 10004, 10005, 10006]
     assert all(isinstance(process["cpu_percent"], float) for process in processes)
     assert all(process["state"] == "running" for process in processes)
+
+
+def test_exits_are_asked_for_after_the_last_sample(directory: pathlib.Path, fleet: Fleet) -> None:
+    passes, asked = 0, list[int]()
+
+    def messages() -> list[Message]:
+        nonlocal passes
+        passes += 1
+        return list(fleet.messages())
+
+    def telemetry() -> Telemetry:
+        asked.append(passes)
+        return fleet.telemetry()
+
+    with StatsPublisher(directory, messages, telemetry, fleet.interval) as publisher:
+        document("--endpoint", publisher.stats_endpoint)
+    (when,) = asked
+    assert when >= 2
 
 
 def test_rows_can_be_sorted_and_filtered(directory: pathlib.Path, fleet: Fleet) -> None:

@@ -22,7 +22,7 @@ def again(body: bytes, seconds: float) -> bytes:
 
     It must be made after the connection that it goes over, because the daemon reckons from when it began to serve.
     """
-    return b'{"command": "again", "properties": {"seconds": %.6f, "request": %b}}' % (seconds, body)
+    return b'{"id": "again", "command": "again", "properties": {"seconds": %.6f, "request": %b}}' % (seconds, body)
 
 
 class Ties:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Final
@@ -23,6 +24,11 @@ from circus.exc import CircusError
 SHARE: Final = ("share", "circus", "dashboards")
 LIST: Final = ".circus-dashboards.json"
 DIRECTORY: Final = b"__DIR__"  # in files that need to know where they are
+RUNBOOKS: Final = "https://docs.example.org/circus/runbooks/"
+"""Where the runbooks of the shipped rules seem to be."""
+_RUNBOOK: Final = re.compile(rb"(runbook_url: )" + re.escape(RUNBOOKS.encode()) + rb"(\w+)\.html$", re.MULTILINE)
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'`{}<>]+")
+ALERT: Final = "{alert}"
 _OUT: Final = (b"../../out/", b"../../")  # in a checkout what is built lies one further down
 
 
@@ -39,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
         description="Write the dashboards for Grafana, the rules for Prometheus, and configurations that point at them.",
     )
     made.add_argument("--to", metavar="DIRECTORY", required=True, help="where to; it is made if it is not there")
+    made.add_argument("--runbook-url", metavar="URL", help=f"where your copy of docs/runbooks is, for runbook_url in the rules; "
+                      f"{ALERT} in it becomes the name of the alert, which is the last part of it otherwise")  # fmt: skip
     made.add_argument("--force", action="store_true", help="overwrite files that somebody else has written or changed")
     return made
 
@@ -87,8 +95,12 @@ def _beside() -> dict[str, Path]:
     return {}
 
 
-def contents(directory: Path) -> dict[str, bytes]:
-    """What is to be written. CircusError if this installation has nothing."""
+def contents(directory: Path, runbook_url: str | None = None) -> dict[str, bytes]:
+    """What is to be written, with these addresses of runbooks, if they are given.
+
+    Raises:
+        CircusError: this installation has nothing, or that is no address.
+    """
     found = shipped()
     if not found:
         raise CircusError(
@@ -100,8 +112,17 @@ def contents(directory: Path) -> dict[str, bytes]:
     made = {}
     for name, path in found.items():
         text = path.read_bytes()
+        if runbook_url is not None:
+            text = _RUNBOOK.sub(_leading_to(runbook_url), text)
         made[name] = text.replace(*_OUT).replace(DIRECTORY, place) if name.endswith(".yml") else text
     return made
+
+
+def _leading_to(url: str) -> Callable[[re.Match[bytes]], bytes]:
+    if not _URL.fullmatch(url.replace(ALERT, "")):
+        raise CircusError(f"--runbook-url {url}: expected an address, as https://wiki.example.org/circus/{ALERT}.html")
+    pattern = url if ALERT in url else f"{url.rstrip('/')}/{ALERT}"
+    return lambda found: found[1] + pattern.replace(ALERT, found[2].decode()).encode()
 
 
 def _hash(text: bytes) -> str:
@@ -186,7 +207,10 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser().parse_args(argv)
     directory = Path(arguments.to).absolute()
     try:
-        told = write(directory, contents(directory), force=arguments.force)
+        told = write(directory, contents(directory, arguments.runbook_url), force=arguments.force)
+        if arguments.runbook_url is None:
+            told.append(f"runbook_url in the rules begins with {RUNBOOKS}, where nothing is; --runbook-url says where your "
+                        "copy of docs/runbooks is")  # fmt: skip
     except CircusError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 
 import pytest
+import yaml
 
 from circus.exc import CircusError
-from circus_exporters.dashboards import LIST, contents, main, shipped, write
+from circus_exporters.dashboards import LIST, RUNBOOKS, contents, main, shipped, write
 from tests.helpers.daemon import REPOSITORY
 
 MADE = {"a/one.json": b"1\n", "a/two.yml": b"2\n"}
@@ -118,6 +120,64 @@ def test_files_that_need_to_know_where_they_are_are_told() -> None:
     text = made["provisioning/grafana/dashboards/circus.yml"].decode()
     assert r'path: "/srv/my \"dashboards\" for $$5/grafana/dashboards"' in text
     assert not [name for name, told in made.items() if b"__DIR__" in told]
+
+
+def runbooks(made: dict[str, bytes]) -> set[str]:
+    """The addresses of runbooks in the rules."""
+    rules = [yaml.safe_load(text) for name, text in made.items() if re.fullmatch(r"prometheus/.*\.yml", name)]
+    return {
+        rule["annotations"]["runbook_url"]
+        for groups in rules
+        for group in groups["groups"]
+        for rule in group["rules"]
+        if "alert" in rule
+    }
+
+
+@pytest.mark.parametrize(
+    ("url", "down"),
+    [
+        ("https://wiki.example.com/circus", "https://wiki.example.com/circus/SupervisorDown"),
+        ("https://wiki.example.com/circus/", "https://wiki.example.com/circus/SupervisorDown"),
+        ("file:///srv/docs/{alert}.md", "file:///srv/docs/SupervisorDown.md"),
+        ("https://wiki/all?page=circus#{alert}", "https://wiki/all?page=circus#SupervisorDown"),
+    ],
+)
+def test_runbooks_are_where_one_says_that_they_are(tmp_path: pathlib.Path, url: str, down: str) -> None:
+    shipped_there = runbooks(contents(tmp_path))
+    found = runbooks(contents(tmp_path, url))
+    assert down in found
+    assert len(found) == len(shipped_there) > 20
+    assert not any("example.org" in each for each in found)
+
+
+@pytest.mark.parametrize(
+    "url", ["wiki", "", "https://", "https://wiki/a b", "https://wiki/{{ $labels.x }}", 'https://"']
+)
+def test_what_is_no_address_of_runbooks_is_refused(
+    tmp_path: pathlib.Path, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--to", str(tmp_path / "new"), "--runbook-url", url]) == 1
+    assert capsys.readouterr().err.startswith(f"--runbook-url {url}: expected an address, as https://")
+    assert not (tmp_path / "new").exists()
+
+
+def test_who_does_not_say_where_runbooks_are_is_told(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--to", str(tmp_path)]) == 0
+    assert RUNBOOKS in capsys.readouterr().out.splitlines()[-1]
+    assert all(each.startswith(RUNBOOKS) for each in runbooks(contents(tmp_path)))
+    assert main(["--to", str(tmp_path), "--runbook-url", "https://wiki.example.com/{alert}"]) == 0
+    told = capsys.readouterr().out
+    assert "updated" in told
+    assert RUNBOOKS not in told
+
+
+def test_nothing_that_is_written_speaks_of_a_checkout(tmp_path: pathlib.Path) -> None:
+    assert [
+        name for name, text in contents(tmp_path).items() if b"checkout" in text or b"dashboards/prov" in text
+    ] == []
 
 
 def test_dashboards_are_written_as_they_are() -> None:

@@ -93,7 +93,7 @@ WORKS: Final = (
         unit="% of a core",
         goal=1.5,
         grows=True,
-        hint="one subscriber to the numbers of every process",
+        hint="one subscriber to the numbers of every process: `sample.` of circus, `stat.` of circus 0.19",
     ),
     Work(
         key="stats_age",
@@ -101,6 +101,13 @@ WORKS: Final = (
         unit="s",
         goal=1.1,
         hint="how old the numbers of a process are when the next ones arrive",
+    ),
+    Work(
+        key="stat_cpu",
+        what="the same as `stat.`, a message for each process: CPU",
+        unit="% of a core",
+        grows=True,
+        hint="for subscribers of circus 0.19, which knows no other form",
     ),
     Work(key="list", what="`list`, {n}", unit="ms", goal=2.0, grows=True, hint="a request on an open connection"),
     Work(

@@ -54,6 +54,7 @@ class CircusClient:
 
 class Circus(Supervisor):
     name = "circus"
+    stats_prefixes = ("sample.", "stat.")
 
     def __init__(self, directory: pathlib.Path, programs: Programs, *, bin: pathlib.Path) -> None:  # noqa: A002
         super().__init__(directory, programs)

@@ -11,8 +11,20 @@ import json
 import select
 import sys
 import time
+from collections.abc import Iterator
 
 import zmq
+
+
+def pids_in(topic: bytes, body: bytes) -> Iterator[int]:
+    """The processes whose numbers are in a message, those of the daemon and of its sockets left out."""
+    if topic.startswith(b"sample."):
+        if topic != b"sample.-":
+            yield from (process["pid"] for process in json.loads(body)["processes"])
+    elif topic.count(b".") == 2 and not topic.startswith((b"stat.circus.", b"stat.sockets.")):
+        pid = topic.rpartition(b".")[2]
+        if pid.isdigit():
+            yield int(pid)
 
 
 def main() -> None:
@@ -27,7 +39,7 @@ def main() -> None:
     poller = zmq.Poller()
     poller.register(source, zmq.POLLIN)
     poller.register(sys.stdin.fileno(), select.POLLIN)
-    last: dict[bytes, float] = {}
+    last: dict[int, float] = {}
     ages: list[float] = []
     counting = False
     while True:
@@ -41,17 +53,16 @@ def main() -> None:
             continue
         for _ in range(1000):
             try:
-                topic, _body = source.recv_multipart(zmq.NOBLOCK)
+                topic, body = source.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 break
             now = time.monotonic()
-            if not counting or topic.count(b".") != 2 or not topic.rpartition(b".")[2].isdigit():
+            if not counting:
                 continue
-            if topic.startswith((b"stat.circus.", b"stat.sockets.")):
-                continue
-            if topic in last:
-                ages.append(now - last[topic])
-            last[topic] = now
+            for pid in pids_in(topic, body):
+                if pid in last:
+                    ages.append(now - last[pid])
+                last[pid] = now
     # A process of which nothing came again is as old as the end.
     ended = time.monotonic()
     ages += [ended - at for at in last.values() if ended - at > 1.0]

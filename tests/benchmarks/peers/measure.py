@@ -153,7 +153,7 @@ def answers(ask: Callable[[], None], count: int, pause: float, most_seconds: flo
 
 
 def finish(command: subprocess.Popen[bytes]) -> None:
-    status = command.wait(LONG)
+    status = kernel.wait_end(command, LONG)
     if status:
         raise RuntimeError(f"{command.args} ended with {status}")
 
@@ -214,7 +214,7 @@ def stopped(supervisor: Supervisor, alive: set[int]) -> float:
     watched = alive | set(supervisor.processes()) - {process.pid}
     began = time.monotonic()
     process.send_signal(supervisor.end_signal)
-    process.wait(LONG)
+    kernel.wait_end(process, LONG)
     return max(time.monotonic(), kernel.wait_gone(watched, began + LONG)) - began
 
 
@@ -227,8 +227,18 @@ def numbers(supervisor: Supervisor, beacons: Beacons, plan: Plan) -> Found:
     supervisor.start(beacon_job(beacons, plan.processes, stats=True))
     beacons.gather(plan.processes, LONG)
     wait_answering(supervisor)
+    own, *others = supervisor.stats_prefixes
+    used, memory, heard = listened(supervisor, endpoint, own, plan)
+    yield "pss", memory
+    yield "stats_cpu", used
+    yield "stats_age", heard["p99"]
+    yield "stat_cpu", listened(supervisor, endpoint, others[0], plan)[0] if others else used
+
+
+def listened(supervisor: Supervisor, endpoint: str, prefix: str, plan: Plan) -> tuple[float, float, dict[str, float]]:
+    """(CPU in percent of a core, memory in MB, what the subscriber tells) while somebody hears all of a prefix."""
     with subprocess.Popen(
-        [sys.executable, str(LISTENER), endpoint, "stat."], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(LISTENER), endpoint, prefix], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as listener:
         assert listener.stdin is not None
         assert listener.stdout is not None
@@ -242,15 +252,14 @@ def numbers(supervisor: Supervisor, beacons: Beacons, plan: Plan) -> Found:
             time.sleep(plan.listen)
             used = kernel.cpu_seconds(pids) - before
             seconds = time.monotonic() - began
-            yield "pss", kernel.memory([pid for pid in pids if pid != listener.pid]) / 1e6
+            memory = kernel.memory([pid for pid in pids if pid != listener.pid]) / 1e6
             listener.stdin.close()
             heard = json.loads(listener.stdout.readline())
         finally:
             listener.kill()
     if heard["processes"] < plan.processes:
         raise RuntimeError(f"numbers of only {heard['processes']} of {plan.processes} processes came")
-    yield "stats_cpu", used / seconds * 100
-    yield "stats_age", heard["p99"]
+    return used / seconds * 100, memory, heard
 
 
 # -- what children write --------------------------------------------------------------------------------------------
@@ -386,7 +395,7 @@ MEASUREMENTS: dict[str, Callable[[Supervisor, Beacons, Plan], Found]] = {
     "reload_32": lambda supervisor, beacons, plan: reload(supervisor, beacons, plan, 32),
 }
 GIVES = {
-    "numbers": ("stats_cpu", "stats_age"),
+    "numbers": ("stats_cpu", "stats_age", "stat_cpu"),
     "one_writer": ("log_speed", "log_cpu"),
     "many_writers": ("torn",),
     "reload_4": ("failed_4",),

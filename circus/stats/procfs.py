@@ -9,7 +9,6 @@ reader that opens anew each time compares the start time.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import pwd
 import resource
@@ -17,10 +16,12 @@ from collections.abc import Generator
 from typing import Final
 
 from circus.runtime.fds import ROOM
+from circus.stats.procfiles import CLOSED, FLAGS, ProcessFiles, may_keep
 from circus.stats.procroot import boot_time, fd_directories_have_sizes
 from circus.stats.proctext import (
     CHILD_SYSTEM,
     CHILD_USER,
+    LINE,
     MAJOR,
     MINOR,
     NICE,
@@ -40,15 +41,8 @@ from circus.stats.proctext import (
 from circus.stats.readers import NOT_AVAILABLE, Description, MemoryReading, SlowReading
 from circus.wire.samples import TreeSample
 
-_FLAGS: Final = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
-_LINE: Final = 1024  # the stat line, of which we need the first half
-_TRUSTED: Final = 5
-_CLOSED: Final = -1  # in place of a descriptor
-
-# Each open descriptor makes every later spawn a little slower, and the rest of the table belongs to pidfds and pipes.
-KEEP_BELOW: Final = 6144
 
 
 class Procfs:
@@ -64,15 +58,6 @@ class Procfs:
     def __call__(self, pid: int, *, keep: bool = True) -> ProcfsReader:
         return ProcfsReader(self, pid, keep=keep)
 
-    def may_keep(self, fd: int) -> bool:
-        """Descriptors are given out from the lowest up (or from a base up), so the number of a new one tells how full
-        the table is.
-        """
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        base = ROOM.base or 0
-        room = KEEP_BELOW if limit < 0 else min(KEEP_BELOW, (limit - base) * 3 // 4)
-        return fd - base < room
-
     def user(self, uid: int) -> str:
         """The name of a user, asked for once: the answer may come from a directory service."""
         name = self._users.get(uid)
@@ -86,7 +71,7 @@ class Procfs:
 
     def read(self, pid: int, name: str, size: int = 4096) -> bytes:
         """The beginning of a file of a process."""
-        fd = os.open(f"{self.root}/{pid}/{name}", _FLAGS)
+        fd = os.open(f"{self.root}/{pid}/{name}", FLAGS)
         try:
             return os.read(fd, size)
         finally:
@@ -103,7 +88,7 @@ class Procfs:
         return found
 
     def _children_of_thread(self, pid: int, thread: str) -> list[int]:
-        fd = os.open(f"{self.root}/{pid}/task/{thread}/children", _FLAGS)
+        fd = os.open(f"{self.root}/{pid}/task/{thread}/children", FLAGS)
         try:
             text = os.read(fd, 65536)
             while text and (more := os.read(fd, 65536)):
@@ -116,52 +101,39 @@ class Procfs:
 Told = tuple[str, float, float, int, int, int, int, int]
 
 
-class ProcfsReader:
+class ProcfsReader(ProcessFiles):
     """One process; opens at the first `read`, and again at the first one after `close`.
 
-    `read` returns the very same tuple while nothing has changed. Memory cannot grow without a page fault, and those are
-    in the `stat` line: while that stays the same to the last byte, `statm` is read only every `_TRUSTED` times (pages
-    that were given back without a trace in it, fewer than the kernel counts at once, are seen that much later).
+    `read` returns the very same tuple while nothing has changed.
     """
 
-    __slots__ = ("_children", "_comm", "_described", "_keep", "_line", "_names", "_pages", "_procfs", "_start", "_stat",
-                 "_statm", "_told", "_trust", "create_time", "pid")  # fmt: skip
+    __slots__ = ("_children", "_comm", "_described", "_names", "_procfs", "_start", "_told", "create_time")
 
     def __init__(self, procfs: Procfs, pid: int, *, keep: bool = True) -> None:
-        self.pid = pid
+        super().__init__(procfs.root, pid, keep=keep)
         self.create_time = 0.0
         self._procfs = procfs
-        self._keep = keep
-        self._stat = self._statm = self._children = _CLOSED
-        self._line = self._pages = self._start = self._comm = b""
+        self._children = CLOSED
+        self._start = self._comm = b""
         self._told: Told | None = None
-        self._trust = pid % _TRUSTED  # not all in the same pass
         self._names: tuple[str, str] | None = None
         self._described: tuple[bytes, Description] | None = None
 
     def read(self) -> Told | None:
         try:
-            if self._stat < 0:
-                line, pages = self._open()
-            else:
-                line = os.pread(self._stat, _LINE, 0)
-                if line == self._line and self._trust:
-                    self._trust -= 1
-                    return self._told
-                pages = os.pread(self._statm, 128, 0)
-                self._trust = _TRUSTED
+            seen = self.look()
         except (ProcessLookupError, FileNotFoundError):
             return None
-        if line == self._line and pages == self._pages:
+        if seen is None:
             return self._told
+        line, pages = seen
         words = fields(line, VIRTUAL)
         if words[START] != self._start:
             if self._start:
                 return None  # the pid went to another process
             self._start = words[START]
             self.create_time = self._procfs.boot_time + int(self._start) / _TICKS
-        self._line = line
-        self._pages = pages
+        self.take(line, pages)
         self._told = (
             words[0].decode(),
             int(words[USER]) / _TICKS,
@@ -174,45 +146,15 @@ class ProcfsReader:
         )
         return self._told
 
-    def _open(self) -> tuple[bytes, bytes]:
-        """Read both files, and keep them open unless descriptors are short."""
-        base = f"{self._procfs.root}/{self.pid}/"
-        stat = os.open(base + "stat", _FLAGS)
-        statm = _CLOSED
-        try:
-            line = os.read(stat, _LINE)
-            try:
-                statm = os.open(base + "statm", _FLAGS)
-            except OSError as error:
-                if error.errno not in {errno.EMFILE, errno.ENFILE}:
-                    raise
-                # The last free descriptor of all: use it for both, one after the other.
-                os.close(stat)
-                stat, self._keep = _CLOSED, False
-                statm = os.open(base + "statm", _FLAGS)
-            pages = os.read(statm, 128)
-            if self._keep and stat >= 0:
-                stat, statm = ROOM.move_up(stat), ROOM.move_up(statm)
-                if self._procfs.may_keep(statm):
-                    self._stat, self._statm = stat, statm
-                    stat = statm = _CLOSED
-            return line, pages
-        finally:
-            if stat >= 0:
-                os.close(stat)
-            if statm >= 0:
-                os.close(statm)
-
     def close(self) -> None:
         """Give the descriptors back. Closing twice is harmless."""
-        for fd in (self._stat, self._statm, self._children):
-            if fd >= 0:
-                os.close(fd)
-        self._stat = self._statm = self._children = _CLOSED
+        super().close()
+        if self._children >= 0:
+            os.close(self._children)
+        self._children = CLOSED
 
     def read_slow(self) -> SlowReading:
-        procfs = self._procfs
-        status = procfs.read(self.pid, "status")
+        status = self.read_file("status")
         self._names = self._described = None  # the user may have changed; the next `describe` looks again
         read_bytes, write_bytes = self._io()
         peak, waited = after(status, b"\nVmHWM:"), nth(self._schedstat(), 1)
@@ -240,7 +182,7 @@ class ProcfsReader:
         try:
             todo = self._procfs.children(self.pid, 0 if self._told is None else self._told[5])
         except FileNotFoundError:
-            self._procfs.read(self.pid, "stat")  # still there: then it is the kernel that keeps no lists of children
+            self.read_file("stat")  # still there: then it is the kernel that keeps no lists of children
             return None
         processes, (ticks, pages) = 1, tree_share(self._line, self._pages)
         seen = {self.pid}
@@ -250,7 +192,7 @@ class ProcfsReader:
                 continue
             seen.add(pid)
             with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
-                line, statm = self._procfs.read(pid, "stat", _LINE), self._procfs.read(pid, "statm", 128)
+                line, statm = self._procfs.read(pid, "stat", LINE), self._procfs.read(pid, "statm", 128)
                 more_ticks, more_pages = tree_share(line, statm)
                 processes += 1
                 ticks += more_ticks
@@ -262,7 +204,7 @@ class ProcfsReader:
 
     def read_memory(self) -> MemoryReading | None:
         try:
-            text = self._procfs.read(self.pid, "smaps_rollup")
+            text = self.read_file("smaps_rollup")
         except (FileNotFoundError, PermissionError):
             return None
         proportional = after(text, b"\nPss:")
@@ -296,9 +238,9 @@ class ProcfsReader:
             return self._procfs.children(self.pid, 0 if self._told is None else self._told[5])
         if self._children < 0 and self._stat >= 0:
             # Whoever asks for children asks again: this descriptor makes it ten times cheaper.
-            fd = os.open(f"{self._procfs.root}/{self.pid}/task/{self.pid}/children", _FLAGS)
+            fd = os.open(f"{self._procfs.root}/{self.pid}/task/{self.pid}/children", FLAGS)
             fd = ROOM.move_up(fd)
-            if self._procfs.may_keep(fd):
+            if may_keep(fd):
                 self._children = fd
             else:
                 os.close(fd)
@@ -310,12 +252,12 @@ class ProcfsReader:
 
     def _command(self) -> str:
         try:
-            return program(self._procfs.read(self.pid, "cmdline")) or NOT_AVAILABLE
+            return program(self.read_file("cmdline")) or NOT_AVAILABLE
         except PermissionError:
             return NOT_AVAILABLE
 
     def _user(self) -> str:
-        uid = after(self._procfs.read(self.pid, "status"), b"\nUid:")
+        uid = after(self.read_file("status"), b"\nUid:")
         return NOT_AVAILABLE if uid is None else self._procfs.user(uid)
 
     def _max_fds(self) -> int | None:
@@ -326,11 +268,11 @@ class ProcfsReader:
                 pass  # another user's process; its limits can still be read
             else:
                 return None if limit < 0 else limit
-        return after(self._procfs.read(self.pid, "limits"), b"\nMax open files")
+        return after(self.read_file("limits"), b"\nMax open files")
 
     def _io(self) -> tuple[int | None, int | None]:
         try:
-            text = self._procfs.read(self.pid, "io")
+            text = self.read_file("io")
         except (FileNotFoundError, PermissionError):
             return None, None  # kernels without accounting, processes of others
         return after(text, b"\nread_bytes:"), after(text, b"\nwrite_bytes:")
@@ -338,6 +280,6 @@ class ProcfsReader:
     def _schedstat(self) -> bytes:
         """Of its first thread: time on a CPU, time waited for one (nanoseconds), times on a CPU."""
         try:
-            return self._procfs.read(self.pid, "schedstat", 128)
+            return self.read_file("schedstat", 128)
         except (FileNotFoundError, PermissionError):
             return b""  # kernels without this account

@@ -11,6 +11,9 @@ STATE, MINOR, MAJOR, USER, SYSTEM, CHILD_USER, CHILD_SYSTEM, NICE, THREADS, STAR
 )  # fmt: skip
 WAITED_FOR_DISK = 39
 
+LINE = 1024
+"""Bytes of the stat line that hold all of it that we need."""
+
 
 def fields(line: bytes, last: int = -1) -> list[bytes]:
     """The words of a stat line after the name, which may hold anything; `last` is the highest position wanted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import subprocess
 import sys
 
 import pytest
@@ -13,6 +14,8 @@ from tests.fakes.proc_tree import FakeProc
 if sys.platform != "linux":
     pytest.skip("only Linux has the calls that this reader uses", allow_module_level=True)
 
+from circus.stats import procfiles
+from circus.stats.procfiles import KEEP_BELOW
 from circus.stats.procfs import Procfs
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -135,6 +138,103 @@ def test_create_time_is_boot_plus_ticks(proc, make):
     assert reader.create_time == 0.0
     reader.read()
     assert reader.create_time == pytest.approx(1_700_000_000 + 136170 / TICKS)
+
+
+# -- a process that is calm
+
+
+def calm(reader):
+    """Read until its account is asked first."""
+    return [reader.read() for _ in range(13)][-1]
+
+
+def followed(proc):
+    return [name.rpartition("/")[2] for name in open_below(proc.root)].count("schedstat") == 1
+
+
+@pytest.mark.parametrize("keep", [KEEP_BELOW, 0], ids=["with its files kept", "with nothing else kept"])
+def test_of_a_calm_process_only_the_account_of_its_time_is_read(proc, make, monkeypatch, keep):
+    monkeypatch.setattr(procfiles.may_keep, "__defaults__", (keep,))
+    proc.process(42)
+    reader = make(42)
+    told = calm(reader)
+    assert followed(proc)
+    assert len(open_below(proc.root)) == (2 if keep else 1)
+    # Nothing but itself can change the numbers of a process, so this cannot happen; it shows what is read.
+    proc.stat(42, utime=99)
+    assert reader.read() is told
+
+
+@pytest.mark.parametrize("keep", [KEEP_BELOW, 0], ids=["with its files kept", "with nothing else kept"])
+def test_a_calm_process_that_runs_is_read_at_once(proc, make, monkeypatch, keep):
+    monkeypatch.setattr(procfiles.may_keep, "__defaults__", (keep,))
+    proc.process(42)
+    reader = make(42)
+    calm(reader)
+    proc.stat(42, utime=99, state="R")
+    proc.statm(42, resident=500)
+    proc.write(42, "schedstat", b"9234567 250000000 18\n")
+    told = reader.read()
+    assert (told[0], told[1], told[3]) == ("R", ticks(99), 500 * PAGE)
+    assert not followed(proc)
+    proc.stat(42, utime=100, state="R")
+    assert reader.read()[1] == ticks(100)
+
+
+def test_what_changes_without_its_running_is_seen_a_few_readings_later(proc, make):
+    proc.process(42)
+    reader = make(42)
+    calm(reader)
+    proc.statm(42, resident=400)
+    assert 400 * PAGE in {reader.read()[3] for _ in range(6)}
+    assert followed(proc)
+
+
+def test_who_runs_too_little_to_be_seen_is_read_as_before_again(proc, make):
+    proc.process(42)
+    reader = make(42)
+    told = calm(reader)
+    for number in range(6):
+        proc.write(42, "schedstat", b"%d 0 17\n" % (9234567 + number))
+        assert reader.read() is told
+    assert not followed(proc)
+    for _ in range(20):
+        reader.read()
+    assert not followed(proc)
+
+
+@pytest.mark.parametrize("stat", [{"threads": 2}, {"state": "T"}, {"state": "Z"}])
+def test_threads_and_states_of_which_the_account_says_too_little(proc, make, stat):
+    proc.process(42, **stat)
+    calm(make(42))
+    assert not followed(proc)
+
+
+@pytest.mark.parametrize("content", [b"0 0 0\n", None])
+def test_a_kernel_without_the_account(proc, make, content):
+    proc.process(42)
+    if content is None:
+        proc.remove(42, "schedstat")
+    else:
+        proc.write(42, "schedstat", content)
+    reader = make(42)
+    calm(reader)
+    assert not followed(proc)
+    proc.stat(42, utime=99)
+    assert reader.read()[1] == ticks(99)
+
+
+def test_a_calm_process_that_ends_is_gone(proc, make):
+    child = subprocess.Popen(["/bin/sleep", "1000"])
+    reader = Procfs()(child.pid)
+    try:
+        calm(reader)
+        assert "schedstat" in " ".join(open_below(f"/proc/{child.pid}"))
+    finally:
+        child.kill()
+        child.wait()
+    assert reader.read() is None
+    reader.close()
 
 
 # -- descriptors

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
@@ -20,13 +20,15 @@ from circus.events.counters import trace_of
 from circus.exc import CircusError, MessageError
 from circus.handover import AlertsRecord
 from circus.notifiers import NAME, Notifiers
-from circus.ports import Clock
 from circus.rules import Configured
 from circus.runtime.peers import user_of
 from circus.silences import Silences
 from circus.wire import alerts as wire
 from circus.wire.events import Cause, decode
 from circus.wire.snapshot import AlertsSnapshot
+
+if TYPE_CHECKING:
+    from circus.ports import Clock
 
 logger = logging.getLogger("circus")
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import zmq
 
@@ -34,7 +33,6 @@ from circus.handover import ArbiterRecord
 from circus.jobs import recorder
 from circus.memory_guard import MemoryGuard
 from circus.population import make_room, watcher_specs
-from circus.ports import ArbiterLike
 from circus.publisher import EventPublisher
 from circus.reach import Reach
 from circus.rules import configured_by
@@ -52,10 +50,13 @@ from circus.stats.sampler import Sampler
 from circus.survival import Survival
 from circus.watcher import Watcher
 
+if TYPE_CHECKING:
+    from circus.ports import ArbiterLike
+
 logger = logging.getLogger("circus")
 
+# In this order.
 _CLOSED = ("_shortfall", "alerting", "_guard", "_stats", "_publisher", "_reach", "_witness", "_reaper", "_channels")
-"""What is closed, in this order."""
 
 
 class Assembly:
@@ -179,7 +180,6 @@ class Assembly:
             watch_sockets=self._watch_sockets,
             quitting=lambda: self.fleet.quitting,
             wake_guard=self._guard.wake,
-            random=random.random,
         )
         self._controller = Controller(
             self.endpoint,

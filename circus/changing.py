@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Collection, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from circus.config.resolve import add_import_paths
 from circus.core import effects as do
@@ -17,11 +17,13 @@ from circus.events.cause import CURRENT, cause_of
 from circus.exc import CircusError
 from circus.hooks import resolve_hooks
 from circus.launcher import Recipe
-from circus.ports import HookCallable
 from circus.services import Services
 from circus.spec.watcher import WatcherSpec
 
-Made = tuple[Recipe, Mapping[str, HookCallable]]
+if TYPE_CHECKING:
+    from circus.ports import HookCallable
+
+Made: TypeAlias = "tuple[Recipe, Mapping[str, HookCallable]]"
 """What was made ready for other options."""
 
 

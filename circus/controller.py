@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Awaitable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
 from msgspec.structs import replace
@@ -28,7 +28,6 @@ from circus.events.counters import COMMAND_BOUNDS, new_histogram, observe, trace
 from circus.exc import BAD_MSG_DATA_ERROR, COMMAND_ERROR, CircusError, NotPermitted, Overtaken
 from circus.handover import ControlRecord
 from circus.jobs import CommandObserver, Job, cause_of, errno_of, text_of
-from circus.ports import ArbiterLike
 from circus.runtime.answering import AnsweringSocket
 from circus.runtime.listener import Listener, listen
 from circus.runtime.peers import access as made_access
@@ -38,6 +37,9 @@ from circus.wire import messages
 from circus.wire.messages import BadRequest, Request, UnknownCommand
 from circus.wire.samples import Histogram
 from circus.wire.snapshot import COMMAND_ERRORS, REQUEST_ERRORS
+
+if TYPE_CHECKING:
+    from circus.ports import ArbiterLike
 
 logger = logging.getLogger("circus")
 
@@ -53,9 +55,8 @@ _REFUSALS_AT_ONCE = 100
 
 
 class Controller:
-    """Serve the control channel, on a listener or, without one, on an endpoint that is bound at `start`.
-
-    What is done every `check_delay` seconds, and discovery, are the arbiter's.
+    """Serve the control channel, on a listener or, without one, on an endpoint that is bound at `start`. What is done every
+    `check_delay` seconds, and discovery, are the arbiter's.
 
     `on_command` is called with `command.started` and `command.finished` and their data, in the context of the command
     (its cause is `CURRENT`), for commands that can change something, and for all that are refused to somebody, as far as

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from circus.config.resolve import add_import_paths
 from circus.core import effects as do
@@ -21,14 +20,17 @@ from circus.events.cause import cause_of, context_of, current_origin
 from circus.exc import CircusError, HookError, IllegalTransition, Overtaken, SpawnError
 from circus.hooks import HookResult, HookRunner
 from circus.launcher import Launcher
-from circus.ports import WatcherLike
 from circus.process import Process
+from circus.runtime.clock import chance
 from circus.runtime.loop import Pending
 from circus.runtime.signals import NAMES
 from circus.runtime.timers import Timers
 from circus.services import Services
 from circus.spec.watcher import WatcherSpec
 from circus.wire.topics import res_name
+
+if TYPE_CHECKING:
+    from circus.ports import WatcherLike
 
 logger = logging.getLogger("circus")
 
@@ -48,7 +50,7 @@ class Driver:
     def __init__(self, spec: WatcherSpec) -> None:
         self.name, self.res_name, self.spec = spec.name, res_name(spec.name), spec
         self.attached = False
-        self.lifecycle = Lifecycle(spec, random=random.random, signal_names=NAMES)
+        self.lifecycle = Lifecycle(spec, random=chance, signal_names=NAMES)
         self._by_pid: dict[int, Process] = {}
         self._by_wid: dict[int, Process] = {}
         self._operations: dict[int, asyncio.Future[Any]] = {}
@@ -93,7 +95,7 @@ class Driver:
         # Hooks may live where the processes find their modules, in a virtualenv for one.
         add_import_paths(self._launcher.env.get("PYTHONPATH", ""))
         self._hooks = HookRunner(
-            cast(WatcherLike, self), services.arbiter, spec.hooks, loop=services.loop, timeout=spec.hook_timeout
+            cast("WatcherLike", self), services.arbiter, spec.hooks, loop=services.loop, timeout=spec.hook_timeout
         )
         self._services, self._timers = services, Timers(services.loop)
         self._pending.loop = services.loop

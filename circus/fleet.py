@@ -12,12 +12,14 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circus.events.cause import WAITS
 from circus.exc import AlreadyExist, CircusError, Overtaken
-from circus.ports import WatcherLike
 from circus.watcher import Watcher
+
+if TYPE_CHECKING:
+    from circus.ports import WatcherLike
 
 logger = logging.getLogger("circus")
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from circus.ports import Clock, ProcessLike
 from circus.runtime import memory_use
 from circus.spec.watcher import WatcherSpec
+
+if TYPE_CHECKING:
+    from circus.ports import Clock, ProcessLike
 
 EVERY_SECONDS: Final = 2.0
 _SLICE_SECONDS: Final = 0.001

@@ -11,14 +11,13 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circus.adopting import Adopting
 from circus.core import stimuli as told
 from circus.core.origin import Origin
 from circus.events.cause import WAITS, current_origin
 from circus.exc import CircusError, HookError, Overtaken
-from circus.ports import ProcessLike
 from circus.process import Process
 from circus.services import Services
 from circus.spec.diff import watcher_changes
@@ -29,6 +28,9 @@ from circus.spec.watcher import WatcherSpec
 from circus.wire.changes import told_changes
 from circus.wire.logs import TailAnswer
 from circus.wire.snapshot import WhyAnswer
+
+if TYPE_CHECKING:
+    from circus.ports import ProcessLike
 
 logger = logging.getLogger("circus")
 
@@ -288,16 +290,14 @@ class Operations(Adopting):
 
     def send_signal(self, pid: int, signum: int) -> None:
         """Signal one process without asking for its end; nothing happens when it is not ours or gone."""
-        process = self._by_pid.get(pid)
-        if process is None:
+        if (process := self._by_pid.get(pid)) is None:
             logger.debug("'%s' has no process %s", self.name, pid)
             return
         self.tell(told.SignalAsked(current_origin(), process.wid, signum, self._hooks.asking))
 
     def memory_exceeded(self, process: ProcessLike, used: int) -> None:
         """A process has used more than its memory_limit for too long."""
-        spec = self.spec
-        found = f"{spec.memory_limit_of} was {used} bytes, above its memory_limit of {spec.memory_limit}"
+        found = f"{self.spec.memory_limit_of} was {used} bytes, above its memory_limit of {self.spec.memory_limit}"
         self.tell(told.MemoryExceeded(process.wid, process.generation, found))
 
     def why(self, wid: int | None = None) -> WhyAnswer:

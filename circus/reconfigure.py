@@ -20,7 +20,6 @@ from circus.events.cause import cause_of, current_origin
 from circus.exc import AlreadyExist, CircusError, ConfigError, Mistake, Overtaken
 from circus.fleet import Forgotten
 from circus.logs import LOG_LEVELS
-from circus.ports import WatcherLike
 from circus.returning import Returning
 from circus.rules import configured_by
 from circus.spec.arbiter import ArbiterSpec
@@ -32,6 +31,7 @@ from circus.wire.changes import told_changes, told_sections
 
 if TYPE_CHECKING:
     from circus.planning import Plan, Step
+    from circus.ports import WatcherLike
     from circus.rebinding import Rebinding
 
 logger = logging.getLogger("circus")

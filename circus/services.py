@@ -6,21 +6,23 @@ Owns nothing; the assembly makes the parts and closes them.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from circus.events.bus import Bus
 from circus.findings import Findings
 from circus.ledger import Ledger
-from circus.ports import ArbiterLike, Clock
 from circus.reach import Reach
+from circus.runtime.clock import chance
 from circus.runtime.loop import SpawnQueue
 from circus.runtime.reaper import Reaper
 from circus.sockets import CircusSockets
 from circus.stats.sampler import Sampler
+
+if TYPE_CHECKING:
+    from circus.ports import ArbiterLike, Clock
 
 
 class Services(msgspec.Struct, kw_only=True):
@@ -41,7 +43,7 @@ class Services(msgspec.Struct, kw_only=True):
     watch_sockets: Callable[[Any, bool], None]
     quitting: Callable[[], bool]
     wake_guard: Callable[[], None]
-    random: Callable[[], float] = msgspec.field(default=random.random)
+    random: Callable[[], float] = msgspec.field(default=chance)
     illegal_transitions: int = 0
     carried: dict[int, str] = msgspec.field(default_factory=dict)
     """Processes that run on without a watcher and write to us, with the name of the watcher they had."""

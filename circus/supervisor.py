@@ -10,14 +10,13 @@ import asyncio
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from circus.core.origin import Origin
 from circus.events.cause import current_origin
 from circus.events.journal import Journal
 from circus.exc import CircusError
 from circus.fleet import Fleet
-from circus.ports import WatcherLike
 from circus.reconfigure import Reconfiguration
 from circus.sockets import CircusSocket
 from circus.spec.arbiter import ArbiterSpec
@@ -27,9 +26,12 @@ from circus.telemetry import arbiter_snapshot, telemetry
 from circus.watcher import Watcher
 from circus.wire.snapshot import Telemetry
 
+if TYPE_CHECKING:
+    from circus.ports import WatcherLike
+
 logger = logging.getLogger("circus")
 
-Chosen = Sequence[WatcherLike] | Callable[..., Iterable[WatcherLike]] | None
+Chosen: TypeAlias = "Sequence[WatcherLike] | Callable[..., Iterable[WatcherLike]] | None"
 """Watchers: these, those that a function gives (as in circus 0.19), or all."""
 
 

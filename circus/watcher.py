@@ -10,13 +10,12 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circus.config.resolve import add_import_paths
 from circus.hooks import resolve_hooks
 from circus.hooks.mapping import CarriedDict
 from circus.meddling import Meddling
-from circus.ports import HookCallable
 from circus.process import Process
 from circus.services import Services
 from circus.sockets import CircusSocket
@@ -25,6 +24,9 @@ from circus.spec.diff import flat, watcher_changes
 from circus.spec.fields import WATCHER, Effect
 from circus.spec.watcher import WatcherSpec
 from circus.stream.redirector import Redirector
+
+if TYPE_CHECKING:
+    from circus.ports import HookCallable
 
 logger = logging.getLogger("circus")
 

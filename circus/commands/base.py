@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from circus.client import make_message
-from circus.commands.values import dedented
+from circus.commands.described import Description
 from circus.exc import NOT_SPECIFIED, MessageError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Command:
     overtaken_by_quit: ClassVar[bool] = False
     always_waits: ClassVar[bool] = False
     short: ClassVar[str] = ""
-    desc: ClassVar[str] = ""
+    desc: ClassVar[Description] = Description()
     order: ClassVar[int] = 0
 
     def __init_subclass__(cls, **keywords: Any) -> None:
@@ -57,8 +57,7 @@ class Command:
             cls.role = "read"
         if not cls.name:
             return
-        cls.desc = dedented(cls.__doc__ or "")
-        cls.short = cls.desc.partition("\n")[0].rstrip(".")
+        cls.short = (cls.__doc__ or "").strip().partition("\n")[0].rstrip().rstrip(".")
         cls.order = len(KNOWN_COMMANDS)
         KNOWN_COMMANDS.append(cls)
 

@@ -25,14 +25,6 @@ def failing(failed: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return {"failed": dict(failed)} if failed else {}
 
 
-def dedented(doc: str) -> str:
-    """A docstring without its indentation (`inspect` does the same, at a tenth of circusctl's time)."""
-    first, _, rest = doc.strip().expandtabs().partition("\n")
-    lines = rest.split("\n")
-    margin = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
-    return "\n".join([first, *(line[margin:].rstrip() for line in lines)]).rstrip()
-
-
 def words(args: tuple[str, ...], least: int, most: int | None = None) -> tuple[str | None, ...]:
     """The words of a command line, filled up with None to `most`; ArgumentError when there are too few or too many."""
     most = least if most is None else most

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from _blake2 import blake2b  # hashlib would bring OpenSSL in: 4 MB for one small hash
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -17,9 +17,11 @@ from circus.events.counters import WatcherTally
 from circus.events.generations import Generations
 from circus.events.journal import Journal
 from circus.handover import BusRecord
-from circus.ports import Clock, Sink
 from circus.wire import events as wire
 from circus.wire import topics
+
+if TYPE_CHECKING:
+    from circus.ports import Clock, Sink
 
 _ENDS: Final = ("process.exited", "process.lost")
 

@@ -20,11 +20,11 @@ import msgspec
 from circus import logger
 from circus.config.resolve import import_anew, resolve_name
 from circus.exc import HookError
-from circus.ports import ArbiterLike, HookCallable, WatcherLike
 from circus.spec.watcher import HookSpec
 
 if TYPE_CHECKING:
     from circus.hooks.facade import Facade, Loop
+    from circus.ports import ArbiterLike, HookCallable, WatcherLike
 
 MAX_STUCK_THREADS = 8
 

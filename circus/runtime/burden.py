@@ -15,9 +15,11 @@ from typing import Any, Final
 _ABSENT: Final = {"asyncio": "ssl", "msgspec": "typing_extensions"}
 """Who can do without what."""
 
-_LATER: Final = ("asyncio.sslproto", "inspect", "locale", "msgspec.inspect", "msgspec.toml", "msgspec.yaml")
+_LATER: Final = (
+    "asyncio.sslproto", "inspect", "locale", "msgspec.inspect", "msgspec.toml", "msgspec.yaml", "random",
+)  # fmt: skip
 
-_BINDS: Final = ("asyncio", "dataclasses", "msgspec")
+_BINDS: Final = ("asyncio", "dataclasses", "msgspec", "zmq")
 """Who has them in a name of its own once it is imported."""
 
 _INSTEAD: Final[dict[tuple[str, str], Any]] = {
@@ -44,7 +46,7 @@ class Later(ModuleType):
 
 
 def import_lightly() -> None:
-    """Import asyncio, dataclasses and msgspec without it. What somebody has imported already stays as it is."""
+    """Import asyncio, dataclasses, msgspec and zmq without it. What somebody has imported already stays as it is."""
     stands = [Later(name) for name in _LATER if name not in sys.modules]
     sys.modules |= {stand.__name__: stand for stand in stands}
     try:

@@ -12,9 +12,11 @@ import select
 import socket
 import struct
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from circus.ports import SocketLike
+if TYPE_CHECKING:
+    from circus.ports import SocketLike
+
 
 _TCP_LISTEN: Final = 10
 # struct tcp_info: the state comes first; of a listening socket `tcpi_unacked` is the length of its queue.

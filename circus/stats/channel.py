@@ -12,14 +12,13 @@ import asyncio
 import logging
 import resource
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import zmq
 
 from circus.events.counters import LAG_BOUNDS, PASS_BOUNDS, new_histogram, observe
 from circus.handover import SamplesRecord
-from circus.ports import Clock, SocketLike
 from circus.runtime.listener import Listener
 from circus.runtime.subscriptions import Subscriptions
 from circus.runtime.zmq_socket import PublishingSocket, publishing_socket
@@ -29,6 +28,9 @@ from circus.stats.service import Extend, Infos, StatsService
 from circus.stats.wanted import Wanted
 from circus.wire import topics
 from circus.wire.samples import DaemonSample, WatcherSample
+
+if TYPE_CHECKING:
+    from circus.ports import Clock, SocketLike
 
 logger = logging.getLogger(__name__)
 
@@ -89,9 +91,8 @@ class StatsChannel:
         self._drops = drops
         self._seqs: dict[bytes, int] = {}
         self._wanted: dict[str, Wanted] = {}
-        self._active = False
+        self._active, self._next = False, 0.0
         self._timer: asyncio.TimerHandle | None = None
-        self._next = 0.0
         self._began = float("-inf")
         self._pass: Iterator[None] | None = None
         self._resume: asyncio.TimerHandle | None = None

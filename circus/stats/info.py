@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from circus.stats.psinfo import process_info, total_memory, work_out
-from circus.stats.readers import NOT_AVAILABLE, Description, Reader, choose_readers
+from circus.stats.readers import NOT_AVAILABLE, Description, choose_readers
 from circus.wire.samples import ProcessSample
+
+if TYPE_CHECKING:
+    from circus.stats.reading import Reader
 
 
 class Reading(NamedTuple):

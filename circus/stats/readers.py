@@ -1,6 +1,6 @@
-"""What a reader of one process can be asked, and which kind of reader this machine gets.
+"""What a reader of one process answers with, and which kind of reader this machine gets.
 
-Owns the shapes that readers answer with and the choice between them; refuses to know who asks and how often. Invariant:
+Owns the shapes of the answers and the choice between them; refuses to know who asks and how often. Invariant:
 both kinds mean the same by every field, so that a sample does not show which of them was used.
 """
 
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from circus.exc import CircusError
-from circus.ports import ProcessReader
-from circus.wire.samples import TreeSample
+
+if TYPE_CHECKING:
+    from circus.stats.reading import ReaderFactory
 
 NOT_AVAILABLE: Final = "N/A"
 VARIABLE: Final = "CIRCUS_STATS_READER"
@@ -51,47 +52,6 @@ class Description(NamedTuple):
     username: str
     nice: int | None
     cpu_seconds: float
-
-
-class Reader(ProcessReader, Protocol):
-    """One process. All methods but `read` may raise ProcessLookupError once it is gone, and PermissionError."""
-
-    @property
-    def pid(self) -> int: ...
-    @property
-    def create_time(self) -> float:
-        """Unix time of its start by the kernel's account; 0.0 before the first `read`."""
-        ...
-
-    def read_slow(self) -> SlowReading:
-        """The slow tier; to be asked right after `read`."""
-        ...
-
-    def open_fds(self) -> int | None:
-        """How many descriptors it has open, None where that cannot be known."""
-        ...
-
-    def tree(self) -> Generator[None, None, TreeSample | None]:
-        """Reads it with all its descendants, as of the last `read`; yields after each, since there may be many."""
-        ...
-
-    def read_memory(self) -> MemoryReading | None:
-        """Exact memory, None where it cannot be had; may take long and may be called from another thread."""
-        ...
-
-    def describe(self) -> Description:
-        """Of the state at the last `read`."""
-        ...
-
-    def children(self) -> list[int]:
-        """The pids of its living direct children."""
-        ...
-
-
-class ReaderFactory(Protocol):
-    """Makes readers; one that is not to `keep` holds nothing open between two reads."""
-
-    def __call__(self, pid: int, *, keep: bool = True) -> Reader: ...
 
 
 def choose_readers(wanted: str | None = None) -> ReaderFactory:

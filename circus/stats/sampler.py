@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Final
 
-from circus.ports import Clock
 from circus.stats import aggregate
 from circus.stats.psinfo import Worked
-from circus.stats.readers import MemoryReading, Reader, ReaderFactory, choose_readers
+from circus.stats.readers import MemoryReading, choose_readers
 from circus.wire.samples import ProcessSample, Totals
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
+
+    from circus.ports import Clock
+    from circus.stats.reading import Reader, ReaderFactory
 
 EndedCpu = Callable[[str], tuple[float, float]]
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from circus.config.interpolate import expand, names_in
 from circus.config.resolve import import_anew, resolve_name
-from circus.ports import OutputStream
 from circus.spec.streams import StreamSpec
 from circus.stream.per_worker import PerWorker
 
 if TYPE_CHECKING:
+    from circus.ports import OutputStream
     from circus.stream.base import BaseStream as BaseStream
     from circus.stream.console import FancyStdoutStream as FancyStdoutStream
     from circus.stream.console import StdoutStream as StdoutStream

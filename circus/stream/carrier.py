@@ -11,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from circus import logger
-from circus.ports import OutputStream
 from circus.stream.per_worker import PerWorker
 from circus.stream.pipe import HasOutput, Pipe
 from circus.stream.ring import Rings
 from circus.stream.target import Dropped, Target
+
+if TYPE_CHECKING:
+    from circus.ports import OutputStream
 
 # What a pipe can hold by right of an ordinary user; more than that in one go is a child that goes on writing.
 _DRAIN_LIMIT = 1 << 20
@@ -26,7 +28,7 @@ _DRAIN_LIMIT = 1 << 20
 
 Counted = Callable[[str, int, int], None]
 Passed = Callable[[Pipe, bytes, int], None]
-Writer = OutputStream | PerWorker | None
+Writer: TypeAlias = "OutputStream | PerWorker | None"
 
 
 class Carrier:

@@ -7,10 +7,12 @@ Invariant: a slot has one stream for as long as this object lives, whatever proc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from circus.ports import OutputStream
 from circus.stream.target import close_stream
+
+if TYPE_CHECKING:
+    from circus.ports import OutputStream
 
 FIRST_WID = 1
 

@@ -10,11 +10,13 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from circus import logger
-from circus.ports import OutputStream
 from circus.stream.base import BaseStream, Unwritten
+
+if TYPE_CHECKING:
+    from circus.ports import OutputStream
 
 # A stream that fails, works and fails again is mentioned no more often than this.
 _QUIET_SECONDS = 30.0

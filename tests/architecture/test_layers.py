@@ -95,6 +95,7 @@ def test_the_daemon_does_without_what_costs_memory(tmp_path: pathlib.Path) -> No
         "locale",
         "msgspec.inspect",
         "pathlib",
+        "random",
         "psutil",
         "shutil",
         "ssl",

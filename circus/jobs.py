@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context, copy_context
 from typing import Any
 
@@ -17,7 +18,7 @@ from circus.events.bus import Bus
 from circus.events.cause import CURRENT, TRACEPARENT, WAITS
 from circus.exc import COMMAND_ERROR, OS_ERROR, CircusError
 from circus.wire.events import Cause
-from circus.wire.messages import Request, masked
+from circus.wire.messages import Request, masked, shortened
 
 CommandObserver = Callable[[str, Mapping[str, Any]], None]
 """Told `command.started` and `command.finished`, and their data."""
@@ -77,12 +78,39 @@ def recorder(bus: Bus) -> CommandObserver:
     return told
 
 
+async def recorded(bus: Bus, name: str, work: Callable[[], Awaitable[object]]) -> None:
+    """Do what a command does because of something else, such as a signal: below records like those of the command, so
+    that it is one operation. What the work raises is raised.
+    """
+    cause = CURRENT.get() or Cause(kind="command", name=name, actor="python")
+    CURRENT.set(cause)
+    waited: list[float] = []
+    WAITS.set(waited)
+    tell, began, error = recorder(bus), time.monotonic(), None
+    data = {"command": name, "actor": cause.actor or f"{cause.kind}:{cause.name}", "properties": {}}
+    tell("command.started", data)
+    try:
+        await work()
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        ending = {
+            "seconds": time.monotonic() - began, "ok": error is None,
+            "errno": None if error is None else errno_of(error),
+            "reason": None if error is None else shortened(text_of(error)),
+            "queue_seconds": max(waited, default=None),
+        }  # fmt: skip
+        tell("command.finished", data | ending)
+        error = None  # this frame would be kept by it
+
+
 def text_of(error: BaseException) -> str:
     """What an error says, or its kind where it says nothing."""
     return str(error) or type(error).__name__
 
 
-def errno_of(error: Exception) -> int:
+def errno_of(error: BaseException) -> int:
     """The number that a reply has for it; any OSError, also one of ours, is the system's."""
     if isinstance(error, OSError):
         return OS_ERROR

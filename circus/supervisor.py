@@ -17,6 +17,7 @@ from circus.events.cause import current_origin
 from circus.events.journal import Journal
 from circus.exc import CircusError
 from circus.fleet import Fleet
+from circus.jobs import recorded
 from circus.reconfigure import Reconfiguration
 from circus.sockets import CircusSocket
 from circus.spec.arbiter import ArbiterSpec
@@ -292,7 +293,7 @@ class Supervisor(Reconfiguration):
     def reload_soon(self) -> None:
         """Begin to reload all watchers, without waiting for it; where one waits its turn already, that one will do."""
         if sum(task.get_name() == "reload" for task in self._tasks) < 2:
-            self._spawn_task(self.reload()).set_name("reload")
+            self._spawn_task(recorded(self.bus, "reload", self.reload)).set_name("reload")
 
     async def _leave(self) -> None:
         """Nothing is open yet, and nothing of ours runs."""

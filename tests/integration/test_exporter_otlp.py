@@ -88,6 +88,31 @@ def test_boot_reload_and_crash_each_are_a_trace(circusd: CircusD, sink: HttpSink
     assert life.attributes["process.pid"] == pids[0]
 
 
+def test_a_sighup_is_one_trace_with_each_watcher_below(circusd: CircusD, sink: HttpSink) -> None:
+    ini = INI.format(endpoint=sink.endpoint, number=1) + "\n[watcher:other]\ncmd = sleep 1000\n"
+    daemon = circusd(ini, env=SOON)
+    daemon.wait_pids("web", 1)
+    daemon.wait_pids("other", 1)
+    seq = daemon.ok("telemetry")["seq"]
+    daemon.signal(signal.SIGHUP)
+    (reload,) = sink.wait_named("watcher.reload")
+    assert (reload.error, reload.parent) == (None, "")
+    assert reload.attributes["circus.cause"] == "signal:SIGHUP"
+    _, phases = sink.tree(reload)
+    assert {name for name, _ in phases} == {"watcher.reloading"}
+    below = [span for span in sink.named("watcher.reloading") if span.trace == reload.trace]
+    assert {span.attributes["circus.watcher.name"] for span in below} == {"web", "other", "circus-exporter"}
+    records = daemon.ok("events", since=seq, limit=1000)["records"]
+    started, *others, finished = [each for each in records if each["cause"].get("name") == "SIGHUP"]
+    assert (started["record"], started["data"]["actor"]) == ("command.started", "signal:SIGHUP")
+    assert (finished["record"], finished["data"]["ok"], finished["data"]["command"]) == (
+        "command.finished",
+        True,
+        "reload",
+    )
+    assert {each["traceparent"].split("-")[1] for each in (started, *others, finished)} == {reload.trace}
+
+
 def test_a_callers_trace_goes_on_into_the_start_of_the_workers(circusd: CircusD, sink: HttpSink, tmp_path) -> None:
     told = tmp_path / "told"
     ini = INI.format(endpoint=sink.endpoint, number=1) + (

@@ -27,10 +27,11 @@ _ACCOUNTS_BELOW: Final = 2 * KEEP_BELOW
 """Where no more files are kept, the one descriptor of a calm process still is: it saves most of what there is to read."""
 
 _TRUSTED: Final = 5
-_CALM: Final = 4
-"""So many times in a row unchanged, and it is worth the change to its account."""
-_RESTLESS: Final = -60
-"""So many more times until that is tried again."""
+_PATIENCE: Final = (2, 64)
+"""After so many readings in a row without a change its account is asked first; of one that then runs again soon, after
+twice as many, up to the second number."""
+_WORTH: Final = 8
+"""So many readings must have been saved for the change to its account to have been worth it."""
 
 
 def may_keep(fd: int, below: int = KEEP_BELOW) -> bool:
@@ -46,7 +47,20 @@ def may_keep(fd: int, below: int = KEEP_BELOW) -> bool:
 class ProcessFiles:
     """The `stat` and `statm` of a process below a root; open from the first `look` on, and again after `close`."""
 
-    __slots__ = ("_account", "_calm", "_keep", "_line", "_pages", "_root", "_spent", "_stat", "_statm", "_trust", "pid")
+    __slots__ = (
+        "_account",
+        "_calm",
+        "_keep",
+        "_line",
+        "_pages",
+        "_patience",
+        "_root",
+        "_spent",
+        "_stat",
+        "_statm",
+        "_trust",
+        "pid",
+    )
 
     def __init__(self, root: str, pid: int, *, keep: bool) -> None:
         self.pid = pid
@@ -56,6 +70,7 @@ class ProcessFiles:
         self._line = self._pages = self._spent = b""
         self._trust = pid % _TRUSTED  # not all in the same pass
         self._calm = 0
+        self._patience = _PATIENCE[0]
 
     def look(self) -> tuple[bytes, bytes] | None:
         """What stands in `stat` and `statm`; None while it is what `take` was given.
@@ -63,27 +78,22 @@ class ProcessFiles:
         Raises:
             ProcessLookupError, FileNotFoundError: the process is gone.
         """
-        following = self._account >= 0
-        if following:
+        if self._account >= 0:
             spent = os.pread(self._account, 64, 0)
-            if spent == self._spent and self._trust:
-                self._trust -= 1
-                self._calm = _CALM
-                return None
-            self._spent = spent
+            if spent != self._spent:
+                self._leave()
+            else:
+                self._calm += 1
+                if self._trust:
+                    self._trust -= 1
+                    return None
+                self._spent = spent  # equal and not the same: what else was known by it is looked at again as well
         line, pages = self._open() if self._stat < 0 else (os.pread(self._stat, LINE, 0), b"")
         if line != self._line:
             self._calm = 0
-            if following:
-                self._leave()
-        elif following:
-            self._calm -= 1  # it runs, too little to be seen
-            if not self._calm:
-                self._leave()
-                self._calm = _RESTLESS
-        else:
+        elif self._account < 0:
             self._calm += 1
-            if self._calm == _CALM:
+            if self._calm >= self._patience:
                 self._follow()
         if not pages:
             if line == self._line and self._trust:
@@ -155,7 +165,7 @@ class ProcessFiles:
 
     def _follow(self) -> None:
         """Ask its account first from now on, if it has only one thread and the kernel keeps one."""
-        self._calm = _RESTLESS
+        self._calm, self._patience = 0, min(2 * self._patience, _PATIENCE[1])
         words = fields(self._line, THREADS)
         if not self._keep or words[STATE] != b"S" or words[THREADS] != b"1":
             return
@@ -166,7 +176,7 @@ class ProcessFiles:
             # What it may have done before the account was opened has to be known.
             same = (self.read_file("stat", LINE) if self._stat < 0 else os.pread(self._stat, LINE, 0)) == self._line
             if same and not spent.startswith(b"0 ") and may_keep(account, _ACCOUNTS_BELOW):
-                self._account, self._spent, self._calm, account = account, spent, _CALM, CLOSED
+                self._account, self._spent, account = account, spent, CLOSED
         except OSError:
             return  # no such account, no descriptor left; or it is gone, and the next look tells
         finally:
@@ -179,3 +189,6 @@ class ProcessFiles:
     def _leave(self) -> None:
         os.close(self._account)
         self._account = CLOSED
+        if self._calm >= _WORTH:
+            self._patience = _PATIENCE[0]
+        self._calm = 0

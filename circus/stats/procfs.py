@@ -107,7 +107,7 @@ class ProcfsReader(ProcessFiles):
     `read` returns the very same tuple while nothing has changed.
     """
 
-    __slots__ = ("_children", "_comm", "_described", "_names", "_procfs", "_start", "_told", "create_time")
+    __slots__ = ("_children", "_comm", "_described", "_had", "_names", "_procfs", "_start", "_told", "create_time")
 
     def __init__(self, procfs: Procfs, pid: int, *, keep: bool = True) -> None:
         super().__init__(procfs.root, pid, keep=keep)
@@ -118,6 +118,7 @@ class ProcfsReader(ProcessFiles):
         self._told: Told | None = None
         self._names: tuple[str, str] | None = None
         self._described: tuple[bytes, Description] | None = None
+        self._had: tuple[bytes, list[int]] | None = None
 
     def read(self) -> Told | None:
         try:
@@ -234,6 +235,14 @@ class ProcfsReader(ProcessFiles):
         return described
 
     def children(self) -> list[int]:
+        if self._account < 0:
+            return self._children_now()
+        # Who has not run since has no more children; one that has ended without it cannot be read.
+        if self._had is None or self._had[0] is not self._spent:
+            self._had = (self._spent, self._children_now())
+        return self._had[1].copy()
+
+    def _children_now(self) -> list[int]:
         if self._told is None or self._told[5] != 1:
             return self._procfs.children(self.pid, 0 if self._told is None else self._told[5])
         if self._children < 0 and self._stat >= 0:

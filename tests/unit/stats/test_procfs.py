@@ -190,17 +190,30 @@ def test_what_changes_without_its_running_is_seen_a_few_readings_later(proc, mak
     assert followed(proc)
 
 
-def test_who_runs_too_little_to_be_seen_is_read_as_before_again(proc, make):
+def test_the_sooner_it_runs_again_the_longer_it_must_have_been_calm(proc, make):
     proc.process(42)
     reader = make(42)
-    told = calm(reader)
-    for number in range(6):
+    needed = []
+    for number in range(4):
         proc.write(42, "schedstat", b"%d 0 17\n" % (9234567 + number))
-        assert reader.read() is told
-    assert not followed(proc)
-    for _ in range(20):
         reader.read()
-    assert not followed(proc)
+        assert not followed(proc)
+        needed.append(0)
+        while not followed(proc):
+            needed[-1] += 1
+            reader.read()
+    assert needed == sorted(set(needed))
+
+
+def test_children_of_a_calm_process_are_looked_for_when_it_has_run(proc, make):
+    proc.process(42, children=[43])
+    reader = make(42)
+    calm(reader)
+    assert reader.children() == [43]
+    proc.children(42, [43, 44])
+    proc.write(42, "schedstat", b"9234567 250000000 18\n")
+    reader.read()
+    assert reader.children() == [43, 44]
 
 
 @pytest.mark.parametrize("stat", [{"threads": 2}, {"state": "T"}, {"state": "Z"}])

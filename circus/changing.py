@@ -7,8 +7,8 @@ put it in force cannot fail any more.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, cast
 
 from circus.config.resolve import add_import_paths
 from circus.core import effects as do
@@ -17,6 +17,7 @@ from circus.events.cause import CURRENT, cause_of
 from circus.exc import CircusError
 from circus.hooks import resolve_hooks
 from circus.launcher import Recipe
+from circus.process import Process
 from circus.services import Services
 from circus.spec.watcher import WatcherSpec
 
@@ -32,13 +33,8 @@ class Changing(Driver):
 
     def __init__(self, spec: WatcherSpec) -> None:
         super().__init__(spec)
-        self._left: set[int] = set()
+        self._left: dict[int, Process] = {}
         """Processes that run on without us, whose output is still ours to carry."""
-        self._pending.performers |= {
-            do.Abandon: self._do_abandon,
-            do.Respecify: self._do_respecify,
-            do.Failed: self._do_failed,
-        }
 
     def attach(self, services: Services) -> None:
         """Work for an arbiter from now on."""
@@ -82,12 +78,12 @@ class Changing(Driver):
         process = self._let_go(effect.wid, effect.pid)
         if process is None:
             return
-        self._left.add(process.pid)
+        self._left[process.pid] = process
         if process.redirected:
             self._services.carried[process.pid] = self.name
 
         def ended(pid: int, _: Any) -> None:
-            self._left.discard(pid)
+            self._left.pop(pid, None)
             self._services.carried.pop(pid, None)
             self._launcher.release(process)
             self._close_streams()
@@ -97,3 +93,10 @@ class Changing(Driver):
     def _close_streams(self) -> None:
         if not self._left:
             self._launcher.close_streams()
+
+    PERFORMERS: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        **Driver.PERFORMERS,
+        do.Abandon: _do_abandon,
+        do.Respecify: _do_respecify,
+        do.Failed: _do_failed,
+    }

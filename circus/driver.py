@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from circus.config.resolve import add_import_paths
 from circus.core import effects as do
@@ -56,28 +56,9 @@ class Driver:
         self._operations: dict[int, asyncio.Future[Any]] = {}
         self._waiters: dict[int, list[asyncio.Future[list[int]]]] = {}
         self._reap_time = 0.0
-        self._asked: set[asyncio.Future[HookResult]] = set()
+        self._asked: list[asyncio.Future[HookResult]] = []
         self._report = self._gone  # one bound method for all processes
-        performers: dict[type, Callable[[Any], None]] = {
-            do.Spawn: self._do_spawn,
-            do.CancelSpawn: self._do_nothing,
-            do.SendSignal: self._do_send_signal,
-            do.AwaitTree: self._do_await_tree,
-            do.ArmTimer: self._do_arm_timer,
-            do.CancelTimer: self._do_cancel_timer,
-            do.CallHook: self._do_call_hook,
-            do.Publish: self._do_publish,
-            do.Tell: self._do_tell,
-            do.Answer: self._do_answer,
-            do.Refuse: self._do_refuse,
-            do.Fail: self._do_fail,
-            do.Forget: self._do_forget,
-            do.OpenStreams: self._do_open_streams,
-            do.CloseStreams: self._do_close_streams,
-            do.WatchSockets: self._do_watch_sockets,
-            do.Log: self._do_log,
-        }
-        self._pending: Pending[do.Effect] = Pending(performers)
+        self._pending: Pending[do.Effect] = Pending(self.PERFORMERS, self)
 
     def attach(self, services: Services) -> None:
         """Work for an arbiter from now on.
@@ -244,8 +225,8 @@ class Driver:
             return
         origin, extended = current_origin(), stats.copy()
         answer: asyncio.Future[HookResult] = self._services.loop.create_future()
-        self._asked.add(answer)
-        answer.add_done_callback(self._asked.discard)
+        self._asked.append(answer)
+        answer.add_done_callback(self._asked.remove)
         self._hooks.call("extended_stats", {"pid": pid, "stats": extended}, answer.set_result)
         result = await answer
         data = {"hook": result.hook, "ok": result.error is None, "veto": False, "seconds": result.seconds,
@@ -337,3 +318,23 @@ class Driver:
 
     def _do_nothing(self, _: object) -> None:
         """A spawn that was cancelled finds its slot gone when its turn comes."""
+
+    PERFORMERS: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        do.Spawn: _do_spawn,
+        do.CancelSpawn: _do_nothing,
+        do.SendSignal: _do_send_signal,
+        do.AwaitTree: _do_await_tree,
+        do.ArmTimer: _do_arm_timer,
+        do.CancelTimer: _do_cancel_timer,
+        do.CallHook: _do_call_hook,
+        do.Publish: _do_publish,
+        do.Tell: _do_tell,
+        do.Answer: _do_answer,
+        do.Refuse: _do_refuse,
+        do.Fail: _do_fail,
+        do.Forget: _do_forget,
+        do.OpenStreams: _do_open_streams,
+        do.CloseStreams: _do_close_streams,
+        do.WatchSockets: _do_watch_sockets,
+        do.Log: _do_log,
+    }

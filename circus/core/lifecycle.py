@@ -8,7 +8,7 @@ are drawn from the counts until nothing moves any more.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from circus.core import effects as do
 from circus.core import stimuli as told
@@ -32,33 +32,6 @@ class Lifecycle(Resuming):
     def __init__(self, spec: WatcherSpec, *, random: Callable[[], float], signal_names: Mapping[int, str]) -> None:
         super().__init__(spec, random=random, signal_names=signal_names)
         self._complaint, self._complained, self._complaints, self._unsaid = "", 0.0, 0, 0
-        self._dispatch: dict[type, Callable[[Any], None]] = {
-            told.Submitted: self._submitted,
-            told.KillAsked: self._kill_asked,
-            told.SignalAsked: self._signal_asked,
-            told.Assigned: self._assigned,
-            told.Abandoned: self._abandoned,
-            told.Signalled: self.crew.signalled,
-            told.MemoryExceeded: self._memory_exceeded,
-            told.Hastened: self._hastened,
-            told.Spawned: self._spawned,
-            told.SpawnFailed: self._spawn_failed,
-            told.HookAnswered: self._hook_answered,
-            told.Reaped: self._reaped,
-            told.Swept: self.crew.swept,
-            told.Vanished: self._vanished,
-            told.TimerFired: self._timer_fired,
-            told.SocketReady: self._socket_ready,
-        }
-        self._conclusions: dict[WatcherState, Callable[[], None]] = {
-            _S.STOPPED: self._is_down,
-            _S.WAITING: self._is_down,
-            _S.STARTING: self._conclude_starting,
-            _S.BACKOFF: self._conclude_backoff,
-            _S.ACTIVE: self._conclude_active,
-            _S.RELOADING: self._conclude_reloading,
-            _S.STOPPING: self._conclude_stopping,
-        }
 
     # -- the one entrance -----------------------------------------------------------------------------------------
 
@@ -66,8 +39,8 @@ class Lifecycle(Resuming):
         """Take a stimulus in at monotonic time `now`; what comes back is to be performed in order."""
         crew = self.crew
         crew.now, crew.effects = now, []
-        self.story.append(stimulus)
-        self._dispatch[type(stimulus)](stimulus)
+        self.remember(stimulus)
+        self.DISPATCH[type(stimulus)](self, stimulus)
         self._settle()
         return crew.effects
 
@@ -80,10 +53,10 @@ class Lifecycle(Resuming):
             # A stop that waits begins before any conclusion: one from half a start would ask after_start once more.
             overtaken = self.current is None and self.queue and self.queue[0].kind == "stop"
             if self._phase is None and not overtaken:
-                self._conclusions[self.state]()
+                self.CONCLUSIONS[self.state](self)
             if self.current is None and self.queue and self._phase is None and self._may_begin(self.queue[0]):
                 self._complaints = 0  # who asks anew is told anew
-                self._begin(self.queue.popleft())
+                self._begin(self.queue.pop(0))
             if (self.state, self._phase, self.current, len(self.queue)) == before:
                 return
 
@@ -307,3 +280,33 @@ class Lifecycle(Resuming):
             crew.reap_over(slot)
         elif name == "max_age" and slot.alive and not slot.ending:
             crew.stop(slot, "max_age", "limit", Origin(kind="timer", name="max_age"), respawn_as="max_age")
+
+    # -- what is called for what: one table for all watchers, for bound methods would be 2.5 kB in each ---------------------
+
+    DISPATCH: ClassVar[Mapping[type, Callable[[Any, Any], None]]] = {
+        told.Submitted: lambda self, stimulus: self._submitted(stimulus),
+        told.KillAsked: _kill_asked,
+        told.SignalAsked: _signal_asked,
+        told.Assigned: lambda self, stimulus: self._assigned(stimulus),
+        told.Abandoned: lambda self, stimulus: self._abandoned(stimulus),
+        told.Signalled: lambda self, stimulus: self.crew.signalled(stimulus),
+        told.MemoryExceeded: _memory_exceeded,
+        told.Hastened: _hastened,
+        told.Spawned: _spawned,
+        told.SpawnFailed: _spawn_failed,
+        told.HookAnswered: lambda self, stimulus: self._hook_answered(stimulus),
+        told.Reaped: _reaped,
+        told.Swept: lambda self, stimulus: self.crew.swept(stimulus),
+        told.Vanished: _vanished,
+        told.TimerFired: _timer_fired,
+        told.SocketReady: _socket_ready,
+    }
+    CONCLUSIONS: ClassVar[Mapping[WatcherState, Callable[[Any], None]]] = {
+        _S.STOPPED: _is_down,
+        _S.WAITING: _is_down,
+        _S.STARTING: _conclude_starting,
+        _S.BACKOFF: _conclude_backoff,
+        _S.ACTIVE: _conclude_active,
+        _S.RELOADING: _conclude_reloading,
+        _S.STOPPING: _conclude_stopping,
+    }

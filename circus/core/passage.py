@@ -7,7 +7,6 @@ assigns the state, and it tells.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -44,7 +43,7 @@ class Passage(ABC):
         self.want = Want.DOWN
         self.fatal = False
         self.been_active = False
-        self.story: deque[object] = deque(maxlen=STORY)
+        self.story: list[object] = []
         self._origin = Origin(kind="boot")
         self._start_cause = "boot"
         self._replaces = False
@@ -65,6 +64,12 @@ class Passage(ABC):
     @abstractmethod
     def _abandon_reload(self, reason: str) -> None:
         """Forget a reload that runs."""
+
+    def remember(self, stimulus: object) -> None:
+        """Keep it for the story of an illegal transition; not in a deque, which would take 0.7 kB of each watcher."""
+        self.story.append(stimulus)
+        if len(self.story) > STORY:
+            del self.story[0]
 
     # -- what others read -----------------------------------------------------------------------------------------
 

@@ -6,7 +6,6 @@ or refused exactly once, and a change that was submitted is put in force, whatev
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -33,7 +32,7 @@ class Queueing(Passage):
 
     def __init__(self, spec: WatcherSpec, *, random: Callable[[], float], signal_names: Mapping[int, str]) -> None:
         super().__init__(spec, random=random, signal_names=signal_names)
-        self.queue: deque[Operation] = deque()
+        self.queue: list[Operation] = []
         self.current: Operation | None = None
         self.reloading: Reloading | None = None
 
@@ -79,7 +78,7 @@ class Queueing(Passage):
         for op in waiting:
             kept = "" if op.change is None else "; what it set is in force from the next start on"
             self._refuse(op, f"cancelled: {by} overtook {op.name or op.kind} of '{self.spec.name}'{kept}")
-        self.queue = deque(op for op in self.queue if op.kind == "stop")
+        self.queue = [op for op in self.queue if op.kind == "stop"]
         if self.state is _S.STOPPING:
             self.want = Want.DOWN
 

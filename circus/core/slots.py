@@ -111,6 +111,8 @@ _PUBLIC: dict[ProcessState | None, str] = {
 class SlotTable(dict[int, Slot]):
     """wid -> Slot."""
 
+    __slots__ = ("_floor",)
+
     def __init__(self) -> None:
         super().__init__()
         self._floor = 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final
 
 from circus.handover import TallyRecord
@@ -25,14 +26,25 @@ PASS_BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25
 LAG_BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
+_EXITS: Final = tuple((who, how) for who in INITIATORS for how in OUTCOMES)
+
+
+@cache
+def _empty(bounds: tuple[float, ...]) -> tuple[list[float], list[int]]:
+    """The edges and the counts of a histogram in which nothing is; shared, for most watchers never reload and few end."""
+    return list(bounds), [0] * (len(bounds) + 1)
+
+
 def new_histogram(bounds: tuple[float, ...]) -> Histogram:
-    """An empty histogram with these upper edges."""
-    return Histogram(list(bounds), [0] * (len(bounds) + 1), 0.0)
+    """An empty histogram with these upper edges. Its lists are not for changing; `observe` makes it counts of its own."""
+    return Histogram(*_empty(bounds), 0.0)
 
 
 def observe(histogram: Histogram, value: float, trace: str | None = None, moment: float = 0.0) -> None:
     """Count a value in; with a trace, seen at `moment` (Unix time), it becomes the exemplar of its bucket."""
     bucket = bisect_left(histogram.bounds, value)
+    if not histogram.sum:
+        histogram.counts = histogram.counts.copy()
     histogram.counts[bucket] += 1
     histogram.sum += value
     if trace is not None:
@@ -47,7 +59,7 @@ class WatcherTally:
     def __init__(self) -> None:
         self.starts = dict.fromkeys(START_CAUSES, 0)
         self.restarts = dict.fromkeys(RESTART_CAUSES, 0)
-        self.exits = {(who, how): 0 for who in INITIATORS for how in OUTCOMES}
+        self.exits = dict.fromkeys(_EXITS, 0)
         self.signal_exits = dict.fromkeys(CRASH_SIGNALS, 0)
         self.spawn_failures = dict.fromkeys(SPAWN_STAGES, 0)
         self.hook_failures: dict[str, int] = {}

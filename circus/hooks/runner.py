@@ -11,7 +11,6 @@ import asyncio
 import os
 import queue
 import threading
-from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -109,7 +108,7 @@ class HookRunner:
         self._timeout = timeout
         self._seen = (watcher, arbiter)
         self._faces: tuple[Loop, Facade, Facade] | None = None
-        self._waiting: deque[_Call] = deque()
+        self._waiting: list[_Call] = []
         self._current: _Call | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._thread: _HookThread | None = None
@@ -175,7 +174,7 @@ class HookRunner:
     def _next(self) -> None:
         if not self._waiting:
             return
-        call = self._current = self._waiting.popleft()
+        call = self._current = self._waiting.pop(0)
         call.began = self._loop.time()
         if self._thread is None:
             self._stuck = [thread for thread in self._stuck if thread.is_alive()]

@@ -11,6 +11,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -25,6 +26,10 @@ DEFAULT_SHELL = "/bin/sh"
 _SOCKETS = "sockets."
 # One word can have no more on Linux, and splitting takes time that grows with the square of the longest.
 _LONGEST = 131_072
+
+
+_NO_NAMES: Final[frozenset[str]] = frozenset()
+"""One for all: each call makes another."""
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -59,7 +64,7 @@ class CommandBuilder:
         self._cmd = expand(spec.cmd, Variables(self.env, prefix="env."))
         self._shell = (spec.executable or DEFAULT_SHELL) if spec.shell else None
         texts = [self._cmd, *_texts(spec.args), *_texts(spec.shell_args)]
-        self._names = frozenset(name for text in texts for name in names_in(text))
+        self._names = frozenset(name for text in texts for name in names_in(text)) or _NO_NAMES
         self._constants = {
             name: value for name in self._names if (value := _constant(spec, self._cmd, name)) is not None
         }

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, Final, Generic, TypeVar
 
@@ -22,22 +22,26 @@ HEAD_START_SECONDS: Final = 0.002
 """Linux leaves a new process on the CPU of its parent, and it runs when that sleeps: whatever the daemon does after a
 spawn, its telling included, comes on top of the start of the program, also where another CPU has nothing to do."""
 
+_NOTHING: Final[deque[Any]] = deque()
+"""Nothing is ever in it. Each deque has 0.7 kB, and most watchers have nothing to do at any moment."""
+
 
 class Pending(Generic[Effect]):
     """Effects that are performed in order; of many (a thousand processes to signal) the last come some turns later.
 
     Args:
-        performers: what to call for an effect, by its type.
+        performers: what to call with the owner and an effect, by its type.
+        owner: whose effects they are; the table is the same for all of its kind.
 
     Attributes:
         effects: which have not been performed; beside those that are being performed, some that wait (`put_back`).
         loop: whose turns come between; without one all are performed at once.
     """
 
-    def __init__(self, performers: dict[type, Callable[[Any], None]]) -> None:
-        self.effects: deque[Effect] = deque()
+    def __init__(self, performers: Mapping[type, Callable[[Any, Any], None]], owner: object) -> None:
+        self.effects: deque[Effect] = _NOTHING
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.performers = performers
+        self._performers, self._owner = performers, owner
         self._busy = self._waits = False
 
     def put_back(self, effect: Effect) -> None:
@@ -51,22 +55,26 @@ class Pending(Generic[Effect]):
 
     def perform(self, effects: Iterable[Effect]) -> None:
         """Perform these after those before them; while others are performed they are only noted."""
+        if self.effects is _NOTHING:
+            self.effects = deque()
         self.effects.extend(effects)
         if not self._busy:
             self._busy = True
             self._go_on()
 
     def _go_on(self) -> None:
-        effects, performers, monotonic = self.effects, self.performers, time.monotonic
+        effects, performers, owner, monotonic = self.effects, self._performers, self._owner, time.monotonic
         over = monotonic() + _SLICE_SECONDS
         later = self._waits = False
         try:
             while effects and not (later or self._waits):
                 effect = effects.popleft()
-                performers[type(effect)](effect)
+                performers[type(effect)](owner, effect)
                 later = len(effects) > _FEW and monotonic() >= over and self.loop is not None
         finally:
             self._busy = later
+            if not effects:
+                self.effects = _NOTHING
         if later and self.loop is not None:
             self.loop.call_soon(self._go_on)
 

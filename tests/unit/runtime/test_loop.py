@@ -100,14 +100,14 @@ async def test_of_many_spawns_each_is_told_before_the_next_is_made() -> None:
 def test_what_is_put_back_waits_with_all_after_it() -> None:
     performed: list[int] = []
 
-    def perform(effect: int) -> None:
+    def perform(_: object, effect: int) -> None:
         if effect == 1 and not performed:
             performed.append(0)
             pending.put_back(effect)
         else:
             performed.append(effect)
 
-    pending: Pending[int] = Pending({int: perform})
+    pending: Pending[int] = Pending({int: perform}, None)
     pending.perform([1, 2])
     assert performed == [0]
     pending.resume()
@@ -119,14 +119,14 @@ def test_what_is_put_back_waits_with_all_after_it() -> None:
 def test_more_to_perform_ends_the_wait_of_what_was_put_back() -> None:
     performed: list[int] = []
 
-    def perform(effect: int) -> None:
+    def perform(_: object, effect: int) -> None:
         if effect == 1 and not performed:
             performed.append(0)
             pending.put_back(effect)
         else:
             performed.append(effect)
 
-    pending: Pending[int] = Pending({int: perform})
+    pending: Pending[int] = Pending({int: perform}, None)
     pending.perform([1])
     pending.perform([2])
     assert performed == [0, 1, 2]
@@ -135,13 +135,13 @@ def test_more_to_perform_ends_the_wait_of_what_was_put_back() -> None:
 def pending_of(performed: list[int], seconds: float) -> Pending[int]:
     """Effects that are noted, each of which takes so long."""
 
-    def perform(effect: int) -> None:
+    def perform(_: object, effect: int) -> None:
         performed.append(effect)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             pass
 
-    return Pending({int: perform})
+    return Pending({int: perform}, None)
 
 
 async def test_few_effects_are_performed_at_once_however_long_they_take() -> None:
@@ -176,12 +176,12 @@ def test_without_a_loop_all_are_performed_at_once() -> None:
 def test_what_follows_from_an_effect_is_performed_after_what_was_there() -> None:
     performed: list[int] = []
 
-    def perform(effect: int) -> None:
+    def perform(_: object, effect: int) -> None:
         performed.append(effect)
         if effect == 1:
             pending.perform([3])
 
-    pending: Pending[int] = Pending({int: perform})
+    pending: Pending[int] = Pending({int: perform}, None)
     pending.perform([1, 2])
     assert performed == [1, 2, 3]
 
@@ -189,12 +189,12 @@ def test_what_follows_from_an_effect_is_performed_after_what_was_there() -> None
 def test_an_effect_that_fails_takes_nothing_from_the_next_ones() -> None:
     performed: list[int] = []
 
-    def perform(effect: int) -> None:
+    def perform(_: object, effect: int) -> None:
         if effect == 1:
             raise ValueError
         performed.append(effect)
 
-    pending: Pending[int] = Pending({int: perform})
+    pending: Pending[int] = Pending({int: perform}, None)
     with pytest.raises(ValueError):
         pending.perform([1, 2])
     pending.perform([3])

@@ -3,7 +3,7 @@
 Owns the descriptors that are kept, two for a process at most; refuses to know what stands in the files. Memory cannot
 grow without a page fault, and those are in the `stat` line: while that stays the same to the last byte, `statm` is left
 alone. Nor can the line change while the only thread of a process has not run: of one that is calm the kernel's account
-of its time on a CPU (`schedstat`, a quarter of the cost) is kept in place of `statm` and asked first. Either is trusted a
+of its time on a CPU (`schedstat`, a quarter of the cost) is kept in place of `stat` and asked first. Either is trusted a
 few times only: pages that were given back without a trace, or a new priority, are seen that much later. Invariant: what
 is told as unchanged was read after the process last ran.
 """
@@ -30,6 +30,8 @@ _TRUSTED: Final = 5
 _PATIENCE: Final = (2, 64)
 """After so many readings in a row without a change its account is asked first; of one that then runs again soon, after
 twice as many, up to the second number."""
+_RARELY: Final = 60
+"""After so many readings all is read, of a process too that has not run."""
 _WORTH: Final = 8
 """So many readings must have been saved for the change to its account to have been worth it."""
 
@@ -47,20 +49,8 @@ def may_keep(fd: int, below: int = KEEP_BELOW) -> bool:
 class ProcessFiles:
     """The `stat` and `statm` of a process below a root; open from the first `look` on, and again after `close`."""
 
-    __slots__ = (
-        "_account",
-        "_calm",
-        "_keep",
-        "_line",
-        "_pages",
-        "_patience",
-        "_root",
-        "_spent",
-        "_stat",
-        "_statm",
-        "_trust",
-        "pid",
-    )
+    __slots__ = ("_account", "_calm", "_keep", "_line", "_pages", "_patience", "_root", "_spent", "_stat", "_statm",
+                 "_trust", "pid")  # fmt: skip
 
     def __init__(self, root: str, pid: int, *, keep: bool) -> None:
         self.pid = pid
@@ -88,6 +78,11 @@ class ProcessFiles:
                     self._trust -= 1
                     return None
                 self._spent = spent  # equal and not the same: what else was known by it is looked at again as well
+                self._trust = _TRUSTED
+                if self._calm < _RARELY:
+                    pages = self._read_statm()
+                    return None if pages == self._pages else (self._line, pages)
+                self._calm = _WORTH
         line, pages = self._open() if self._stat < 0 else (os.pread(self._stat, LINE, 0), b"")
         if line != self._line:
             self._calm = 0
@@ -124,15 +119,7 @@ class ProcessFiles:
         self._calm = 0
 
     def _read_statm(self) -> bytes:
-        if self._statm < 0:
-            statm = os.open(f"{self._root}/{self.pid}/statm", FLAGS)
-            if self._account >= 0 or not self._keep:
-                try:
-                    return os.read(statm, 128)
-                finally:
-                    os.close(statm)
-            self._statm = ROOM.move_up(statm)
-        return os.pread(self._statm, 128, 0)
+        return self.read_file("statm", 128) if self._statm < 0 else os.pread(self._statm, 128, 0)
 
     def _open(self) -> tuple[bytes, bytes]:
         """Read both files, and keep them open unless descriptors are short."""
@@ -182,9 +169,9 @@ class ProcessFiles:
         finally:
             if account >= 0:
                 os.close(account)
-        if self._account >= 0 and self._statm >= 0:
-            os.close(self._statm)
-            self._statm = CLOSED
+        if self._account >= 0 and self._stat >= 0:
+            os.close(self._stat)
+            self._stat = CLOSED
 
     def _leave(self) -> None:
         os.close(self._account)
@@ -192,3 +179,9 @@ class ProcessFiles:
         if self._calm >= _WORTH:
             self._patience = _PATIENCE[0]
         self._calm = 0
+        if self._statm >= 0:
+            try:
+                self._stat = ROOM.move_up(os.open(f"{self._root}/{self.pid}/stat", FLAGS))
+            except OSError:
+                self.close()
+                raise

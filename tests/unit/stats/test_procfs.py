@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from tests.fakes.proc_tree import FakeProc
+from tests.helpers.waiting import wait_until
 
 if sys.platform != "linux":
     pytest.skip("only Linux has the calls that this reader uses", allow_module_level=True)
@@ -190,6 +191,16 @@ def test_what_changes_without_its_running_is_seen_a_few_readings_later(proc, mak
     assert followed(proc)
 
 
+def test_after_a_long_time_all_is_read_of_a_calm_process_too(proc, make):
+    proc.process(42)
+    reader = make(42)
+    calm(reader)
+    proc.stat(42, nice=5)
+    for _ in range(400):
+        reader.read()
+    assert reader.describe().nice == 5
+
+
 def test_the_sooner_it_runs_again_the_longer_it_must_have_been_calm(proc, make):
     proc.process(42)
     reader = make(42)
@@ -241,8 +252,7 @@ def test_a_calm_process_that_ends_is_gone(proc, make):
     child = subprocess.Popen(["/bin/sleep", "1000"])
     reader = Procfs()(child.pid)
     try:
-        calm(reader)
-        assert "schedstat" in " ".join(open_below(f"/proc/{child.pid}"))
+        wait_until(lambda: reader.read() and f"/proc/{child.pid}/schedstat" in open_below(f"/proc/{child.pid}"))
     finally:
         child.kill()
         child.wait()

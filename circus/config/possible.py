@@ -40,7 +40,7 @@ def check_watcher(
     spec: WatcherSpec,
     section: Section,
     entries: Mapping[str, Entry],
-    sockets: frozenset[str],
+    sockets: Mapping[str, SocketSpec],
     report: Report,
     *,
     look_around: bool,
@@ -135,7 +135,7 @@ def _is_missing(directory: str) -> bool:
     return not has_variables(directory) and "{" not in directory and not os.path.isdir(directory)
 
 
-def _warn_about_sockets(spec: WatcherSpec, sockets: frozenset[str], judge: _Judge) -> None:
+def _warn_about_sockets(spec: WatcherSpec, sockets: Mapping[str, SocketSpec], judge: _Judge) -> None:
     for option in ("cmd", "args", "shell_args"):
         text = getattr(spec, option)
         for name in names_in(text) if isinstance(text, str) else ():
@@ -144,7 +144,7 @@ def _warn_about_sockets(spec: WatcherSpec, sockets: frozenset[str], judge: _Judg
             wanted = name.removeprefix("sockets.")
             if wanted not in sockets:
                 judge.warn(option, f"there is no usable [socket:{wanted}], so $(circus.{name}) stays as it is")
-            elif not spec.use_sockets:
+            elif not spec.use_sockets and not sockets[wanted].so_reuseport:  # each process has its own of these
                 judge.warn(option, f"$(circus.{name}) is a number that the process does not get: use_sockets is off")
 
 

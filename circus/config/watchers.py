@@ -42,7 +42,7 @@ def build_watchers(
     look_around: bool,
 ) -> list[WatcherSpec]:
     """All watchers of a configuration, sorted by name as 0.19 starts them, without those that were left out."""
-    known_sockets = frozenset(socket.name for socket in sockets)
+    known_sockets = {socket.name: socket for socket in sockets}
     built: dict[str, WatcherSpec] = {}
     seen: dict[str, Section] = {}
     for title in document.titles():

@@ -121,6 +121,11 @@ def test_what_is_possible_but_odd_is_warned_about(ini: Ini, text: str, word: str
     assert [word in warning.expected for warning in spec.warnings] == [True]
 
 
+def test_a_socket_that_each_process_has_for_itself_needs_no_use_sockets(ini: Ini) -> None:
+    spec = ini.load("[watcher:web]\ncmd = x $(circus.sockets.s)\n[socket:s]\nport = 8080\nso_reuseport = yes")
+    assert spec.warnings == ()
+
+
 def test_a_singleton_of_no_process_is_fine(ini: Ini) -> None:
     assert reasons(ini, "singleton = yes\nnumprocesses = 0") == []
 

@@ -11,15 +11,15 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import zmq
 
 from circus.assembly import Assembly
-from circus.controller import Controller
 from circus.exc import AlreadyExist
 from circus.publisher import EventPublisher
-from circus.runtime.loop import Done, running_loop
+from circus.runtime.loop import Done, run, running_loop
 from circus.sockets import CircusSocket
 from circus.spec.arbiter import DEFAULT_STATS_ENDPOINT, ArbiterSpec
 from circus.upgrading import Upgrading
@@ -43,17 +43,13 @@ class Arbiter(Upgrading):
         sockets: made beforehand, not bound yet.
 
     All others, `new` ones too, are as in `[circus]` of an ini file; `access` are dicts like `[access:NAME]`, with `name`.
-
-    Attributes:
-        socket_event: always False; each on_demand watcher waits for its own sockets.
     """
 
-    socket_event = False
+    socket_event = False  # each on_demand watcher waits for its own sockets
     ssh_server: str | None = None
     _exclusive_running_command = None
-    _restarting = False  # asked for after `start` by programs that have 0.19's main loop
     _life: asyncio.Task[None] | None = None
-    _provided_loop = _ending = False
+    _provided_loop = _ending = _restarting = False  # the last one for programs that have 0.19's main loop
 
     def __init__(  # noqa: PLR0917 - 0.19's signature
         self,
@@ -119,8 +115,7 @@ class Arbiter(Upgrading):
             **new_options(new),
         )
         super().__init__(spec, watchers=made, sockets=sockets or (), context=context)
-        self.prereload_fn = prereload_fn
-        self.ssh_server = ssh_server
+        self.prereload_fn, self.ssh_server = prereload_fn, ssh_server
         self._take_loop(loop)
 
     @classmethod
@@ -135,8 +130,10 @@ class Arbiter(Upgrading):
         """An arbiter of an ini file; ConfigError has every mistake in it."""
         from circus.config.build import load
 
-        arbiter = cls.from_spec(load(config_file))
-        arbiter._take_loop(loop)  # noqa: SLF001 - of its own class
+        spec = load(config_file)
+        arbiter = cls((), spec.endpoint, spec.pubsub_endpoint)  # for what the constructor of a subclass adds
+        Assembly.__init__(arbiter, spec, watchers=map(Watcher.from_spec, spec.watchers))
+        arbiter._take_loop(loop)
         return arbiter
 
     def _take_loop(self, loop: Any) -> None:
@@ -173,7 +170,7 @@ class Arbiter(Upgrading):
         self._ending = False
         loop = self.loop if self._provided_loop else running_loop()
         if loop is None:
-            asyncio.run(self._serve_as_program(cb))
+            run(self._serve_as_program(cb))
             return Done(False)
         begun = loop.create_task(self._begin())
         if cb is not None:
@@ -201,7 +198,7 @@ class Arbiter(Upgrading):
             await self._life
 
     def stop(self) -> Any:
-        """Stop everything and close; after the end, or before the start, it does nothing. From any thread.
+        """Stop everything and close, from any thread; after the end, or before the start, it does nothing.
 
         What it returns can be awaited in the loop of the arbiter; in another thread it has a `result(timeout)`.
         """
@@ -238,9 +235,12 @@ class Arbiter(Upgrading):
         raise AttributeError(f"an arbiter has no attribute {name!r}")
 
     @property
-    def ctrl(self) -> Controller | None:
-        """The controller, None before there is one."""
-        return self._controller if self.running else None
+    def ctrl(self) -> Any:
+        """The controller; before there is one something whose attributes can be set, as embedding programs do."""
+        return self._controller if self.running else SimpleNamespace()
+
+    def _ensure_ioloop(self) -> None:
+        """Nothing, for programs that start it in a thread of their own: `start` makes the loop."""
 
     @property
     def evpub_socket(self) -> EventPublisher | None:
@@ -334,7 +334,7 @@ class ThreadedArbiter(threading.Thread, Arbiter):
     def run(self) -> None:  # type: ignore[override]  # that of a thread
         """What the thread does."""
         try:
-            asyncio.run(self.serve(self._serving.set))
+            run(self.serve(self._serving.set))
         except BaseException as error:
             if self._serving.is_set():
                 raise

@@ -92,8 +92,7 @@ class Assembly:
     ) -> None:
         self.spec = spec
         self.environ = os.environ if environ is None else environ
-        self.check_delay = spec.check_delay
-        self.endpoint_owner = spec.endpoint_owner
+        self.check_delay, self.endpoint_owner = spec.check_delay, spec.endpoint_owner
         self.multicast_endpoint = spec.multicast_endpoint
         self.endpoint, self.pubsub_endpoint = spec.endpoint, spec.pubsub_endpoint
         self.stats_endpoint = spec.stats_endpoint
@@ -246,7 +245,8 @@ class Assembly:
 
     def _add(self, spec: WatcherSpec) -> None:
         try:
-            made = self._made.get(spec.name.lower())
+            # Those of a file were made to be looked at beforehand; after that they are as the file says.
+            made = (self._made.pop if self.spec.config_file else self._made.get)(spec.name.lower(), None)
             watcher = Watcher.from_spec(spec) if made is None else made
             watcher.attach(self._services)
             self.fleet.add(watcher)

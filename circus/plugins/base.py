@@ -17,8 +17,8 @@ import zmq
 
 from circus import logger
 from circus.client import CircusClient, cast_message, connect, make_message, prepare
-from circus.plugins.loop import PluginLoop
 from circus.plugins.options import Options
+from circus.runtime.tornado_loop import TornadoLoop
 from circus.runtime.zmq_socket import LoopSocket
 from circus.wire.topics import split_action
 
@@ -52,7 +52,7 @@ class CircusPlugin:
         self.check_delay = check_delay
         self.ssh_server = ssh_server
         self.running = False
-        self.loop = PluginLoop()
+        self.loop = TornadoLoop()
         self._asking = threading.RLock()
 
     # What plugins override.

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, Final, Generic, TypeVar
 
@@ -166,3 +166,11 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """Run that in a loop of its own, which takes the calls of tornado's too, until it is done."""
+    from circus.runtime.tornado_loop import TornadoLoop
+
+    with asyncio.Runner(loop_factory=TornadoLoop) as runner:
+        runner.run(main)

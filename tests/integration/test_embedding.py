@@ -363,6 +363,59 @@ async def test_a_stop_of_a_subclass_is_called_once_whoever_ends_it(directory: st
     await until(lambda: not failing.running)
 
 
+def test_in_a_thread_of_the_program_its_loop_takes_the_calls_of_tornado(directory: str) -> None:
+    class Threaded(Arbiter):
+        def begin(self, up: threading.Event) -> None:
+            self.loop = None
+            self._ensure_ioloop()
+            self.ctrl.loop = self.loop
+            super().start(cb=lambda _: up.set())
+
+        def stop(self) -> Any:
+            self.loop.add_callback(super().stop)
+
+    up = threading.Event()
+    threaded = constructed(directory, Watcher("web", "sleep 1000"), kind=Threaded)
+    thread = threading.Thread(target=threaded.begin, args=(up,))
+    thread.start()
+    assert up.wait(DEADLINE)
+    assert ask(directory, "numprocesses")["numprocesses"] == 1
+    threaded.stop()
+    thread.join(DEADLINE)
+    assert (thread.is_alive(), threaded.running) == (False, False)
+
+
+@pytest.mark.parametrize("base", [Arbiter, ThreadedArbiter])
+def test_what_was_loaded_from_a_file_can_be_looked_at_and_changed_before(
+    directory: str, tmp_path: Path, base: type[Arbiter]
+) -> None:
+    class Named(base):  # type: ignore[misc, valid-type]  # either of them
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.nickname = "mine"
+
+    ini = tmp_path / "circus.ini"
+    ini.write_text(
+        f"[circus]\nendpoint = ipc://{directory}/control\npubsub_endpoint = ipc://{directory}/events\n"
+        f"stats_endpoint = ipc://{directory}/stats\n[watcher:web]\ncmd = sleep 1000\n"
+    )
+    arbiter = Named.load_from_config(str(ini))
+    assert (arbiter.nickname, arbiter.config_file, arbiter.numwatchers()) == ("mine", str(ini), 1)
+    arbiter.get_watcher("web").numprocesses = 2
+    arbiter.get_watcher("web").env["MORE"] = "1"
+    thread = threading.Thread(target=arbiter.start)
+    thread.start()
+    with CircusClient(endpoint=f"ipc://{directory}/control", timeout=DEADLINE) as client:
+        wait_until(lambda: client.send_message("numprocesses")["numprocesses"] == 2)
+        assert client.send_message("options", name="web")["options"]["env"] == {"MORE": "1"}
+        # After a restart of everything they are as the file says.
+        client.send_message("restart", waiting=True)
+        assert client.send_message("numprocesses")["numprocesses"] == 1
+        client.send_message("quit")
+    thread.join(DEADLINE)
+    wait_until(lambda: not arbiter.running)
+
+
 BLOCKING = """
 import sys
 from circus import get_arbiter

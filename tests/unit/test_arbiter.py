@@ -32,7 +32,7 @@ def test_what_a_section_has_is_an_attribute(monkeypatch: pytest.MonkeyPatch) -> 
     arbiter = made(pidfile="/x", debug=True, warmup_delay=2, fqdn_prefix="me", endpoint_owner="daemon")
     assert (arbiter.pidfile, arbiter.debug, arbiter.warmup_delay, arbiter.check_delay) == ("/x", True, 2.0, 1.0)
     assert (arbiter.endpoint, arbiter.pubsub_endpoint) == ("tcp://127.0.0.1:1", "tcp://127.0.0.1:2")
-    assert (arbiter.running, arbiter.ctrl, arbiter.evpub_socket, arbiter.socket_event) == (False, None, None, False)
+    assert (arbiter.running, arbiter.evpub_socket, arbiter.socket_event) == (False, None, False)
     assert arbiter.fqdn == "me@here.example"
     assert not arbiter.endpoint_owner_mode
     with pytest.raises(AttributeError, match="nothing"):

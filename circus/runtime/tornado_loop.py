@@ -1,4 +1,4 @@
-"""The loop of a plugin: asyncio's, and also what plugins of circus 0.19 called on tornado's.
+"""The loop of a plugin, and of an arbiter that blocks: asyncio's, and also what programs of circus 0.19 called on tornado's.
 
 Owns the translation of those calls. Invariant: whatever name a callback was handed over with, it runs in the thread of
 the loop, and what it raises is logged and ends nothing.
@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 Callback = Callable[..., Any]
 
 
-class PluginLoop(asyncio.SelectorEventLoop):
-    """asyncio's loop with the methods of tornado's IOLoop that plugins use."""
+class TornadoLoop(asyncio.SelectorEventLoop):
+    """asyncio's loop with the methods of tornado's IOLoop that plugins and programs use."""
 
     NONE: ClassVar[int] = 0
     READ: ClassVar[int] = 0x001
@@ -27,7 +27,7 @@ class PluginLoop(asyncio.SelectorEventLoop):
     ERROR: ClassVar[int] = 0x018
 
     @property
-    def asyncio_loop(self) -> PluginLoop:
+    def asyncio_loop(self) -> TornadoLoop:
         return self
 
     def start(self) -> None:

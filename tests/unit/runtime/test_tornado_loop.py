@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from circus.plugins.loop import PluginLoop
+from circus.runtime.tornado_loop import TornadoLoop
 
 
 @pytest.fixture
-def loop() -> Iterator[PluginLoop]:
-    made = PluginLoop()
+def loop() -> Iterator[TornadoLoop]:
+    made = TornadoLoop()
     yield made
     made.close()
 
 
-def test_callbacks_run_in_order_with_their_arguments(loop: PluginLoop) -> None:
+def test_callbacks_run_in_order_with_their_arguments(loop: TornadoLoop) -> None:
     heard: list[Any] = []
 
     async def later(what: str) -> None:
@@ -39,13 +39,13 @@ def test_callbacks_run_in_order_with_their_arguments(loop: PluginLoop) -> None:
 @pytest.mark.parametrize(
     "deadline", [lambda loop: time.time(), lambda loop: loop.time(), lambda loop: dt.timedelta(seconds=0)]
 )
-def test_a_timeout_comes_whatever_clock_was_meant(loop: PluginLoop, deadline: Any) -> None:
+def test_a_timeout_comes_whatever_clock_was_meant(loop: TornadoLoop, deadline: Any) -> None:
     handle = loop.add_timeout(deadline(loop), loop.stop)
     assert handle.when() <= loop.time() + 1
     loop.start()
 
 
-def test_a_removed_timeout_does_not_come(loop: PluginLoop) -> None:
+def test_a_removed_timeout_does_not_come(loop: TornadoLoop) -> None:
     heard: list[int] = []
     loop.remove_timeout(loop.add_timeout(loop.time(), heard.append, 1))
     loop.call_later(0, loop.stop)
@@ -53,7 +53,7 @@ def test_a_removed_timeout_does_not_come(loop: PluginLoop) -> None:
     assert heard == []
 
 
-def test_a_handler_is_called_while_its_descriptor_is_ready(loop: PluginLoop) -> None:
+def test_a_handler_is_called_while_its_descriptor_is_ready(loop: TornadoLoop) -> None:
     ours, theirs = os.pipe()
     heard: list[tuple[int, int, bytes]] = []
 
@@ -70,7 +70,7 @@ def test_a_handler_is_called_while_its_descriptor_is_ready(loop: PluginLoop) -> 
         loop.close_fd(fd)
 
 
-def test_what_a_coroutine_raises_is_reported_and_ends_nothing(loop: PluginLoop) -> None:
+def test_what_a_coroutine_raises_is_reported_and_ends_nothing(loop: TornadoLoop) -> None:
     told: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: (told.append(context), loop.stop()))
 
@@ -82,7 +82,7 @@ def test_what_a_coroutine_raises_is_reported_and_ends_nothing(loop: PluginLoop) 
     assert str(told[0]["exception"]) == "no"
 
 
-def test_it_can_be_made_the_one_in_force(loop: PluginLoop) -> None:
+def test_it_can_be_made_the_one_in_force(loop: TornadoLoop) -> None:
     loop.make_current()
     try:
         assert asyncio.get_event_loop() is loop is loop.asyncio_loop

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from circus.config.resolve import add_import_paths
 from circus.core import effects as do
 from circus.core import stimuli as told
-from circus.core.exit_status import ExitStatus
+from circus.core.exit_status import ExitStatus, Leftover
 from circus.core.lifecycle import Lifecycle
 from circus.events.cause import cause_of, context_of, current_origin
 from circus.exc import CircusError, HookError, IllegalTransition, Overtaken, SpawnError
@@ -190,8 +190,10 @@ class Driver:
         self.tell(told.Signalled(effect.order, reached))
 
     def _do_await_tree(self, effect: do.AwaitTree) -> None:
-        swept = told.Swept(effect.wid, effect.generation)
-        self._services.reach.await_end(effect.pid, effect.scope, lambda: self.tell(swept))
+        def swept(left: tuple[Leftover, ...]) -> None:
+            self.tell(told.Swept(effect.wid, effect.generation, left))
+
+        self._services.reach.await_end(effect.pid, effect.scope, swept)
 
     def _do_arm_timer(self, effect: do.ArmTimer) -> None:
         fired = told.TimerFired(effect.name, effect.wid, effect.epoch)

@@ -27,6 +27,9 @@ _UNSEEN_SECONDS: Final = 0.02
 """The same while somebody is left who could not be seen yet, of whose death nothing tells."""
 
 
+Told = Callable[[tuple[Leftover, ...]], None]
+
+
 class Reach:
     """Kin of processes, by process.
 
@@ -144,11 +147,11 @@ class Reach:
             return None
         # Who shall be ended with it must not be missed; who is only named may be.
         found = kin.look(age=1.0) if scope == "main" else kin.rest(scope)
-        return tuple(Leftover(each.pid, each.name) for each in found)
+        return _named(found)
 
-    def await_end(self, pid: int, scope: str, done: Callable[[], None]) -> None:
-        """Call `done` when nobody is left of what belonged to an ended process."""
-        vigil = self._vigils[pid] = _Vigil(self._loop, lambda: self._left(pid, scope), done)
+    def await_end(self, pid: int, scope: str, left: Told) -> None:
+        """Tell who is left of what belonged to an ended process, whenever it is somebody else, until nobody is."""
+        vigil = self._vigils[pid] = _Vigil(self._loop, lambda: self._left(pid, scope), left)
         vigil.look()
 
     def _left(self, pid: int, scope: str) -> list[Member]:
@@ -183,6 +186,10 @@ class Reach:
             self._groups.close()
 
 
+def _named(found: list[Member]) -> tuple[Leftover, ...]:
+    return tuple(Leftover(each.pid, each.name) for each in found)
+
+
 def _group_name(name: str, wid: int, generation: int) -> str:
     return f"{name}.{wid}.{generation}"
 
@@ -190,10 +197,9 @@ def _group_name(name: str, wid: int, generation: int) -> str:
 class _Vigil:
     """Waits for the end of processes that are not ours to reap."""
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, living: Callable[[], list[Member]], done: Callable[[], None]
-    ) -> None:
-        self._loop, self._living, self._done = loop, living, done
+    def __init__(self, loop: asyncio.AbstractEventLoop, living: Callable[[], list[Member]], tell: Told) -> None:
+        self._loop, self._living, self._tell = loop, living, tell
+        self._told: tuple[Leftover, ...] = ()
         self._watched: list[int] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -201,8 +207,12 @@ class _Vigil:
         self.close()
         left = self._living()
         if not left:
-            self._timer = self._loop.call_later(0, self._done)
+            self._timer = self._loop.call_later(0, self._tell, ())
             return
+        named = _named(left)
+        if named != self._told:
+            self._told = named
+            self._loop.call_soon(self._tell, named)
         for member in left:
             if member.pidfd is not None:
                 self._loop.add_reader(member.pidfd, self.look)

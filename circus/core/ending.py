@@ -222,12 +222,8 @@ class Ending(Roster, ABC):
         if slot.scope != "main" and leftovers is not None:
             # They end too before the slot is free, so nothing is left over.
             slot.left, leftovers = leftovers, ()
-        extra = {
-            "leftovers": leftovers,
-            "tail": found.tail,
-            "sample": found.sample,
-            "evidence": slot.evidence or found.evidence,
-        }
+        evidence = slot.evidence or found.evidence
+        extra = {"leftovers": leftovers, "tail": found.tail, "sample": found.sample, "evidence": evidence}
         self._ended(slot, found.status, "process.exited", extra)
 
     def vanished(self, slot: Slot, why: str, event: ProcessEvent = ProcessEvent.VANISHED) -> None:
@@ -317,9 +313,11 @@ class Ending(Roster, ABC):
         self._signal(slot, SIGKILL, "stop", origin, grace=REAP_SECONDS, escalates=escalates)
 
     def swept(self, stimulus: told.Swept) -> None:
-        """Nothing is left of what belonged to an ended process."""
+        """No more is left of what belonged to an ended process."""
         slot = self.find(stimulus.wid, stimulus.generation)
-        if slot is not None:
+        if slot is not None and slot.left and stimulus.left:
+            slot.left = stimulus.left
+        elif slot is not None:
             self._no_rest(slot, [])
 
     def _no_rest(self, slot: Slot, left: list[int]) -> None:

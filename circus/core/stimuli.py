@@ -177,10 +177,11 @@ class Reaped(msgspec.Struct, frozen=True, gc=False):
 
 
 class Swept(msgspec.Struct, frozen=True, gc=False):
-    """Nothing is left of what belonged to an ended process."""
+    """No more is left of what belonged to an ended process: nothing, or these."""
 
     wid: int
     generation: int
+    left: tuple[Leftover, ...] = ()
 
 
 class Vanished(msgspec.Struct, frozen=True, gc=False):

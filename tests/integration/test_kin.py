@@ -69,7 +69,7 @@ async def test_who_turns_up_after_sigkill_gets_it_too(sleeper: Sleeper) -> None:
     assert left is not None
     assert [each.pid for each in left] == [late.pid]
     gone = asyncio.Event()
-    reach.await_end(main.pid, "tree", gone.set)
+    reach.await_end(main.pid, "tree", lambda left: None if left else gone.set())
     await asyncio.wait_for(gone.wait(), DEADLINE)
     assert await asyncio.to_thread(late.wait, DEADLINE) == -signal.SIGKILL
     reach.close()
@@ -181,7 +181,7 @@ async def test_a_sigkill_for_the_process_alone_leaves_the_others_their_grace(sle
     assert left is not None
     assert [each.pid for each in left] == [other.pid]
     gone = asyncio.Event()
-    reach.await_end(main.pid, "tree", gone.set)
+    reach.await_end(main.pid, "tree", lambda left: None if left else gone.set())
     assert proc.alive(other.pid)
     reach.signal(main, signal.SIGTERM, "tree")
     assert await asyncio.to_thread(other.wait, DEADLINE) == -signal.SIGTERM

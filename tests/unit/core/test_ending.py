@@ -3,6 +3,7 @@
 import pytest
 
 from circus.core import stimuli as told
+from circus.core.exit_status import Leftover
 from circus.core.origin import Origin
 from circus.spec.watcher import HookSpec
 from tests.fakes.world import World, drain, world
@@ -372,6 +373,25 @@ def test_what_not_even_sigkill_ends_is_given_up():
     assert told_of(w, "process.drained")[0]["left"] == [100000, 100001]
     again = w.submit("stop")
     assert w.answers[again] is None
+
+
+def test_who_has_ended_meanwhile_is_not_said_to_live_on():
+    w = with_kids(graceful_timeout=0.0)
+    send = w._SendSignal
+
+    def spare_the_kids(effect):
+        kids, w.alive[100].kids = w.alive[100].kids, {}
+        send(effect)
+        w.alive[100].kids = kids
+
+    w._SendSignal = spare_the_kids
+    stop = w.submit("stop")
+    w._SendSignal = lambda effect: w.tell(told.Signalled(effect.order, ()))
+    w.run(1)
+    w.tell(told.Swept(1, w.life.crew.slots[1].generation, (Leftover(100001, "kid"),)))
+    w.run(31)
+    assert w.refusals[stop] == "stop of 'web': SIGKILL did not end 100001 (kid)"
+    assert told_of(w, "process.drained")[0]["left"] == [100001]
 
 
 @pytest.mark.parametrize("kind", ["stop", "restart", "reload", "resize"])

@@ -14,10 +14,14 @@ import pytest
 from circus import get_arbiter
 from circus.client import AsyncCircusClient
 from circus.exc import EndpointError
+from circus.process import devnull
 from tests.helpers.daemon import script
 from tests.helpers.ports import reserved_port
 from tests.helpers.users import as_root
 from tests.helpers.waiting import DEADLINE, wait_until
+
+# The descriptor of /dev/null stays open in this process from its first use.
+devnull()
 
 WEB = "[watcher:web]\ncmd = sleep 1000\n"
 APART = ("unshare", "--net")

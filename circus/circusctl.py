@@ -67,7 +67,6 @@ class Parser(argparse.ArgumentParser):
             usage="circusctl [options] command [args]",
             description="Controls a Circus daemon",
             add_help=False,
-            allow_abbrev=False,
         )
         for flag, takes_value, told in GLOBAL_OPTIONS:
             names = (flag, "-h") if flag == "--help" else (flag,)
@@ -188,7 +187,7 @@ class ControllerApp:
             return [], {long: default for _, long, default, _ in command.options}
         called = usage(command)
         sub = argparse.ArgumentParser(
-            usage=called, description=f"{command.short}.", allow_abbrev=False,
+            usage=called, description=f"{command.short}.",
             epilog=f"`circusctl --help {command.name}` tells more.",
         )  # fmt: skip
         for short, long, default, told in command.options:

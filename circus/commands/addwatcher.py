@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
 from circus.commands.base import Command, Result
 from circus.commands.options_of import checked
 from circus.commands.values import to_flag
-from circus.exc import ArgumentError, MessageError
+from circus.exc import ArgumentError, CircusError, MessageError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from circus.ports import ArbiterLike
+
+
+_LONGEST = 255
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class AddWatcher(Command):
@@ -65,6 +70,8 @@ class AddWatcher(Command):
                 raise MessageError(f"{key!r} isn't a string")
             if not value.strip():
                 raise MessageError(f"{key!r} is empty")
+        if len(props["name"]) > _LONGEST or _CONTROL.search(props["name"]) is not None:
+            raise MessageError(f"'name' is longer than {_LONGEST} characters, or has some that cannot be printed")
         checked({"args": props.get("args")})
         checked(props.get("options", {}))
 
@@ -78,4 +85,6 @@ class AddWatcher(Command):
         start = to_flag(props, "start")
         first = {"cmd": props["cmd"], "args": props.get("args")}
         spec = updated(WatcherSpec(name=props["name"].strip(), origin="api"), first | given)
+        if spec.singleton and spec.numprocesses > 1:
+            raise CircusError(f"Cannot have {spec.numprocesses} processes with a singleton watcher")
         return arbiter.add(spec, start=start)

@@ -55,8 +55,9 @@ class Kill(Command):
 
     def execute(self, arbiter: ArbiterLike, props: dict[str, Any]) -> Awaitable[Result] | None:
         watcher = self._get_watcher(arbiter, props["name"])
-        pid = to_pid(props["pid"]) if props.get("pid") is not None else None
-        signum = to_signal(props["signum"]) if props.get("signum") is not None else None
+        # A null is not all of them: who has lost a pid must not end everything.
+        pid = to_pid(props["pid"]) if "pid" in props else None
+        signum = to_signal(props["signum"]) if "signum" in props else None
         grace = _seconds(props.get("graceful_timeout"))
         if pid is not None and pid not in watcher.processes:
             return None

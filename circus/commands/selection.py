@@ -15,6 +15,9 @@ from circus.exc import CircusError, MessageError
 if TYPE_CHECKING:
     from circus.ports import ArbiterLike, WatcherLike
 
+_SECONDS = 0.5
+"""Of CPU time: nothing else is done while a regular expression is tried, and some take for ever."""
+
 MATCH_OPTION: Option = ("match", "match", "glob", "how NAME is read: simple, glob or regex")
 
 
@@ -30,13 +33,24 @@ def selected(arbiter: ArbiterLike, props: dict[str, Any]) -> list[WatcherLike]:
         case "glob":
             found = [watcher for watcher in watchers if fnmatchcase(watcher.name.lower(), name.lower())]
         case "regex":
-            try:
-                pattern = re.compile(name, re.IGNORECASE)
-            except (re.error, RecursionError, OverflowError) as error:
-                raise CircusError(f"{name!r} is not a regular expression: {error}") from None
-            found = [watcher for watcher in watchers if pattern.match(watcher.name)]
+            found = _matching(name, watchers)
         case _:
             raise MessageError(f"unknown match method {method}")
     if not found:
         raise MessageError(f"program {name} not found")
     return found
+
+
+def _matching(name: str, watchers: list[WatcherLike]) -> list[WatcherLike]:
+    from circus.runtime.allotment import within
+
+    def match() -> list[WatcherLike]:
+        pattern = re.compile(name, re.IGNORECASE)
+        return [watcher for watcher in watchers if pattern.match(watcher.name)]
+
+    try:
+        return within(_SECONDS, match)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise CircusError(f"{name!r} is not a regular expression: {error}") from None
+    except TimeoutError as error:
+        raise CircusError(f"{name!r} is no regular expression that can be used: {error}") from None

@@ -13,8 +13,9 @@ from circus.config import near
 from circus.config.ini import Entry, Section
 from circus.config.interpolate import has_variables, names_in
 from circus.config.platform import group_exists, missing_virtualenv, this_platform, user_exists
+from circus.config.programs import missing_program
 from circus.config.report import Report
-from circus.config.resolve import add_import_paths, missing_module, resolve_name
+from circus.config.resolve import add_import_paths, missing_module, missing_name, resolve_name
 from circus.spec.fields import STREAM, STREAM_CLASSES
 from circus.spec.sockets import SocketSpec
 from circus.spec.streams import StreamSpec
@@ -77,6 +78,9 @@ def _check_machine(spec: WatcherSpec, judge: _Judge) -> None:
         judge.against("gid", "there is no such group on this machine")
     if spec.working_dir and _is_missing(spec.working_dir):
         judge.warn("working_dir", "there is no such directory at the moment")
+    missing = missing_program(spec, os.environ)
+    if missing is not None:
+        judge.warn(*missing)
     if spec.env and "PYTHONPATH" in spec.env:
         add_import_paths(spec.env["PYTHONPATH"])
     for name, hook in spec.hooks.items():
@@ -170,4 +174,6 @@ def missing_plugin(use: str) -> str | None:
     if "." not in use and ":" not in use:
         return "expected a dotted name such as package.module.Class"
     missing = missing_module(use)
-    return None if missing is None else f"there is no module {missing!r}, unless only the plugin's process finds it"
+    if missing is not None:
+        return f"there is no module {missing!r}, unless only the plugin's process finds it"
+    return missing_name(use)

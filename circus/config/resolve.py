@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import site
 import sys
 from collections.abc import Callable
@@ -103,6 +104,38 @@ def missing_module(dotted: str) -> str | None:
         return None if PathFinder.find_spec(wanted, [os.getcwd()]) is not None else wanted
     except (ImportError, ValueError, OSError):
         return wanted
+
+
+def missing_name(dotted: str) -> str | None:
+    """Which part of a dotted name is nowhere in the module before it, in a sentence, without running code of others.
+
+    Only the sources are looked through, for the word; where there is none to read, or names may come from elsewhere,
+    nothing is said.
+    """
+    from importlib.machinery import PathFinder
+
+    first, *rest = dotted.strip().replace(":", ".").split(".")
+    found = importlib.util.find_spec(first) or PathFinder.find_spec(first, [os.getcwd()])
+    for name in rest:
+        locations = found.submodule_search_locations if found is not None else None
+        deeper = PathFinder.find_spec(name, list(locations)) if locations else None
+        if deeper is None:
+            return None if found is None else _unmentioned(name, found.origin)
+        found = deeper
+    return None
+
+
+def _unmentioned(name: str, file: str | None) -> str | None:
+    if file is None or not file.endswith(".py"):
+        return None
+    try:
+        with open(file, encoding="utf-8", errors="replace") as opened:
+            source = opened.read()
+    except OSError:
+        return None
+    if re.search(rf"\b{re.escape(name)}\b|\bimport \*|__getattr__|\bglobals\(|\bexec\(", source) is not None:
+        return None
+    return f"there is nothing called {name!r} in {file}"
 
 
 def _walk(found: Any, names: list[str], dotted: str) -> Any:

@@ -7,7 +7,6 @@ a free-form option.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,12 +20,10 @@ from circus.config.values import expander, fitting, read_one
 from circus.spec.fields import WATCHER, Family, family_of
 from circus.spec.hooks import parse_hook
 from circus.spec.kinds import ARGS, OPTIONAL_TEXT, TEXT, USER
-from circus.spec.scalars import to_limit
+from circus.spec.scalars import is_label, to_limit
 from circus.spec.sockets import SocketSpec
 from circus.spec.streams import StreamSpec
 from circus.spec.watcher import HookSpec, WatcherSpec
-
-_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 
 # Texts see all of the watcher's environment at once. Other kinds see [env] first, as 0.19 converted them before it
 # looked at the [env:...] sections; what only those know is expanded too.
@@ -134,7 +131,7 @@ class _Builder:
         elif family.field == "hooks":
             self._read_hook(entry, end, text)
         elif family.field == "options":
-            if _LABEL.fullmatch(end) is None:
+            if not is_label(end):
                 self._report.wrong(self._section, entry, "expected letters, digits and underscores behind `labels.`")
             self._options[entry.name] = self._text(entry.value)
         else:

@@ -24,6 +24,7 @@ _UNITS = (
     tuple(f"{letter}i" for letter in _LETTERS),
     ("byte", "kibi", "mebi", "gibi", "tebi", "pebi", "exbi", "zebi", "yobi"),
 )
+_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _REALTIME = re.compile(r"(SIGRTMIN|SIGRTMAX)([+-])(\d{1,3})")
 
 
@@ -107,3 +108,8 @@ def to_size(text: str) -> int:
             if unit in names:
                 return int(float(found[1]) * (1 << 10 * names.index(unit)))
     raise ValueError(f"can't interpret {text!r}")
+
+
+def is_label(name: str) -> bool:
+    """Whether metrics can have a label of that name."""
+    return _LABEL.fullmatch(name) is not None

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from circus.exc import MessageError
-from circus.spec.fields import WATCHER, Family, family_of
+from circus.spec.fields import WATCHER, family_of
 from circus.spec.hooks import parse_hook
-from circus.spec.scalars import Platform, to_bool
+from circus.spec.scalars import Platform, is_label, to_bool
 from circus.spec.streams import StreamSpec
 from circus.spec.watcher import HOOK_NAMES, HookSpec, WatcherSpec
 
@@ -31,10 +31,12 @@ def validate(name: str, value: object, platform: Platform) -> None:
             for key, each in value.items():
                 _require(isinstance(key, str), f"{key!r} isn't a string")
                 _require(isinstance(each, str), f"{key!r} isn't a string")
+                _require(key and "=" not in key, f"{key!r} cannot be the name of a variable")
         if not row.kind.accepts(value):
             # A value of the right type is out of its bounds: what they are says more than the words of 0.19.
             fits = row.kind.typed(value)
             raise MessageError(f"{name!r} must be {row.kind.expected}" if fits else f"{name!r} {row.kind.complaint}")
+        _require(not _has_nul(value), f"{name!r} holds a NUL character, which no program can be given")
         if name == "stop_signal":
             _require(isinstance(value, int) and value <= platform.highest_signal, f"{value!r} is not a signal")
     elif name in LEGACY:
@@ -54,11 +56,24 @@ def validate(name: str, value: object, platform: Platform) -> None:
     elif family.field == "rlimits":
         known = name.removeprefix(family.prefix).lower() in platform.rlimits
         fits = value is None or (isinstance(value, int) and not isinstance(value, bool) and -1 <= value < 2**63)
-        _require(known and fits, f"{name!r} isn't a valid rlimit setting")
+        _require(known, f"{name!r} isn't a valid rlimit setting")
+        _require(fits, f"{value!r} rlimit value isn't a valid int")
     elif family.field == "hooks":
         _require(name.removeprefix(family.prefix) in HOOK_NAMES, f"Unknown hook {name!r}")
     elif family.field == "options":
+        _require(is_label(name.removeprefix(family.prefix)), f"{name!r} isn't letters, digits and underscores")
         _require(isinstance(value, str), f"{name!r} isn't a string")
+    else:
+        _require(name != family.prefix, f"unknown key {name!r}")
+
+
+def _has_nul(value: object) -> bool:
+    """Whether there is a NUL in a text, or in the texts of a list or mapping."""
+    if isinstance(value, str):
+        return "\0" in value
+    if isinstance(value, Mapping):
+        return any(map(_has_nul, (*value, *value.values())))
+    return isinstance(value, list | tuple) and any(map(_has_nul, value))
 
 
 def updated(spec: WatcherSpec, options: Mapping[str, object], *, free_form: bool = False) -> WatcherSpec:
@@ -67,6 +82,8 @@ def updated(spec: WatcherSpec, options: Mapping[str, object], *, free_form: bool
     Values are taken as they are (see `validate`). Unknown names are kept as free-form options when `free_form`.
     """
     values: dict[str, Any] = {}
+    # Collected first: to copy what there is for each one of many would take time that grows with their square.
+    pieces: dict[str, dict[str, object]] = {}
     for name, value in options.items():
         family = family_of(name)
         if name in WATCHER:
@@ -74,17 +91,22 @@ def updated(spec: WatcherSpec, options: Mapping[str, object], *, free_form: bool
         elif name == "rlimits":
             limits = value if isinstance(value, Mapping) else {}
             values[name] = {key.lower().removeprefix("rlimit_"): _limit(each) for key, each in limits.items()}
+            pieces.pop(name, None)
         elif name == "hooks":
             hooks = value if isinstance(value, Mapping) else {}
             values[name] = {key: _hook(key, each) for key, each in hooks.items()}
+            pieces.pop(name, None)
         elif name in _STREAMS:
             values[name] = _stream(name, value)
-        elif family is not None:
-            values[family.field] = _family(values.get(family.field, getattr(spec, family.field)), family, name, value)
-        elif free_form or name in LEGACY:
-            values["options"] = {**values.get("options", spec.options), name: value}
+            pieces.pop(name, None)
+        elif family is not None and family.field != "options":
+            pieces.setdefault(family.field, {})[name.removeprefix(family.prefix)] = value
+        elif family is not None or free_form or name in LEGACY:
+            pieces.setdefault("options", {})[name] = value if family is None else str(value)
         else:
             raise MessageError(f"unknown key {name!r}")
+    for field, given in pieces.items():
+        values[field] = _extended(values.get(field, getattr(spec, field)), field, given)
     return replace(spec, **values)
 
 
@@ -102,18 +124,18 @@ def _require(fine: bool, otherwise: str) -> None:
         raise MessageError(otherwise)
 
 
-def _family(current: Any, family: Family, name: str, value: object) -> object:
-    end = name.removeprefix(family.prefix)
-    if family.field == "rlimits":
-        return {**current, end.lower(): _limit(value)}
-    if family.field == "hooks":
-        return {**current, end: _hook(end, value)}
-    if family.field == "options":
-        return {**current, name: str(value)}
+def _extended(current: Any, field: str, given: Mapping[str, Any]) -> object:
+    """What a watcher keeps of a family of options, with these put over it."""
+    if field == "rlimits":
+        return {**current, **{name.lower(): _limit(value) for name, value in given.items()}}
+    if field == "hooks":
+        return {**current, **{name: _hook(name, value) for name, value in given.items()}}
+    if field == "options":
+        return {**current, **given}
     stream = current if current is not None else StreamSpec()
-    if end == "class":
-        return replace(stream, cls=str(value))
-    return replace(stream, options={**stream.options, end: value})
+    rest = {name: value for name, value in given.items() if name != "class"}
+    cls = str(given["class"]) if "class" in given else stream.cls
+    return replace(stream, cls=cls, options={**stream.options, **rest})
 
 
 def _limit(value: object) -> int | None:

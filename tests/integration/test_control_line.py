@@ -65,6 +65,7 @@ def watchers():
         ("get web numprocesses env", 0, "numprocesses: 2\nenv: A=1,B=2\n", ""),
         ("incr web", 0, "ok\n", ""),
         ("incr web --waiting", 0, "3\n", ""),
+        ("incr web --wait", 0, "3\n", ""),
         ("decr web 2 --waiting", 0, "0\n", ""),
         ("incr web -1 --waiting", 0, "1\n", ""),
         ("signal web 42 usr1", 0, "ok\n", ""),

@@ -255,3 +255,18 @@ def test_a_daemon_in_the_background_that_cannot_start_says_why(circusd: Start) -
         endpoint = f"tcp://127.0.0.1:{other.getsockname()[1]}"
         daemon = circusd(GOOD, options={"endpoint": endpoint}, arguments=["--daemon"], start=False)
         refused(daemon, endpoint, "somebody listens there already")
+
+
+def test_check_warns_of_programs_and_plugins_that_are_not_there_and_circusd_starts(
+    circusd: Start, tmp_path: pathlib.Path
+) -> None:
+    text = f"{GOOD}[watcher:later]\ncmd = /nowhere/program\n[plugin:p]\nuse = circus.plugins.flapping.Flaping\n"
+    done = check(text, tmp_path)
+    ini = tmp_path / "checked.ini"
+    assert (done.returncode, done.stdout) == (0, f"{ini}: ok\n")
+    assert [line.partition(": [")[0] for line in done.stderr.splitlines()] == [f"warning: {ini}:4", f"warning: {ini}:6"]
+    assert "cmd = '/nowhere/program': there is no program '/nowhere/program' at the moment" in done.stderr
+    assert "there is nothing called 'Flaping' in " in done.stderr
+    daemon = circusd(text)
+    daemon.wait_pids("good", 1)
+    assert "there is no program '/nowhere/program' at the moment" in daemon.log_text()

@@ -54,6 +54,31 @@ async def test_stop_of_one_watcher_has_nothing_to_tell(arbiter):
     assert await done(arbiter, "stop", name="WEB") == {"info": None}
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\0", "x" * 256, "\x7f"])
+async def test_a_name_that_would_spoil_what_is_printed_is_refused(arbiter, name):
+    with pytest.raises(MessageError, match="'name' is longer than 255 characters"):
+        await done(arbiter, "add", name=name, cmd="x")
+
+
+async def test_a_singleton_with_several_processes_is_not_added(arbiter):
+    with pytest.raises(CircusError, match="Cannot have 3 processes with a singleton watcher"):
+        await done(arbiter, "add", name="new", cmd="x", options={"singleton": True, "numprocesses": 3})
+    assert "new" not in arbiter.watchers
+
+
+@pytest.mark.parametrize("wrong", [{"pid": None}, {"signum": None}])
+async def test_null_is_not_all_processes(arbiter, wrong):
+    with pytest.raises(MessageError, match="None is not a"):
+        await done(arbiter, "kill", name="web", **wrong)
+    assert arbiter.watchers["web"].killed == []
+
+
+async def test_a_regular_expression_that_takes_for_ever_is_refused(arbiter):
+    with pytest.raises(CircusError, match="no regular expression that can be used"):
+        await done(arbiter, "stop", name="(.?)" * 200 + "Q", match="regex")
+    assert arbiter.done == []
+
+
 @pytest.mark.parametrize("name", ["start", "stop", "restart"])
 async def test_several_watchers_go_through_the_arbiter(arbiter, name):
     assert not await done(arbiter, name, name="web*")

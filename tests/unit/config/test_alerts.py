@@ -8,7 +8,7 @@ from circus.config.build import check
 from circus.spec.exporters import ExporterSpec
 from tests.unit.config.conftest import Ini
 
-WEB = "[watcher:web]\ncmd = x\n"
+WEB = "[watcher:web]\ncmd = sh\n"
 
 
 def told(ini: Ini, text: str) -> list[str]:
@@ -55,7 +55,7 @@ def test_a_mistake_leaves_out_only_its_section_and_says_where(ini: Ini) -> None:
 
 
 def test_an_alert_goes_on_without_a_notifier_that_is_left_out(ini: Ini) -> None:
-    spec = ini.load(f"{WEB}[alert:down]\nnotify = bad, good\n[notify:bad]\n[notify:good]\ntype = exec\ncmd = x\n")
+    spec = ini.load(f"{WEB}[alert:down]\nnotify = bad, good\n[notify:bad]\n[notify:good]\ntype = exec\ncmd = sh\n")
     assert spec.alerts == (ExporterSpec(name="down", options={"notify": "good"}),)
     assert [mistake.section for mistake in spec.omitted] == ["notify:bad"]
     assert "nobody is told by it" in spec.warnings[0].expected

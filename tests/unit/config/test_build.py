@@ -97,7 +97,7 @@ def test_all_mistakes_are_reported_together_from_top_to_bottom(ini: Ini) -> None
 
 def test_a_mistake_tells_file_line_section_option_value_and_what_was_expected(ini: Ini) -> None:
     with pytest.raises(ConfigError) as error:
-        ini.load("[watcher:web]\ncmd = x\nnumprocesses = two")
+        ini.load("[watcher:web]\ncmd = sh\nnumprocesses = two")
     assert (
         str(error.value)
         == f"{ini.main}:3: [watcher:web] numprocesses = 'two': expected a whole number from 0 to 100000"
@@ -106,11 +106,11 @@ def test_a_mistake_tells_file_line_section_option_value_and_what_was_expected(in
 
 def test_a_mistake_tells_what_a_variable_became(ini: Ini) -> None:
     with pytest.raises(ConfigError, match=r"'\$\(circus.env.N\)': expected a whole number.*, and it expands to 'two'"):
-        ini.load("[watcher:web]\ncmd = x\nnumprocesses = $(circus.env.N)", {"N": "two"})
+        ini.load("[watcher:web]\ncmd = sh\nnumprocesses = $(circus.env.N)", {"N": "two"})
 
 
 def test_a_mistake_in_default_is_reported_once(ini: Ini) -> None:
-    text = "[DEFAULT]\nnumprocesses = x\n" + "".join(f"[watcher:{name}]\ncmd = x\n" for name in "abc")
+    text = "[DEFAULT]\nnumprocesses = x\n" + "".join(f"[watcher:{name}]\ncmd = sh\n" for name in "abc")
     assert len(refused(ini, text)) == 1
 
 
@@ -198,7 +198,7 @@ def test_a_section_without_options_is_skipped_with_a_warning(ini: Ini) -> None:
 
 @pytest.mark.parametrize("title", ["watcher:", "socket: ", "exporter:"])
 def test_a_section_without_name_is_a_mistake(ini: Ini, title: str) -> None:
-    assert "name" in refused(ini, f"[{title}]\ncmd = x")[0]
+    assert "name" in refused(ini, f"[{title}]\ncmd = sh")[0]
 
 
 def test_a_section_of_somebody_else_is_left_in_peace(ini: Ini) -> None:
@@ -207,7 +207,7 @@ def test_a_section_of_somebody_else_is_left_in_peace(ini: Ini) -> None:
 
 def test_check_tells_mistakes_and_what_would_be_left_out_and_warnings(ini: Ini) -> None:
     path = ini.write(
-        "[circus]\npapa_endpoint = x\n[watcher:a]\ncmd = x\nnumprocesses = x\n[watcher:b]\ncmd = x\ncopy_path = yes"
+        "[circus]\npapa_endpoint = x\n[watcher:a]\ncmd = sh\nnumprocesses = x\n[watcher:b]\ncmd = sh\ncopy_path = yes"
     )
     wrong, warnings = check(path)
     assert [(mistake.section, mistake.option) for mistake in wrong] == [
@@ -240,7 +240,7 @@ def test_what_has_no_effect_in_circus_is_said(ini: Ini, line: str, word: str) ->
 
 
 def test_loading_gives_the_same_twice(ini: Ini) -> None:
-    text = "[watcher:b]\ncmd = x\n[watcher:a]\ncmd = y\n[socket:s]\nport = 0\n[env]\nA = 1"
+    text = "[watcher:b]\ncmd = sh\n[watcher:a]\ncmd = sh\n[socket:s]\nport = 0\n[env]\nA = 1"
     first: ArbiterSpec = ini.load(text)
     assert ini.load(text) == first
 

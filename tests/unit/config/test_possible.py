@@ -12,7 +12,7 @@ from tests.unit.config.conftest import Ini
 
 
 def reasons(ini: Ini, text: str) -> list[str]:
-    spec = ini.load(f"[watcher:web]\ncmd = x\n{text}\n[watcher:healthy]\ncmd = y")
+    spec = ini.load(f"[watcher:web]\ncmd = sh\n{text}\n[watcher:healthy]\ncmd = sh")
     assert "healthy" in [watcher.name for watcher in spec.watchers]
     assert ("web" in [watcher.name for watcher in spec.watchers]) == (not spec.omitted)
     return [f"{mistake.option}: {mistake.expected}" for mistake in spec.omitted]
@@ -66,12 +66,12 @@ def test_a_watcher_without_cmd_is_left_out(ini: Ini) -> None:
 
 
 def test_an_omission_tells_where_it_stands(ini: Ini) -> None:
-    (mistake,) = ini.load("[watcher:web]\ncmd = x\ncopy_path = yes").omitted
+    (mistake,) = ini.load("[watcher:web]\ncmd = sh\ncopy_path = yes").omitted
     assert str(mistake) == f"{ini.main}:3: [watcher:web] copy_path = 'yes': copy_path needs copy_env = True"
 
 
 def test_what_default_says_wrongly_is_told_for_each_watcher(ini: Ini) -> None:
-    spec = ini.load("[DEFAULT]\ncopy_path = yes\n[watcher:a]\ncmd = x\n[watcher:b]\ncmd = x")
+    spec = ini.load("[DEFAULT]\ncopy_path = yes\n[watcher:a]\ncmd = sh\n[watcher:b]\ncmd = sh")
     assert [mistake.section for mistake in spec.omitted] == ["watcher:a", "watcher:b"]
 
 
@@ -117,12 +117,12 @@ def test_custom_streams_take_any_option(ini: Ini) -> None:
     ],
 )
 def test_what_is_possible_but_odd_is_warned_about(ini: Ini, text: str, word: str) -> None:
-    spec = ini.load(f"[watcher:web]\ncmd = x\n{text}")
+    spec = ini.load(f"[watcher:web]\ncmd = sh\n{text}")
     assert [word in warning.expected for warning in spec.warnings] == [True]
 
 
 def test_a_socket_that_each_process_has_for_itself_needs_no_use_sockets(ini: Ini) -> None:
-    spec = ini.load("[watcher:web]\ncmd = x $(circus.sockets.s)\n[socket:s]\nport = 8080\nso_reuseport = yes")
+    spec = ini.load("[watcher:web]\ncmd = sh $(circus.sockets.s)\n[socket:s]\nport = 8080\nso_reuseport = yes")
     assert spec.warnings == ()
 
 
@@ -131,8 +131,8 @@ def test_a_singleton_of_no_process_is_fine(ini: Ini) -> None:
 
 
 def test_a_program_that_is_not_the_daemon_asks_nothing_of_the_machine(ini: Ini) -> None:
-    text = "[watcher:a]\ncmd = x\nuid = no-such-user-here\nhooks.before_start = nothere.hook\nstdout_stream.class = no.Such"
-    path = ini.write(f"{text}\n[watcher:b]\ncmd = x\ncopy_path = yes")
+    text = "[watcher:a]\ncmd = sh\nuid = no-such-user-here\nhooks.before_start = nothere.hook\nstdout_stream.class = no.Such"
+    path = ini.write(f"{text}\n[watcher:b]\ncmd = sh\ncopy_path = yes")
     spec = load(path, look_around=False)
     assert [watcher.name for watcher in spec.watchers] == ["a"]
     assert [mistake.section for mistake in spec.omitted] == ["watcher:b"]

@@ -13,26 +13,26 @@ from tests.unit.config.conftest import Ini
 
 
 def watcher(ini: Ini, text: str, **environ: str) -> WatcherSpec:
-    spec = ini.load(f"[watcher:web]\ncmd = x\n{text}", environ)
+    spec = ini.load(f"[watcher:web]\ncmd = sh\n{text}", environ)
     assert spec.omitted == ()
     return spec.watchers[0]
 
 
 def expected(ini: Ini, text: str) -> list[str]:
     with pytest.raises(ConfigError) as error:
-        ini.load(f"[watcher:web]\ncmd = x\n{text}")
+        ini.load(f"[watcher:web]\ncmd = sh\n{text}")
     return [mistake.expected for mistake in error.value.mistakes]
 
 
 def test_a_watcher_has_the_defaults_of_a_file(ini: Ini) -> None:
-    assert watcher(ini, "") == WatcherSpec(name="web", cmd="x", args="", env={}, origin="ini")
+    assert watcher(ini, "") == WatcherSpec(name="web", cmd="sh", args="", env={}, origin="ini")
 
 
 def test_every_option_is_read(ini: Ini, tmp_path: Path) -> None:
     (tmp_path / "venv/lib/python9.9/site-packages").mkdir(parents=True)
     text = f"""
         [watcher:All Of It]
-        cmd = run
+        cmd = sh
         args = -a
           -b
         numprocesses = 3
@@ -84,7 +84,7 @@ def test_every_option_is_read(ini: Ini, tmp_path: Path) -> None:
     (spec,) = ini.load(text).watchers
     assert spec == WatcherSpec(
         name="All Of It",
-        cmd="run",
+        cmd="sh",
         args="-a\n-b",
         numprocesses=3,
         warmup_delay=0.25,
@@ -132,13 +132,13 @@ def test_every_option_is_read(ini: Ini, tmp_path: Path) -> None:
 
 
 def test_watchers_are_sorted_by_name_capitals_first(ini: Ini) -> None:
-    spec = ini.load("".join(f"[watcher:{name}]\ncmd = x\n" for name in ("b", "a", "C")))
+    spec = ini.load("".join(f"[watcher:{name}]\ncmd = sh\n" for name in ("b", "a", "C")))
     assert [one.name for one in spec.watchers] == ["C", "a", "b"]
 
 
 def test_two_watchers_that_differ_in_case_only_are_a_mistake(ini: Ini) -> None:
     with pytest.raises(ConfigError) as error:
-        ini.load("[watcher:web]\ncmd = x\n[watcher:WEB]\ncmd = y")
+        ini.load("[watcher:web]\ncmd = sh\n[watcher:WEB]\ncmd = sh")
     (mistake,) = error.value.mistakes
     assert mistake.section == "watcher:WEB"
     assert mistake.expected.startswith(f"is the same watcher as [watcher:web] at {ini.main}:1")
@@ -146,8 +146,8 @@ def test_two_watchers_that_differ_in_case_only_are_a_mistake(ini: Ini) -> None:
 
 def test_a_section_in_two_files_is_one_watcher(ini: Ini) -> None:
     ini.write("[watcher:web]\ncmd = y\nargs = z", "b.inc")
-    (spec,) = ini.load("[circus]\ninclude = b.inc\n[watcher:web]\ncmd = x").watchers
-    assert (spec.cmd, spec.args) == ("x", "z")
+    (spec,) = ini.load("[circus]\ninclude = b.inc\n[watcher:web]\ncmd = sh").watchers
+    assert (spec.cmd, spec.args) == ("sh", "z")
 
 
 def test_what_is_known_only_at_spawn_stays_in_the_text(ini: Ini) -> None:
@@ -167,7 +167,7 @@ def test_signals_and_limits_are_expanded_too(ini: Ini) -> None:
 
 
 def test_default_gives_options_to_every_watcher(ini: Ini) -> None:
-    spec = ini.load("[DEFAULT]\nmax_age = 5\n[watcher:a]\ncmd = x\n[watcher:b]\ncmd = x\nmax_age = 6")
+    spec = ini.load("[DEFAULT]\nmax_age = 5\n[watcher:a]\ncmd = sh\n[watcher:b]\ncmd = sh\nmax_age = 6")
     assert [one.max_age for one in spec.watchers] == [5, 6]
 
 
@@ -219,14 +219,14 @@ def test_an_unknown_limit_lists_those_of_this_machine(ini: Ini) -> None:
     ],
 )
 def test_what_looks_misspelt_is_warned_about(ini: Ini, line: str, word: str) -> None:
-    (warning,) = ini.load(f"[watcher:web]\ncmd = x\n{line}").warnings
+    (warning,) = ini.load(f"[watcher:web]\ncmd = sh\n{line}").warnings
     assert word in warning.expected
     assert warning.line == 3
 
 
 @pytest.mark.parametrize("name", ["custom", "flapping.max_retry", "flapping.active", "owner", "my_app.version", "x"])
 def test_what_resembles_no_option_is_left_in_peace(ini: Ini, name: str) -> None:
-    spec = ini.load(f"[watcher:web]\ncmd = x\n{name} = 1")
+    spec = ini.load(f"[watcher:web]\ncmd = sh\n{name} = 1")
     assert spec.warnings == ()
     assert spec.watchers[0].options == {name: "1"}
 
@@ -236,13 +236,13 @@ def test_what_resembles_no_option_is_left_in_peace(ini: Ini, name: str) -> None:
     [("watchers:web", "[watcher:web]"), ("watcher web", "[watcher:web]"), ("sokcet:a", "[socket:a]"), ("Circus", "[circus]")],
 )  # fmt: skip
 def test_a_section_that_looks_misspelt_is_warned_about(ini: Ini, title: str, meant: str) -> None:
-    (warning,) = ini.load(f"[{title}]\ncmd = x").warnings
+    (warning,) = ini.load(f"[{title}]\ncmd = sh").warnings
     assert meant in warning.expected
 
 
 @pytest.mark.parametrize("cls", ["FileStream", "WatchedFileStream"])
 def test_a_file_stream_without_a_file_is_said(ini: Ini, cls: str) -> None:
-    (warning,) = ini.load(f"[watcher:web]\ncmd = x\nstderr_stream.class = {cls}").warnings
+    (warning,) = ini.load(f"[watcher:web]\ncmd = sh\nstderr_stream.class = {cls}").warnings
     assert (warning.option, warning.expected) == (
         "stderr_stream.class", "without stderr_stream.filename nothing is written"
     )  # fmt: skip
@@ -250,19 +250,21 @@ def test_a_file_stream_without_a_file_is_said(ini: Ini, cls: str) -> None:
 
 def test_a_directory_that_is_not_there_is_said(ini: Ini) -> None:
     warnings = ini.load(
-        "[watcher:web]\ncmd = x\nworking_dir = /nowhere/a\nstdout_stream.filename = /nowhere/b/out.log\n"
+        "[watcher:web]\ncmd = sh\nworking_dir = /nowhere/a\nstdout_stream.filename = /nowhere/b/out.log\n"
         "stderr_stream.filename = /nowhere/$(circus.wid)/err.log"
     ).warnings
     assert [(warning.option, warning.expected) for warning in warnings] == [
         ("working_dir", "there is no such directory at the moment"),
         ("stdout_stream.filename", "there is no such directory at the moment"),
     ]
-    assert ini.load(f"[watcher:web]\ncmd = x\nworking_dir = {ini.directory}\nstdout_stream.filename = o").warnings == ()
+    assert (
+        ini.load(f"[watcher:web]\ncmd = sh\nworking_dir = {ini.directory}\nstdout_stream.filename = o").warnings == ()
+    )
 
 
 @pytest.mark.parametrize("line", ["args = --id $WID", "args = '$WID'"])
 def test_wid_as_it_was_written_long_ago_is_said(ini: Ini, line: str) -> None:
-    (warning,) = ini.load(f"[watcher:web]\ncmd = x\n{line}").warnings
+    (warning,) = ini.load(f"[watcher:web]\ncmd = sh\n{line}").warnings
     assert (warning.option, warning.line) == ("args", 3)
     assert warning.expected == "$WID is not replaced, write $(circus.wid)"
 
@@ -278,10 +280,10 @@ def test_wid_as_it_was_written_long_ago_is_said(ini: Ini, line: str) -> None:
     ],
 )
 def test_old_spellings_of_variables_are_said(ini: Ini, old: str, now: str) -> None:
-    (warning,) = ini.load(f"[watcher:web]\ncmd = x --y {old}").warnings
+    (warning,) = ini.load(f"[watcher:web]\ncmd = sh --y {old}").warnings
     assert warning.expected == f"{old} is not replaced, write {now}"
 
 
 @pytest.mark.parametrize("text", ["args = $WIDTH", "args = $WID\nshell = True"])
 def test_what_a_shell_or_another_variable_means_is_left_in_peace(ini: Ini, text: str) -> None:
-    assert ini.load(f"[watcher:web]\ncmd = x\n{text}").warnings == ()
+    assert ini.load(f"[watcher:web]\ncmd = sh\n{text}").warnings == ()

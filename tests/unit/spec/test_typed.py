@@ -24,7 +24,17 @@ WEB = WatcherSpec(name="web", cmd="x")
         ("send_hup", "yes", "'send_hup' isn't a valid boolean"),
         ("env", {"A": 1}, "'A' isn't a string"),
         ("rlimit_foo", 3, "'rlimit_foo' isn't a valid rlimit setting"),
-        ("rlimit_nofile", "3", "'rlimit_nofile' isn't a valid rlimit setting"),
+        ("rlimit_nofile", "3", "'3' rlimit value isn't a valid int"),
+        ("rlimit_nofile", -2, "-2 rlimit value isn't a valid int"),
+        ("graceful_timeout", 10**400, "'graceful_timeout' must be a number of seconds, 0 or more"),
+        ("cmd", "a\0b", "'cmd' holds a NUL character, which no program can be given"),
+        ("args", ["a", "\0"], "'args' holds a NUL character, which no program can be given"),
+        ("env", {"A": "\0"}, "'env' holds a NUL character, which no program can be given"),
+        ("env", {"": "a"}, "'' cannot be the name of a variable"),
+        ("env", {"A=B": "a"}, "'A=B' cannot be the name of a variable"),
+        ("stdout_stream.", "x", "unknown key 'stdout_stream.'"),
+        ("labels.", "x", "'labels.' isn't letters, digits and underscores"),
+        ("labels.a b", "x", "'labels.a b' isn't letters, digits and underscores"),
         ("stop_signal", "TERM", "'stop_signal' isn't an integer"),
         ("hooks", {"before_lunch": "a.b"}, "Unknown hook 'before_lunch'"),
         ("stdout_stream", {"max_bytes": 1}, "'stdout_stream' must be an object with a class, a stream or a filename"),
@@ -106,3 +116,20 @@ def test_an_unknown_option_is_refused_unless_free_form_is_allowed() -> None:
 def test_a_whole_number_of_seconds_is_shown_as_from_a_file():
     spec = updated(WEB, {"graceful_timeout": 5, "numprocesses": 3})
     assert (repr(spec.graceful_timeout), repr(spec.numprocesses)) == ("5.0", "3")
+
+
+def test_pieces_of_a_stream_are_put_over_the_whole_that_came_before_them() -> None:
+    whole = {"class": "FileStream", "filename": "a", "max_bytes": 1}
+    spec = updated(WEB, {"stderr_stream.class": "X", "stdout_stream": whole, "stdout_stream.filename": "b"})
+    assert spec.stdout_stream == StreamSpec(cls="FileStream", options={"filename": "b", "max_bytes": 1})
+    assert spec.stderr_stream == StreamSpec(cls="X")
+    again = updated(spec, {"stdout_stream.class": "Y", "stdout_stream": {"class": "Z"}})
+    assert again.stdout_stream == StreamSpec(cls="Z", options={})
+
+
+def test_families_are_added_to() -> None:
+    one = updated(WEB, {"rlimit_nofile": 3, "labels.a": "1", "hooks.before_start": "a.b"})
+    two = updated(one, {"rlimit_core": None, "labels.b": "2", "hooks.after_stop": "c.d"})
+    assert two.rlimits == {"nofile": 3, "core": None}
+    assert two.options == {"labels.a": "1", "labels.b": "2"}
+    assert list(two.hooks) == ["before_start", "after_stop"]

@@ -181,6 +181,11 @@ class Crew(Ending):
         self.count[slot.state] -= 1
         self.slots.close(slot.wid)
 
+    def _sleeps_without(self, slot: Slot) -> bool:
+        """On demand, nobody stays beside this slot: the next connection brings the next process."""
+        others = (each for each in self.slots.values() if each is not slot)
+        return self.spec.on_demand and all(each.ending or each.parting for each in others)
+
     def succeed(self, slot: Slot) -> None:
         """The slot of an ended process is free: fill it again, or give it up."""
         others = sum(other.vacated for other in self.slots.values() if other is not slot) if self.parting > 1 else 0
@@ -188,6 +193,9 @@ class Crew(Ending):
         origin = slot.origin
         assert origin is not None
         if slot.vacated or surplus or not self.respawning:
+            self.drop(slot)
+        elif slot.respawn_as is not None and slot.respawn_as != "reload" and self._sleeps_without(slot):
+            self.idle_failures = 0
             self.drop(slot)
         elif slot.respawn_as is not None:
             self._move(slot, None)

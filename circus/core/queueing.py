@@ -72,9 +72,9 @@ class Queueing(Passage):
         if self.current is not None and self.current.kind != "stop":
             waiting.insert(0, self.current)
             self.current = None
-            # Whatever it waited for answers to nobody now; the stop begins at once, in any state.
-            if self._phase in ("before_start", "after_start"):
-                self._phase = None
+        # Whatever a start waited for answers to nobody now, also one that a connection began; the stop begins at once.
+        if self.current is None and self._phase in ("before_start", "after_start"):
+            self._phase = None
         for op in waiting:
             kept = "" if op.change is None else "; what it set is in force from the next start on"
             self._refuse(op, f"cancelled: {by} overtook {op.name or op.kind} of '{self.spec.name}'{kept}")

@@ -493,6 +493,39 @@ def test_on_demand_sleeps_when_its_last_process_is_gone_and_tells_no_stop():
     assert actions(w)[3:] == ["spawn", "start"]
 
 
+def test_a_stop_overtakes_the_hook_of_a_start_that_a_connection_began():
+    w = world(on_demand=True, hooks={"before_start": HookSpec(target="x")})
+    w.submit("start")
+    w.silent = {"before_start"}
+    w.tell(told.SocketReady())
+    assert w.life.public_state == "starting"
+    stop = w.submit("stop")
+    w.run(1)
+    assert stop in w.answers
+    assert w.life.public_state == "stopped"
+
+
+@pytest.mark.parametrize("numprocesses", [1, 2])
+def test_on_demand_sleeps_when_all_its_processes_were_killed(numprocesses):
+    w = awake(numprocesses=numprocesses)
+    w.tell(told.KillAsked(Origin(kind="command", name="kill")))
+    w.run(1)
+    assert (w.life.public_state, w.alive, w.watching) == ("waiting", {}, True)
+
+
+def test_on_demand_replaces_who_is_killed_while_others_live():
+    w = awake(numprocesses=2)
+    w.tell(told.KillAsked(Origin(kind="command", name="kill"), 100))
+    w.run(1)
+    assert (w.life.public_state, len(w.alive), 100 in w.alive) == ("active", 2, False)
+
+
+def test_on_demand_sleeps_when_its_only_process_is_too_old():
+    w = awake(max_age=10, max_age_variance=0)
+    w.run(30)
+    assert (w.life.public_state, w.watching) == ("waiting", True)
+
+
 def test_on_demand_replaces_who_dies_while_others_live():
     w = awake(numprocesses=2)
     w.die(100)

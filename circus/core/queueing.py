@@ -62,6 +62,12 @@ class Queueing(Passage):
         operation.submitted = self.crew.now
         if operation.kind == "stop":
             self._overtake("stop")
+        if operation.kind == "resize" and self._phase == "before_start" and not self.queue:
+            # Nothing has been started, and it is mostly the hook that wants it: as many are started.
+            self._left_queue(operation)
+            self._resize(operation)
+            self.crew.effects.append(do.Answer(operation.id, self.target))
+            return
         self.queue.append(operation)
 
     def _overtake(self, by: str) -> None:
@@ -156,10 +162,12 @@ class Queueing(Passage):
         self.reloading.begin()
 
     def _begin_resize(self, op: Operation) -> None:
-        target = op.target if op.target is not None else self.target + op.delta
-        self.crew.target = max(0, target)
+        self._resize(op)
         if self.state not in (_S.STOPPED, _S.WAITING):
             self._reconcile("scale", op.origin)
+
+    def _resize(self, op: Operation) -> None:
+        self.crew.target = max(0, self.target + op.delta if op.target is None else op.target)
 
     # -- changes ----------------------------------------------------------------------------------------------------
 

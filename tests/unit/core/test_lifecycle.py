@@ -493,6 +493,18 @@ def test_on_demand_sleeps_when_its_last_process_is_gone_and_tells_no_stop():
     assert actions(w)[3:] == ["spawn", "start"]
 
 
+def test_as_many_are_started_as_the_hook_before_the_start_says():
+    w = hooked("before_start", "after_start")
+    w.silent = {"before_start"}
+    start = w.submit("start")
+    resize = w.submit("resize", target=3)
+    assert w.answers[resize] == 3
+    w.answer("before_start", w.life.crew.token)
+    w.run(1)
+    assert len(w.answers[start]["started"]) == 3
+    assert w.life.target == 3
+
+
 def test_a_stop_overtakes_the_hook_of_a_start_that_a_connection_began():
     w = world(on_demand=True, hooks={"before_start": HookSpec(target="x")})
     w.submit("start")

@@ -125,7 +125,7 @@ def test_a_slow_hook_holds_up_only_its_own_watcher(hooked: Hooked) -> None:
     daemon.ok("start", name="other", waiting=True)
     assert daemon.status("other") == "active"
     assert daemon.status("web") == "starting"
-    hooked._directory.joinpath("go").touch()
+    hooked.directory.joinpath("go").touch()
     daemon.wait_status("web", "active")
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from circus.client import make_message
 from circus.commands.described import Description
 from circus.exc import NOT_SPECIFIED, MessageError
 
@@ -63,6 +62,8 @@ class Command:
 
     def make_message(self, **props: Any) -> dict[str, Any]:
         """A request for this command (or for `command`, if that is among the properties)."""
+        from circus.client import make_message  # not for the daemon
+
         return make_message(props.pop("command", self.name), **props)
 
     def message(self, *args: str, **opts: Any) -> Any:

@@ -20,6 +20,7 @@ import concurrent.futures
 import dataclasses
 import enum
 import inspect
+import queue
 import threading
 import types
 from collections.abc import Awaitable, Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
@@ -318,3 +319,27 @@ def _title(target: object) -> str:
 def _trace(error: BaseException) -> BaseException | None:
     """Errors made on purpose are one sentence; others are defects and need their traceback."""
     return None if isinstance(error, CircusError) else error
+
+
+class HookThread(threading.Thread):
+    """A thread that runs what it is given, in order, until told to leave; it never keeps the program alive."""
+
+    def __init__(self, name: str, crossing: Loop) -> None:
+        super().__init__(name=name, daemon=True)
+        self._crossing = crossing
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+
+    def give(self, work: Callable[[], None]) -> None:
+        self._work.put(work)
+
+    def leave(self) -> None:
+        """End after the present work, whenever that is."""
+        self._work.put(None)
+
+    def run(self) -> None:
+        self._crossing.enter_hook()
+        try:
+            while (work := self._work.get()) is not None:
+                work()
+        finally:
+            self._crossing.leave_hook()

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import queue
-import threading
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +20,7 @@ from circus.exc import HookError
 from circus.spec.watcher import HookSpec
 
 if TYPE_CHECKING:
-    from circus.hooks.facade import Facade, Loop
+    from circus.hooks.facade import Facade, HookThread, Loop
     from circus.ports import ArbiterLike, HookCallable, WatcherLike
 
 MAX_STUCK_THREADS = 8
@@ -111,8 +109,8 @@ class HookRunner:
         self._waiting: list[_Call] = []
         self._current: _Call | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._thread: _HookThread | None = None
-        self._stuck: list[_HookThread] = []
+        self._thread: HookThread | None = None
+        self._stuck: list[HookThread] = []
         self._closed = False
         if hooks:
             self._meet()
@@ -182,7 +180,9 @@ class HookRunner:
                 error = f"not called: {len(self._stuck)} earlier calls of hooks have not come back"
                 self._loop.call_soon(self._finish, call, False, error)
                 return
-            thread = _HookThread(f"hooks of {self._watcher_name}", self._meet()[0])
+            from circus.hooks.facade import HookThread  # imported when there was the first hook
+
+            thread = HookThread(f"hooks of {self._watcher_name}", self._meet()[0])
             try:
                 thread.start()
             except RuntimeError as error:  # no more threads to be had
@@ -247,30 +247,6 @@ class HookRunner:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-class _HookThread(threading.Thread):
-    """A thread that runs what it is given, in order, until told to leave; it never keeps the program alive."""
-
-    def __init__(self, name: str, crossing: Loop) -> None:
-        super().__init__(name=name, daemon=True)
-        self._crossing = crossing
-        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-
-    def give(self, work: Callable[[], None]) -> None:
-        self._work.put(work)
-
-    def leave(self) -> None:
-        """End after the present work, whenever that is."""
-        self._work.put(None)
-
-    def run(self) -> None:
-        self._crossing.enter_hook()
-        try:
-            while (work := self._work.get()) is not None:
-                work()
-        finally:
-            self._crossing.leave_hook()
 
 
 def _end_copy_of(pid: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Mapping
-from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from circus.config.interpolate import expand, names_in
@@ -18,6 +17,9 @@ from circus.spec.streams import StreamSpec
 from circus.stream.per_worker import PerWorker
 
 if TYPE_CHECKING:
+    from queue import Empty as Empty
+    from queue import Queue as Queue
+
     from circus.ports import OutputStream
     from circus.stream.base import BaseStream as BaseStream
     from circus.stream.console import FancyStdoutStream as FancyStdoutStream
@@ -51,16 +53,22 @@ _BUILT_IN: Final = {
     "FancyStdoutStream": "console",
     "QueueStream": "queue_stream",
 }
-_ELSEWHERE: Final = {**_BUILT_IN, "BaseStream": "base", "Redirector": "redirector"}
+_ELSEWHERE: Final = {
+    **{name: f"circus.stream.{module}" for name, module in _BUILT_IN.items()},
+    "BaseStream": "circus.stream.base",
+    "Redirector": "circus.stream.redirector",
+    "Empty": "queue",
+    "Queue": "queue",
+}
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _INVALID = "stream configuration invalid"
 
 
 def __getattr__(name: str) -> Any:
-    """The stream classes and the redirector, imported when they are asked for."""
+    """The stream classes, the redirector and the queues of 0.19's examples, imported when they are asked for."""
     if name not in _ELSEWHERE:
         raise AttributeError(f"module 'circus.stream' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"circus.stream.{_ELSEWHERE[name]}"), name)
+    return getattr(importlib.import_module(_ELSEWHERE[name]), name)
 
 
 def get_stream(

@@ -12,6 +12,7 @@ import contextlib
 import os
 import pwd
 import resource
+import sys
 from collections.abc import Generator
 from typing import Final
 
@@ -107,17 +108,16 @@ class ProcfsReader(ProcessFiles):
     `read` returns the very same tuple while nothing has changed.
     """
 
-    __slots__ = ("_children", "_comm", "_described", "_had", "_names", "_procfs", "_start", "_told", "create_time")
+    __slots__ = ("_children", "_described", "_described_line", "_had", "_procfs", "_start", "_told", "create_time")
 
     def __init__(self, procfs: Procfs, pid: int, *, keep: bool = True) -> None:
         super().__init__(procfs.root, pid, keep=keep)
         self.create_time = 0.0
         self._procfs = procfs
         self._children = CLOSED
-        self._start = self._comm = b""
+        self._start = self._described_line = b""
         self._told: Told | None = None
-        self._names: tuple[str, str] | None = None
-        self._described: tuple[bytes, Description] | None = None
+        self._described: Description | None = None
         self._had: tuple[bytes, list[int]] | None = None
 
     def read(self) -> Told | None:
@@ -156,7 +156,7 @@ class ProcfsReader(ProcessFiles):
 
     def read_slow(self) -> SlowReading:
         status = self.read_file("status")
-        self._names = self._described = None  # the user may have changed; the next `describe` looks again
+        self._described = None  # the user may have changed; the next `describe` looks again
         read_bytes, write_bytes = self._io()
         peak, waited = after(status, b"\nVmHWM:"), nth(self._schedstat(), 1)
         return SlowReading(
@@ -215,23 +215,21 @@ class ProcfsReader(ProcessFiles):
         return MemoryReading(sum(private) * 1024, proportional * 1024, (after(text, b"\nSwap:") or 0) * 1024)
 
     def describe(self) -> Description:
-        if self._described is not None and self._described[0] is self._line:
-            return self._described[1]
-        comm = self._line[: self._line.rindex(b")")]
-        names = self._names
-        if names is None or comm != self._comm:  # an exec changes the name
-            names = (self._command(), self._user())
-            self._comm = comm
-            # In the first moments after an exec there is no command line yet: then it is asked for again.
-            self._names = names if names[0] != NOT_AVAILABLE else None
+        last = self._described
+        if last is not None and self._described_line is self._line:
+            return last
+        if last is not None and self._described_line.startswith(self._line[: self._line.rindex(b")") + 1]):
+            command, user = last.cmdline, last.username
+        else:  # an exec changes the name
+            command, user = self._command(), self._user()
         words = fields(self._line)
         ticks = sum(int(words[i]) for i in (USER, SYSTEM, CHILD_USER, CHILD_SYSTEM))
         if len(words) > WAITED_FOR_DISK:
             ticks += int(words[WAITED_FOR_DISK])
         nice = None if words[STATE] == b"Z" else int(words[NICE])
-        described = Description(*names, nice, ticks / _TICKS)
-        if self._names is not None:
-            self._described = (self._line, described)
+        described = Description(command, user, nice, ticks / _TICKS)
+        # In the first moments after an exec there is no command line yet: then it is asked for again.
+        self._described, self._described_line = (described if command != NOT_AVAILABLE else None), self._line
         return described
 
     def children(self) -> list[int]:
@@ -261,7 +259,7 @@ class ProcfsReader(ProcessFiles):
 
     def _command(self) -> str:
         try:
-            return program(self.read_file("cmdline")) or NOT_AVAILABLE
+            return sys.intern(program(self.read_file("cmdline")) or NOT_AVAILABLE)  # many run the same
         except PermissionError:
             return NOT_AVAILABLE
 

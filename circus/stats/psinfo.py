@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from sys import intern
 from typing import Any, Final, NamedTuple
 
 from circus.stats.readers import NOT_AVAILABLE, Description
@@ -49,13 +50,13 @@ class Worked(NamedTuple):
 
 
 def work_out(sample: ProcessSample, described: Description | None, memory: int) -> Worked:
-    """The texts of one process; `memory` is that of the machine."""
+    """The texts of one process, which others share if they are alike; `memory` is that of the machine."""
     resident = sample.resident_bytes
     return Worked(
-        size_text(resident),
-        size_text(sample.virtual_bytes),
+        intern(size_text(resident)),
+        intern(size_text(sample.virtual_bytes)),
         NOT_AVAILABLE if resident is None else round(resident / memory * 100.0, 3),
-        cpu_text(_seconds(sample) if described is None else described.cpu_seconds),
+        intern(cpu_text(_seconds(sample) if described is None else described.cpu_seconds)),
     )
 
 

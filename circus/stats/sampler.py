@@ -57,11 +57,12 @@ class Member:
         read_at: monotonic time of the last reading, minus infinity before the first.
         gone: it could not be read any more, or has been taken off.
         born: monotonic time of its start, as far as we know it: an age must not jump when the clock does.
-        form: what `service` has made of the last answers, to use again while they stay the same.
+        worked: what `service` has made of the last answers, to use again while they stay the same: those are `worked_told`
+            and `worked_described`.
     """
 
-    __slots__ = ("base_cpu", "base_time", "born", "form", "gone", "memory", "memory_asked", "percent", "read_at", "reader", "sample",
-                 "slow_due", "slow_told", "told", "used")  # fmt: skip
+    __slots__ = ("base_cpu", "base_time", "born", "gone", "memory", "memory_asked", "percent", "read_at", "reader", "sample",
+                 "slow_due", "slow_told", "told", "used", "worked", "worked_described", "worked_told")  # fmt: skip
 
     def __init__(self, reader: Reader, sample: ProcessSample, memory: bool, born: float) -> None:
         self.reader = reader
@@ -71,7 +72,9 @@ class Member:
         self.memory_asked: Future[MemoryReading | None] | None = None
         self.told: tuple[object, ...] | None = None
         self.slow_told: tuple[object, ...] | None = None
-        self.form: tuple[object, object, Worked] | None = None
+        self.worked: Worked | None = None
+        self.worked_told: tuple[object, ...] | None = None
+        self.worked_described: object = None
         self.used = 0.0
         self.percent = 0.0
         self.base_cpu = 0.0
@@ -223,7 +226,7 @@ class Sampler:
         for watched in self._watched.values():
             for member in watched.members.values():
                 member.reader.close()
-                member.form = None
+                member.worked = None
         if self._threads is not None:
             self._threads.shutdown(wait=False, cancel_futures=True)
             self._threads = None

@@ -156,16 +156,16 @@ class StatsService:
             described = member.reader.describe()
         except (OSError, ValueError):
             described = None
-        form = member.form
-        if form is None or form[0] is not member.told or form[1] is not described:
-            worked = work_out(member.sample, described, self.machine_memory)
-            form = member.form = (member.told, described, worked)
+        worked = member.worked
+        if worked is None or member.worked_told is not member.told or member.worked_described is not described:
+            worked = member.worked = work_out(member.sample, described, self.machine_memory)
+            member.worked_told, member.worked_described = member.told, described
         return process_info(
             member.sample,
             described,
             percent=member.percent,
             create_time=member.reader.create_time,
             age=age,
-            worked=form[2],
+            worked=worked,
             children=list(children),
         )

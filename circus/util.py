@@ -22,6 +22,7 @@ from circus.config import platform
 from circus.config.parser import StrictConfigParser
 from circus.config.resolve import resolve_name as _resolve
 from circus.discovery import bound_to_group
+from circus.exc import ConflictError
 from circus.logs import LOG_DATE_FORMAT as LOG_DATE_FMT
 from circus.logs import LOG_FORMAT as LOG_FMT
 from circus.logs import LOG_LEVELS, configure_logger
@@ -45,7 +46,8 @@ from circus.stats import info as stats_info
 __all__ = [
     "DEFAULT_ENDPOINT_DEALER", "DEFAULT_ENDPOINT_MULTICAST", "DEFAULT_ENDPOINT_STATS", "DEFAULT_ENDPOINT_SUB",
     "FALSY_STRINGS", "IS_WINDOWS", "LOG_DATE_FMT", "LOG_DATE_SYSLOG_FMT", "LOG_FMT", "LOG_LEVELS", "MAXFD",
-    "REDIRECT_TO", "TRUTHY_STRINGS", "AsyncPeriodicCallback", "DictDiffer", "ImportStringError", "ObjectDict",
+    "REDIRECT_TO", "TRUTHY_STRINGS", "AsyncPeriodicCallback", "ConflictError", "DictDiffer", "ImportStringError",
+    "ObjectDict",
     "StrictConfigParser", "TransformableFuture", "bytes2human", "check_future_exception_and_log", "close_on_exec",
     "configure_logger", "convert_opt", "create_udp_socket", "debuglog", "dict_differ", "env_to_str", "get_connection",
     "get_default_gid", "get_info", "get_python_version", "get_username_from_uid", "get_working_dir", "human2bytes",

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from circus import util
+from circus import exc, util
 
 
 @pytest.mark.parametrize(
@@ -138,3 +138,7 @@ def test_the_info_of_a_process_is_told_now() -> None:
 def test_a_socket_for_discovery_needs_a_group_and_a_port(group: str, port: int | str) -> None:
     with pytest.raises(ValueError, match=str(group if group != "237.1.1.1" else port)):
         util.create_udp_socket(group, port)
+
+
+def test_what_programs_catch_is_found_here_too() -> None:
+    assert util.ConflictError is exc.ConflictError

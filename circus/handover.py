@@ -110,6 +110,7 @@ class TallyRecord(msgspec.Struct, kw_only=True):
     last_exit: LastExit | None
     last_exits: dict[int, LastExit]
     ends: dict[int, bytes]
+    leftovers: int = 0
 
 
 class BusRecord(msgspec.Struct, kw_only=True):

@@ -65,6 +65,7 @@ class WatcherTally:
         self.hook_failures: dict[str, int] = {}
         self.reloads = 0
         self.reload_failures = 0
+        self.leftovers = 0
         self.stream_bytes = {"stdout": 0, "stderr": 0}
         self.stream_lines = {"stdout": 0, "stderr": 0}
         self.stream_drops = {"stdout": 0, "stderr": 0}
@@ -113,6 +114,7 @@ class WatcherTally:
             hook_failures=self.hook_failures,
             reloads=self.reloads,
             reload_failures=self.reload_failures,
+            leftovers=self.leftovers,
             stream_bytes=self.stream_bytes,
             stream_lines=self.stream_lines,
             stream_drops=self.stream_drops,
@@ -142,6 +144,7 @@ class WatcherTally:
         signal = data["signal"]
         if signal is not None:
             self.signal_exits[signal] = self.signal_exits.get(signal, 0) + 1
+        self.leftovers += len(data.get("leftovers") or ())
         self.cpu_user_seconds += data["cpu_user_seconds"] or 0.0
         self.cpu_system_seconds += data["cpu_system_seconds"] or 0.0
         _observe(self.histograms.lifetime_seconds, data["lifetime_seconds"], record)

@@ -70,6 +70,7 @@ class WatcherCounters(msgspec.Struct, kw_only=True):
     stream_drops: dict[str, int]
     cpu_user_seconds: float
     cpu_system_seconds: float
+    leftovers: int = 0
 
 
 class WatcherHistograms(msgspec.Struct, kw_only=True):

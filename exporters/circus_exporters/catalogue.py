@@ -129,6 +129,7 @@ LAST_EXIT_PEAK = gauge(
     "watcher", "R", "circus_watcher_last_exit_peak_resident_memory_bytes",
     "Most memory in RAM that the process that ended last ever had; absent if none ended yet.", "watcher",
 )  # fmt: skip
+LEFTOVERS = counter("watcher", "E", "circus_watcher_leftovers_total", "Processes left behind by ended ones.", "watcher")
 SPAWN_FAILURES = counter(
     "watcher", "E", "circus_watcher_spawn_failures_total",
     "Starts that never became a running process, by how far they came.", "watcher", "stage", stage=events.SPAWN_STAGES,

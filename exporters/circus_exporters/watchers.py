@@ -59,6 +59,7 @@ def tell_watcher(families: Families, state: FleetState, watcher: WatcherSnapshot
     add_all(catalogue.STREAM_DROPS, counters.stream_drops, name)
     add(catalogue.RELOADS, counters.reloads, name)
     add(catalogue.RELOAD_FAILURES, counters.reload_failures, name)
+    add(catalogue.LEFTOVERS, counters.leftovers, name)
     cpu = state.watcher_cpu(watcher)
     if cpu is not None:
         add_all(catalogue.WATCHER_CPU, dict(zip(catalogue.CPU_MODES, cpu, strict=True)), name)

@@ -140,6 +140,8 @@ def test_with_the_process_alone_in_scope_those_who_stay_are_named(
     left = told.wait_for_topic("lifecycle.web.process.exited")[0].body["data"]["leftovers"]
     assert {each["pid"] for each in left} == set(pids.values()) - {pids["worker"]}
     assert all(each["name"].startswith("python") for each in left)
+    (watcher,) = daemon.ok("telemetry")["watchers"]
+    assert watcher["counters"]["leftovers"] == len(left)
 
 
 @pytest.mark.parametrize("way", ["mark", "adoption", "cgroup"])

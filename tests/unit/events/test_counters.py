@@ -58,6 +58,12 @@ def test_an_exit_counts_once_everywhere():
     assert (tally.last_exit.pid, tally.last_exits[3].reason) == (42, "crash")
 
 
+def test_who_is_left_is_counted():
+    two = EXIT | {"leftovers": [{"pid": 1, "name": "a"}, {"pid": 2, "name": "b"}]}
+    unknown = EXIT | {"leftovers": None}
+    assert folded(record("process.exited", two), record("process.exited", unknown)).leftovers == 2
+
+
 def test_an_unknown_signal_gets_its_own_count():
     assert folded(record("process.exited", EXIT | {"signal": "SIGRTMIN+3"})).signal_exits["SIGRTMIN+3"] == 1
 

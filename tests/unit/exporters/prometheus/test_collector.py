@@ -180,7 +180,7 @@ def test_counters_are_born_at_zero_for_all_known_labels() -> None:
 def test_counters_are_those_of_the_snapshot() -> None:
     counters = fleet.counters(
         starts={"boot": 2, "crash": 5}, restarts={"crash": 5}, exits=[Exits("process", "error", 5)],
-        signal_exits={"SIGSEGV": 1, "SIGUSR1": 2}, spawn_failures={"exec": 3}, reloads=4, reload_failures=1,
+        signal_exits={"SIGSEGV": 1, "SIGUSR1": 2}, spawn_failures={"exec": 3}, reloads=4, reload_failures=1, leftovers=5,
     )  # fmt: skip
     text = page(attached(fleet.watcher("web", 2, counters=counters)))
     assert value(text, "circus_watcher_process_starts_total", watcher="web", cause="crash") == 5
@@ -190,6 +190,7 @@ def test_counters_are_those_of_the_snapshot() -> None:
     assert value(text, "circus_watcher_spawn_failures_total", watcher="web", stage="exec") == 3
     assert value(text, "circus_watcher_reloads_total", watcher="web") == 4
     assert value(text, "circus_watcher_reload_failures_total", watcher="web") == 1
+    assert value(text, "circus_watcher_leftovers_total", watcher="web") == 5
 
 
 def test_an_exit_code_and_a_signal_exclude_each_other() -> None:

@@ -74,6 +74,8 @@ class Silences:
         until = _end(wanted, now)
         if len(wanted.comment) > _TEXT or len(wanted.author or "") > _TEXT:
             raise MessageError(f"message invalid: 'comment' and 'author' have at most {_TEXT} characters")
+        if max(len(wanted.watcher), len(wanted.alert)) > _TEXT:
+            raise MessageError(f"message invalid: 'watcher' and 'alert' have at most {_TEXT} characters")
         watcher, alert = _pattern("watcher", wanted.watcher), _pattern("alert", wanted.alert)
         # One that is misspelt would silence nothing, and nobody would know before the alert.
         if wanted.watcher != "*" and not any(watcher.match(name.lower()) for name in watchers):

@@ -15,6 +15,7 @@ from circus.exc import CircusError, MessageError
 if TYPE_CHECKING:
     from circus.ports import ArbiterLike, WatcherLike
 
+_LONGEST = 1000
 _SECONDS = 0.5
 """Of CPU time: nothing else is done while a regular expression is tried, and some take for ever."""
 
@@ -26,6 +27,7 @@ def selected(arbiter: ArbiterLike, props: dict[str, Any]) -> list[WatcherLike]:
     name, method = props["name"], props.get("match") or "glob"
     if not isinstance(name, str):
         raise MessageError("message invalid 'name' isn't a string")
+    check_length("name", name)
     watchers = list(arbiter.iter_watchers())
     match method:
         case "simple":
@@ -39,6 +41,12 @@ def selected(arbiter: ArbiterLike, props: dict[str, Any]) -> list[WatcherLike]:
     if not found:
         raise MessageError(f"program {name} not found")
     return found
+
+
+def check_length(key: str, pattern: str) -> None:
+    """MessageError for a pattern so long that to read it would hold everything up."""
+    if len(pattern) > _LONGEST:
+        raise MessageError(f"{key!r} is longer than {_LONGEST} characters")
 
 
 def _matching(name: str, watchers: list[WatcherLike]) -> list[WatcherLike]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from circus.commands.base import Command
+from circus.commands.selection import check_length
 from circus.commands.values import to_flag, words
 from circus.exc import MessageError
 
@@ -49,6 +50,7 @@ class Telemetry(Command):
         watchers = props.get("watchers")
         if watchers is not None and not isinstance(watchers, str):
             raise MessageError("'watchers' isn't a string")
+        check_length("watchers", watchers or "")
         return arbiter.telemetry(watchers, to_flag(props, "detail", default=True))
 
     def console_msg(self, msg: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ in JSON.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from circus.spec.diff import Change, OptionChange
 from circus.wire.messages import MASK, masked
@@ -15,17 +15,28 @@ from circus.wire.messages import MASK, masked
 _PLAIN = (str, int, float, bool, type(None), list, dict)
 
 
-def told_changes(options: Iterable[OptionChange]) -> tuple[dict[str, Any], ...]:
-    """Options with what they were and what they are: `name`, `old`, `new`, `effect`."""
-    return tuple(
+MOST_TOLD: Final = 500
+"""Options in a record: a request may set very many, and there are thousands of records."""
+
+
+def told_changes(options: Iterable[OptionChange], most: int | None = MOST_TOLD) -> tuple[dict[str, Any], ...]:
+    """Options with what they were and what they are: `name`, `old`, `new`, `effect`; of more than `most` the first, and
+    how many follow.
+    """
+    known = list(options)
+    told = [
         {
             "name": option.name,
             "old": _told(option.name, option.old),
             "new": _told(option.name, option.new),
             "effect": option.effect.name.lower(),
         }
-        for option in options
-    )
+        for option in known[:most]
+    ]
+    if len(known) > len(told):
+        effect = max(option.effect for option in known).name.lower()
+        told.append({"name": f"… and {len(known) - len(told)} more", "old": None, "new": None, "effect": effect})
+    return tuple(told)
 
 
 def told_sections(changes: Iterable[Change], *, options: bool = True) -> list[dict[str, Any]]:
@@ -36,7 +47,7 @@ def told_sections(changes: Iterable[Change], *, options: bool = True) -> list[di
             "name": change.name,
             "action": change.action,
             "effect": change.effect.name.lower(),
-            **({"options": list(told_changes(change.options))} if options else {}),
+            **({"options": list(told_changes(change.options, None))} if options else {}),
         }
         for change in changes
     ]

@@ -84,6 +84,8 @@ def test_the_end_is_in_seconds_or_at_a_time() -> None:
         ({"watcher": "w" * 201}, "'watcher' isn't a name or glob"),
         ({"alert": ""}, "'alert' isn't a name or glob"),
         ({"comment": "x" * 1001}, "at most 1000 characters"),
+        ({"watcher": "[" * 1001}, "at most 1000 characters"),
+        ({"alert": "[" * 1001}, "at most 1000 characters"),
         ({"author": "x" * 1001}, "at most 1000 characters"),
     ],
 )

@@ -73,6 +73,12 @@ async def test_null_is_not_all_processes(arbiter, wrong):
     assert arbiter.watchers["web"].killed == []
 
 
+@pytest.mark.parametrize("match", ["glob", "regex", "simple"])
+async def test_a_pattern_that_takes_long_to_read_is_refused(arbiter, match):
+    with pytest.raises(MessageError, match="'name' is longer than 1000 characters"):
+        await done(arbiter, "stop", name="[" * 50_000, match=match)
+
+
 async def test_a_regular_expression_that_takes_for_ever_is_refused(arbiter):
     with pytest.raises(CircusError, match="no regular expression that can be used"):
         await done(arbiter, "stop", name="(.?)" * 200 + "Q", match="regex")

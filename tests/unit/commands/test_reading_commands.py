@@ -174,6 +174,8 @@ def test_telemetry_passes_its_glob_on(arbiter):
     assert arbiter.done == ["telemetry w* False"]
     with pytest.raises(MessageError):
         asked(arbiter, "telemetry", watchers=5)
+    with pytest.raises(MessageError, match="'watchers' is longer than 1000 characters"):
+        asked(arbiter, "telemetry", watchers="[" * 50_000)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """How changes are told: all in JSON, nothing secret."""
 
 import json
+from dataclasses import replace
 
 from circus.spec.arbiter import ArbiterSpec
-from circus.spec.diff import changes, watcher_changes
+from circus.spec.diff import Change, changes, watcher_changes
 from circus.spec.exporters import ExporterSpec
 from circus.spec.plugins import PluginSpec
 from circus.spec.streams import StreamSpec
@@ -52,3 +53,14 @@ def test_a_url_without_a_path_is_told():
     old = ArbiterSpec(notify=(ExporterSpec(name="x", options={"url": "http://127.0.0.1:9093"}),))
     (section,) = told_sections(changes(old, new))
     assert section["options"][0]["new"] == "http://am:9093"
+
+
+def test_of_very_many_options_a_record_has_the_first_and_their_number():
+    other = replace(WEB, env={f"K{number}": "v" for number in range(600)})
+    told = told_changes(watcher_changes(WEB, other))
+    assert len(told) == 501
+    assert told[-1] == {"name": "… and 100 more", "old": None, "new": None, "effect": "reload"}
+    (section,) = told_sections(
+        [Change(subject="watcher", name="web", action="changed", options=watcher_changes(WEB, other))]
+    )
+    assert len(section["options"]) == 600

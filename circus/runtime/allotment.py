@@ -29,7 +29,8 @@ def within(seconds: float, call: Callable[[], T]) -> T:
             raise TimeoutError(f"it took more than {seconds:g} s")
 
     handler = signal.signal(signal.SIGVTALRM, over)
-    timer = signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    # Again and again: what a handler raises while a finalizer runs is heard by nobody.
+    timer = signal.setitimer(signal.ITIMER_VIRTUAL, seconds, seconds)
     try:
         try:
             return call()

@@ -1,5 +1,6 @@
 """A call has only so much time, and leaves no trace of that."""
 
+import contextlib
 import re
 import signal
 import threading
@@ -42,6 +43,17 @@ def test_what_a_call_raises_is_raised():
 def test_a_call_that_takes_for_ever_is_ended():
     with pytest.raises(TimeoutError, match=r"more than 0\.05 s"):
         within(0.05, endless)
+
+
+@pytest.mark.usefixtures("handler")
+def test_it_is_ended_also_when_the_first_word_of_that_was_not_heard():
+    def deaf():
+        with contextlib.suppress(TimeoutError):  # as where what a finalizer raises is ignored
+            endless()
+        endless()
+
+    with pytest.raises(TimeoutError):
+        within(0.05, deaf)
 
 
 def test_a_thread_calls_without_a_limit():

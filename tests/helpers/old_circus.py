@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from tests.helpers import real
+from tests.helpers import proc, real
 from tests.helpers.channels import NoAnswer
 from tests.helpers.daemon import Daemon
 from tests.helpers.waiting import DEADLINE, wait_until
@@ -84,6 +84,7 @@ class OldDaemon(Daemon):
         return wait_until(done, what=f"{words} is always refused")
 
     def stop(self, deadline: float = DEADLINE) -> list[str]:
+        below = set() if self.process is None else proc.descendants(self.pid)
         # It drops a SIGTERM that comes while it looks after its watchers.
         if self.process is not None and self.process.poll() is None:
             try:
@@ -91,4 +92,5 @@ class OldDaemon(Daemon):
                 self.process.wait(deadline)
             except (NoAnswer, subprocess.TimeoutExpired, AssertionError):
                 pass
-        return super().stop(deadline)
+        # It also leaves what it started while it was told to end.
+        return super().stop(deadline) + self._end_survivors(below)

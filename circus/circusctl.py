@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from circus.commands.base import Command
 
 _PATIENCE_SECONDS = 1.0
+_FOR_EVER = 1e6
 _WRONG_NUMBER = ("Invalid number of arguments", "List of key/values is invalid")
 
 _TIMED_OUT = """
@@ -71,7 +72,7 @@ class Parser(argparse.ArgumentParser):
         for flag, takes_value, told in GLOBAL_OPTIONS:
             names = (flag, "-h") if flag == "--help" else (flag,)
             if flag == "--timeout":
-                self.add_argument(*names, type=float, default=5.0, help=told)
+                self.add_argument(*names, type=_patience, default=5.0, help=told)
             elif takes_value:
                 self.add_argument(*names, help=told)
             else:
@@ -94,6 +95,17 @@ class Parser(argparse.ArgumentParser):
         text = self.format_help()
         before, heading, after = text.partition("options:")
         return f"{before}Commands:\n" + "\n".join(lines) + f"\n\n{heading}{after}"
+
+
+def _patience(text: str) -> float:
+    """How long to wait for an answer; a negative number is for ever, as of old."""
+    seconds = float(text)
+    if seconds != seconds:  # noqa: PLR0124 - nan
+        raise ValueError(text)
+    return seconds if 0 <= seconds < _FOR_EVER else _FOR_EVER
+
+
+_patience.__name__ = "number of seconds"  # in the words of argparse
 
 
 def parse_arguments(args: Sequence[str]) -> tuple[Parser, argparse.Namespace]:

@@ -19,6 +19,7 @@ from tests.helpers.waiting import DEADLINE
 
 EVENTS = "usage: circusctl events [--since SEQ] [--limit N] [--watcher NAME] [--record KIND] [--follow]"
 NO_NUMBER = "error: expected a whole number, not 'x'\n"
+NOT_UNDERSTOOD = "usage: circusctl [options] command [args]\ncircusctl: error:"
 PROGRAM = "from circus.circusctl import main; main()"
 
 
@@ -66,6 +67,9 @@ def watchers():
         ("incr web", 0, "ok\n", ""),
         ("incr web --waiting", 0, "3\n", ""),
         ("incr web --wait", 0, "3\n", ""),
+        ("--timeout inf list web", 0, "42,43\n", ""),
+        ("--timeout -1 list web", 0, "42,43\n", ""),
+        ("--timeout nan list", 2, "", f"{NOT_UNDERSTOOD} argument --timeout: invalid number of seconds value: 'nan'\n"),
         ("decr web 2 --waiting", 0, "0\n", ""),
         ("incr web -1 --waiting", 0, "1\n", ""),
         ("signal web 42 usr1", 0, "ok\n", ""),

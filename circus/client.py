@@ -95,7 +95,7 @@ class CircusClient:
 
         request_id, body = numbered(cmd)
         sent = time.monotonic()
-        deadline = sent + self.timeout
+        deadline = sent + (self.timeout if 0 <= self.timeout < 1e6 else 1e6)  # -1 is for ever, as of old
         try:
             self._ties.forget()
             self.socket.send(body)

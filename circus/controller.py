@@ -206,9 +206,8 @@ class Controller:
 
     def _take(self, route: list[bytes], parts: list[bytes], sender: Peer | None) -> None:
         try:
-            delimiter, body = messages.payload(parts)
-            route += delimiter
-            request = messages.parse_request(body)
+            route += messages.envelope(parts)
+            request = messages.parse_request(messages.payload(parts))
         except BadRequest as bad:
             self._refuse(route, bad, bad.id, bad.errno, cast=bad.cast)
             return

@@ -93,15 +93,16 @@ _repetitions = msgspec.json.Decoder(_Repetition)
 _encoder = msgspec.json.Encoder()
 
 
-def payload(frames: Sequence[bytes]) -> tuple[tuple[bytes, ...], bytes]:
-    """Split the frames after the peer's identity into (what goes before the reply, the one frame of JSON).
+def envelope(frames: Sequence[bytes]) -> Sequence[bytes]:
+    """What goes before the reply: a REQ socket puts an empty frame before its message and wants one back."""
+    return frames[:1] if len(frames) > 1 and not frames[0] else ()
 
-    A REQ socket puts an empty frame before its message and wants one back.
-    """
-    if len(frames) == 1:
-        return (), frames[0]
-    if len(frames) == 2 and not frames[0]:
-        return (b"",), frames[1]
+
+def payload(frames: Sequence[bytes]) -> bytes:
+    """The one frame of JSON among the frames after the peer's identity."""
+    body = frames[len(envelope(frames)) :]
+    if len(body) == 1:
+        return body[0]
     raise BadRequest(MESSAGE_ERROR, f"message invalid: expected one frame of JSON, got {len(frames)} frames")
 
 

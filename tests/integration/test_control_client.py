@@ -70,6 +70,13 @@ async def test_a_command_is_asked_and_answered():
     assert error["reason"] == "program nope not found"
 
 
+@pytest.mark.parametrize("timeout", [-1, float("inf"), 1e30])
+async def test_a_timeout_may_be_for_ever(timeout):
+    async with served([FakeWatcher("web")]) as daemon:
+        with CircusClient(endpoint=daemon.endpoint, timeout=timeout) as client:
+            assert (await asyncio.to_thread(client.send_message, "list"))["status"] == "ok"
+
+
 async def test_a_request_is_left_as_it_was():
     async with served([FakeWatcher("web")]) as daemon:
         request = make_message("list")

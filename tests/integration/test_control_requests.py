@@ -76,9 +76,10 @@ async def test_a_req_socket_gets_its_answer():
         assert (await daemon.client(zmq.REQ).ask("numwatchers"))["numwatchers"] == 2
 
 
-async def test_too_many_frames_are_answered():
+@pytest.mark.parametrize("kind", [zmq.DEALER, zmq.REQ])
+async def test_too_many_frames_are_answered(kind):
     async with served(watchers()) as daemon:
-        client = daemon.client()
+        client = daemon.client(kind)
         await client.send(b"{}", b"{}")
         reply = json.loads((await client.receive())[-1])
     assert (reply["errno"], reply["id"]) == (3, None)

@@ -8,7 +8,7 @@ import pytest
 from circus.exc import INVALID_JSON, MESSAGE_ERROR
 from circus.resending import again
 from circus.wire import messages
-from circus.wire.messages import NULL, BadRequest, error_reply, masked, ok_reply, parse_request, payload
+from circus.wire.messages import NULL, BadRequest, envelope, error_reply, masked, ok_reply, parse_request, payload
 from circus.wire.snapshot import EventsAnswer
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -77,11 +77,13 @@ def test_a_cast_is_known_also_when_it_is_wrong():
 
 
 def test_one_frame_is_the_message():
-    assert payload([b"{}"]) == ((), b"{}")
+    assert (envelope([b"{}"]), payload([b"{}"])) == ((), b"{}")
 
 
 def test_the_empty_frame_of_a_req_socket_is_given_back():
-    assert payload([b"", b"{}"]) == ((b"",), b"{}")
+    assert (envelope([b"", b"{}"]), payload([b"", b"{}"])) == ([b""], b"{}")
+    assert envelope([b"", b"a", b"b"]) == [b""]
+    assert not envelope([b""])
 
 
 @pytest.mark.parametrize("frames", [[], [b"a", b"b"], [b"", b"a", b"b"], [b"a", b""]])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circus.exc import INVALID_JSON, MESSAGE_ERROR
-from circus.wire.messages import BadRequest, Request, error_reply, masked, ok_reply, parse_request, payload
+from circus.wire.messages import BadRequest, Request, envelope, error_reply, masked, ok_reply, parse_request, payload
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 numbers = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -78,8 +78,7 @@ def test_any_frames_are_one_message_or_can_be_refused(frames):
     if isinstance(found, BadRequest):
         assert found.errno == MESSAGE_ERROR
     else:
-        delimiter, body = found
-        assert [*delimiter, body] == frames
+        assert [*envelope(frames), found] == frames
 
 
 @given(values, st.dictionaries(texts, values))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Origin(msgspec.Struct, kw_only=True):
+class Origin(msgspec.Struct, kw_only=True, gc=False):
     """The cause of records: kind is command, record, timer, signal, config or boot."""
 
     kind: str

@@ -18,7 +18,7 @@ NO_SIGNALS: Final[frozenset[int]] = frozenset()
 """One for all: each call makes another, and with a thousand processes they are 0.2 MB."""
 
 
-class Slot(msgspec.Struct):
+class Slot(msgspec.Struct, gc=False):
     """One slot. While `state` is None the slot holds no process and waits for its delay (backoff)."""
 
     wid: int

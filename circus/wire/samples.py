@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 
-class TreeSample(msgspec.Struct, frozen=True):
+class TreeSample(msgspec.Struct, frozen=True, gc=False):
     """A process with all its descendants."""
 
     processes: int
@@ -17,7 +17,7 @@ class TreeSample(msgspec.Struct, frozen=True):
     resident_bytes: int
 
 
-class ProcessSample(msgspec.Struct):
+class ProcessSample(msgspec.Struct, gc=False):
     """One process. `started` is Unix time; `state` the letter of /proc (R S D Z T I); `wid` the slot."""
 
     wid: int

@@ -1,12 +1,13 @@
-"""Variables in texts: `$(circus.NAME)` and `((circus.NAME))`.
+"""Variables in texts: `$(circus.NAME)` and `((circus.NAME))`, and the words of a text.
 
-Owns the two spellings and nothing else; which variables there are is the caller's business. Invariant: a name that is
+Owns the two spellings; which variables there are is the caller's business. Invariant: a name that is
 not known stays as it was written.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping
 
 _OLD_SPELLINGS = (
@@ -16,6 +17,7 @@ _OLD_SPELLINGS = (
     (r"\$\(ENV\.(\w+)\)", r"$(circus.env.\1)"),
 )
 _VARIABLE = re.compile(r"\$\(circus\.([\w.\-]+)\)|\(\(circus\.([\w.\-]+)\)\)", re.IGNORECASE)
+_PLAIN = re.compile(r"[\w@%+=:,./ -]*", re.ASCII)
 
 
 class Variables(dict[str, str]):
@@ -63,3 +65,9 @@ def names_in(text: str) -> list[str]:
     if not has_variables(text):
         return []
     return [(found[1] or found[2]).lower() for found in _VARIABLE.finditer(text)]
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a command, as a shell would read them; ValueError where a quotation is not closed."""
+    # Most commands have nothing that a shell would treat in its own way, and shlex takes its time for each character.
+    return text.split() if _PLAIN.fullmatch(text) else shlex.split(text)

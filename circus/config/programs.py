@@ -7,11 +7,10 @@ of variables that only a process has or of directories that may not be read, not
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Mapping
 
-from circus.config.interpolate import Variables, expand, has_variables
+from circus.config.interpolate import Variables, expand, has_variables, split_words
 from circus.spec.watcher import WatcherSpec
 
 _LONGEST = 131_072  # splitting takes time that grows with the square
@@ -31,7 +30,7 @@ def missing_program(spec: WatcherSpec, inherited: Mapping[str, str]) -> tuple[st
         if spec.shell or len(text) > _LONGEST:
             return None
         try:
-            words = shlex.split(text)
+            words = split_words(text)
         except ValueError as error:
             return option, f"cannot be split into words: {str(error).lower()}"
         program = words[0] if words else ""

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from circus import logger
-from circus.config.interpolate import Variables, expand, names_in, old_spelling
+from circus.config.interpolate import Variables, expand, names_in, old_spelling, split_words
 from circus.exc import CircusError, SpawnError
 from circus.runtime.virtualenv import activate
 from circus.spec.fields import WATCHER, stream_conf
@@ -164,7 +164,7 @@ class CommandBuilder:
         if len(text) > _LONGEST:
             raise SpawnError("exec", f"watcher {self._spec.name!r}: a command of {len(text)} characters is too long")
         try:
-            return shlex.split(text)
+            return split_words(text)
         except ValueError as error:
             reason = f"watcher {self._spec.name!r}: cannot split into words ({str(error).lower()}): {text}"
             raise SpawnError("exec", reason) from error

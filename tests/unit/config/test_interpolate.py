@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
-from circus.config.interpolate import Variables, expand, names_in
+from circus.config.interpolate import Variables, expand, names_in, split_words
 
 KNOWN = {"circus.wid": "3", "circus.sockets.web": "9", "circus.env.HOME": "/home/x"}
 
@@ -43,3 +45,17 @@ def test_a_text_without_variables_is_returned_as_it_is() -> None:
 
 def test_the_names_a_text_mentions_are_told_in_lower_case() -> None:
     assert names_in("x $(circus.Sockets.Web) ((circus.wid)) $(other)") == ["sockets.web", "wid"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "/bin/sleep 1000", "  a  --b=c,d  ", "x=%d a@b:c/./-", "a 'b c'", 'a "b c"', "a\\ b", "a\tb\nc", "ä b", "a\u00a0b",
+     "a\x0bb c", "a#b #c", "$X ~ * ;|&"],
+)  # fmt: skip
+def test_words_are_those_of_shlex(text):
+    assert split_words(text) == shlex.split(text)
+
+
+def test_a_quotation_that_is_not_closed_has_no_words():
+    with pytest.raises(ValueError, match="quotation"):
+        split_words("a 'b")

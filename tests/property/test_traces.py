@@ -1,13 +1,13 @@
 """Whatever a watcher goes through, its records become whole traces: ids once, parents there, and nothing left open."""
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from circus.core import stimuli as told
 from circus.core.origin import Origin
 from circus.events.bus import Bus
 from circus.events.cause import cause_of
-from circus.spec.watcher import WatcherSpec
+from circus.spec.watcher import HookSpec, WatcherSpec
 from circus.wire import events
 from circus_exporters.otel.traces import TraceFold
 from tests.fakes.world import World, drain
@@ -44,6 +44,18 @@ class RecordingWorld(World):
 
 @settings(max_examples=150, deadline=None)
 @given(options=options, history=st.lists(moves, max_size=30))
+@example(
+    options={
+        "numprocesses": 1,
+        "graceful_timeout": 30.0,
+        "hooks": {name: HookSpec(target="x") for name in ("before_start", "after_start")},
+    },
+    history=[("start",), ("restart",), ("run", 0.02), ("signal", 0, 1)],
+)
+@example(
+    options={"numprocesses": 1, "graceful_timeout": 30.0},
+    history=[("start",), ("run", 0.6), ("stubborn", True), ("restart",), ("run", 0.02), ("signal", 0, 1)],
+)
 def test_records_become_whole_traces(options, history):
     w = RecordingWorld(WatcherSpec(name="web", cmd="program", **options))
     for move in history:

@@ -159,6 +159,7 @@ class Lives:
             stop = self._stops[slot] = _Stop(record, operation, derived(record, "stop"), above)
             self._operations.begun(operation, "stop", *slot)
         stop.signals.append(record)
+        self._operations.settle(operation, record.time)  # a signal to who is stopped by another operation was all of it
 
     def escalated(self, record: Record) -> None:
         stop = self._stops.get((record.watcher, record.wid))

@@ -122,7 +122,9 @@ class Launcher:
                 "pipe_stderr": streams.captured("stderr"),
             },
         )
-        return Recipe(spec=spec, builder=builder, launch=launch, lasting=replace(launch, lasting=True), streams=streams)
+        # Only pipes differ, and most watchers have none.
+        lasting = replace(launch, lasting=True) if launch.pipe_stdout or launch.pipe_stderr else launch
+        return Recipe(spec=spec, builder=builder, launch=launch, lasting=lasting, streams=streams)
 
     @property
     def socket_names(self) -> set[str]:

@@ -84,12 +84,15 @@ class Crew(Ending):
     def spawned(self, slot: Slot, pid: int, seconds: float) -> None:
         """The process exists."""
         self._step(slot, ProcessEvent.SPAWNED)
+        # From a death until somebody is there again, its delay and failed attempts included.
+        died = slot.spawned_at + slot.lived if slot.replaces and slot.start_cause == "crash" else None
         slot.pid, slot.spawned_at, slot.spawn_seconds, slot.spawn_failures = pid, self.now, seconds, 0
         origin = slot.origin
         assert origin is not None
         slot.spawned_by = Origin(kind="record", trace=origin.trace)
         self.tell("process.spawned", origin, slot, slot.spawned_by, cause=slot.start_cause,
-                  replacement=slot.replaces, generation=slot.generation, spawn_seconds=seconds)  # fmt: skip
+                  replacement=slot.replaces, generation=slot.generation, spawn_seconds=seconds,
+                  respawn_seconds=None if died is None else self.now - died)  # fmt: skip
         self.limit_age(slot)
         if "after_spawn" in self.spec.hooks:
             self.call_hook("after_spawn", slot, slot.spawned_by, pid=pid)

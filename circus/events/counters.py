@@ -73,6 +73,7 @@ class WatcherTally:
         self.cpu_system_seconds = 0.0
         self.histograms = WatcherHistograms(
             start_seconds=new_histogram(START_BOUNDS),
+            respawn_seconds=new_histogram(START_BOUNDS),
             stop_seconds=new_histogram(STOP_BOUNDS),
             lifetime_seconds=new_histogram(LIFETIME_BOUNDS),
             reload_seconds=new_histogram(RELOAD_BOUNDS),
@@ -128,10 +129,12 @@ class WatcherTally:
         if folder is not None:
             folder(self, record, record.data)
 
-    def _spawned(self, _: Record, data: Mapping[str, Any]) -> None:
+    def _spawned(self, record: Record, data: Mapping[str, Any]) -> None:
         self.starts[data["cause"]] += 1
         if data["replacement"] and data["cause"] in self.restarts:
             self.restarts[data["cause"]] += 1
+        if data.get("respawn_seconds") is not None:
+            _observe(self.histograms.respawn_seconds, data["respawn_seconds"], record)
 
     def _spawn_failed(self, _: Record, data: Mapping[str, Any]) -> None:
         self.spawn_failures[data["stage"]] += 1

@@ -77,6 +77,7 @@ class WatcherHistograms(msgspec.Struct, kw_only=True):
     """Durations of one watcher in seconds; `hook_seconds` by hook."""
 
     start_seconds: Histogram
+    respawn_seconds: Histogram
     stop_seconds: Histogram
     lifetime_seconds: Histogram
     reload_seconds: Histogram

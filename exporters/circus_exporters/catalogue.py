@@ -142,15 +142,15 @@ BACKOFF = gauge(
     "watcher", "A", "circus_watcher_backoff_seconds",
     "Longest delay that a slot of the watcher has now before its next start.", "watcher",
 )  # fmt: skip
-START_DURATION = histogram(
-    "watcher", "E", "circus_watcher_start_duration_seconds", "Time from spawn to readiness.", "watcher"
-)
+START_DURATION = histogram("watcher", "E", "circus_watcher_start_duration_seconds", "Spawn to readiness.", "watcher")
+RESPAWN_DURATION = histogram(
+    "watcher", "E", "circus_watcher_respawn_duration_seconds",
+    "Time from the end of a process that nobody asked for to its replacement, with its delay.", "watcher",
+)  # fmt: skip
 STOP_DURATION = histogram(
     "watcher", "E", "circus_watcher_stop_duration_seconds", "Time from the stop signal to the end.", "watcher"
 )
-LIFETIME = histogram(
-    "watcher", "E", "circus_watcher_process_lifetime_seconds", "Age of processes when they ended.", "watcher"
-)
+LIFETIME = histogram("watcher", "E", "circus_watcher_process_lifetime_seconds", "Age of ended processes.", "watcher")
 RELOAD_START = gauge(
     "watcher", "A", "circus_watcher_reload_start_timestamp_seconds",
     "Unix time at which the running reload began; absent while none runs.", "watcher",

@@ -71,6 +71,7 @@ def tell_durations(families: Families, watcher: WatcherSnapshot) -> None:
     """The histograms."""
     name, histograms = watcher.name, watcher.histograms
     families.add_histogram(catalogue.START_DURATION, histograms.start_seconds, name)
+    families.add_histogram(catalogue.RESPAWN_DURATION, histograms.respawn_seconds, name)
     families.add_histogram(catalogue.STOP_DURATION, histograms.stop_seconds, name)
     families.add_histogram(catalogue.LIFETIME, histograms.lifetime_seconds, name)
     families.add_histogram(catalogue.RELOAD_DURATION, histograms.reload_seconds, name)

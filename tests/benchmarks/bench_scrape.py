@@ -76,7 +76,7 @@ def traced(watcher: WatcherSnapshot) -> WatcherSnapshot:
     """With what a watcher has after a while: a few buckets of each of its durations lead to a trace."""
     histograms = watcher.histograms
     for histogram in (
-        histograms.start_seconds, histograms.stop_seconds, histograms.lifetime_seconds, histograms.reload_seconds,
+        histograms.start_seconds, histograms.respawn_seconds, histograms.stop_seconds, histograms.lifetime_seconds, histograms.reload_seconds,
     ):  # fmt: skip
         histogram.exemplars = [Exemplar(bucket, 0.123456789, fleet.STARTED, "ab" * 16) for bucket in (2, 3, 4)]
     return watcher

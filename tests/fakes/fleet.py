@@ -70,7 +70,7 @@ def watcher(name: str = "web", processes: int = 2, **changes: object) -> Watcher
         "stop_signal": "SIGTERM", "labels": {}, "limits": {}, "backoff_seconds": 0.0, "consecutive_failures": 0,
         "reload_started": None, "last_exit": None, "counters": counters(),
         "histograms": WatcherHistograms(
-            start_seconds=histogram(*([0.02] * processes)), stop_seconds=histogram(),
+            start_seconds=histogram(*([0.02] * processes)), respawn_seconds=histogram(), stop_seconds=histogram(),
             lifetime_seconds=histogram(), reload_seconds=histogram(),
         ),
         "slots": slots(processes),

@@ -68,6 +68,21 @@ def test_the_respawn_is_told_as_a_crash_that_came_from_the_death():
     assert spawned.origin.seq == exited
 
 
+def test_how_long_a_process_was_missing_is_told_when_it_is_there_again():
+    w = started(backoff=5.0, backoff_max=5.0, backoff_jitter=0.0)
+    for _ in range(3):
+        w.die(*w.alive)
+        w.run(1)
+    w.die(*w.alive)
+    w.run(60)
+    w.submit("restart")
+    w.run(1)
+    gaps = [r.data["respawn_seconds"] for r in w.records if r.record == "process.spawned"]
+    assert gaps[0] is gaps[-1] is None
+    assert all(gap < 1 for gap in gaps[1:4])
+    assert 5 <= gaps[4] < 6
+
+
 def test_a_crash_loop_cools_down_and_never_gives_up():
     w = started()
     for _ in range(3):

@@ -29,7 +29,7 @@ class Collected:
 
 
 def spawned(bus, watcher="web"):
-    data = {"cause": "boot", "replacement": False, "generation": 1, "spawn_seconds": 0.001}
+    data = {"cause": "boot", "replacement": False, "generation": 1, "spawn_seconds": 0.001, "respawn_seconds": None}
     return bus.record("process.spawned", watcher, BOOT, data, wid=1, pid=7, generation=1)
 
 

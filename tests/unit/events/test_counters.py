@@ -38,13 +38,15 @@ def test_every_closed_enum_is_there_at_0():
 
 
 def test_a_replacement_counts_as_start_and_restart():
-    tally = folded(record("process.spawned", {"cause": "crash", "replacement": True}))
+    tally = folded(record("process.spawned", {"cause": "crash", "replacement": True, "respawn_seconds": 0.002}))
     assert (tally.starts["crash"], tally.restarts["crash"]) == (1, 1)
+    assert tally.histograms.respawn_seconds.sum == 0.002
 
 
 def test_a_first_start_is_no_restart():
-    tally = folded(record("process.spawned", {"cause": "manual", "replacement": False}))
+    tally = folded(record("process.spawned", {"cause": "manual", "replacement": False, "respawn_seconds": None}))
     assert (tally.starts["manual"], tally.restarts["manual"]) == (1, 0)
+    assert sum(tally.histograms.respawn_seconds.counts) == 0
 
 
 def test_an_exit_counts_once_everywhere():

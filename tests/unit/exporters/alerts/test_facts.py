@@ -81,7 +81,7 @@ def test_an_end_with_exit_code_0_is_a_failure_only_where_it_is_started_again(kno
     web = known.watchers["web"]
     known.take_record(exited(11, "completed"), 101.0)
     assert within(web.failures, 0.0) == 0
-    again = {"cause": "crash", "replacement": True, "generation": 3, "spawn_seconds": 0.0}
+    again = {"cause": "crash", "replacement": True, "generation": 3, "spawn_seconds": 0.0, "respawn_seconds": 0.002}
     known.take_record(fleet.record(12, data=again, cause=Cause(kind="record", seq=11)), 101.5)
     assert [event.what for event in web.failures] == ["completed"]
     known.take_record(exited(13), 102.0)

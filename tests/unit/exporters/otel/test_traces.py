@@ -62,7 +62,15 @@ class History:
         self("watcher.state", watcher, **{"from": before, "to": after, "want": "up", "desired": 1})
 
     def spawned(self, wid: int = 1, cause: str = "boot") -> None:
-        self("process.spawned", wid=wid, cause=cause, replacement=False, generation=wid, spawn_seconds=0.25)
+        self(
+            "process.spawned",
+            wid=wid,
+            cause=cause,
+            replacement=False,
+            generation=wid,
+            spawn_seconds=0.25,
+            respawn_seconds=None,
+        )
 
     def came_up(self, wid: int = 1, cause: str = "boot") -> None:
         self.spawned(wid, cause)

@@ -157,6 +157,11 @@ def _durations() -> list[PanelBuilder]:
             *slow(c.START_DURATION), unit="s",
         ),
         graph(
+            "Time to replacement",
+            "From an end that nobody asked for to the next process; the delay after repeated failures is in it.",
+            *slow(c.RESPAWN_DURATION), unit="s",
+        ),
+        graph(
             "Time to stop",
             "From the stop signal to the end. Close to graceful_timeout means that processes have to be killed.",
             *slow(c.STOP_DURATION), unit="s",

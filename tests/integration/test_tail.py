@@ -102,6 +102,7 @@ def test_capture_can_be_switched_on_and_off(circusd: Start) -> None:
     daemon.ok("set", name="web", options={"capture": True}, waiting=True)
     wait_until(lambda: tail(daemon, "web") == ["hello"])
     daemon.ok("set", name="web", options={"capture": False}, waiting=True)
+    wait_until(lambda: daemon.log_text().count("hello\n") == 3, what=daemon.log_text)
     daemon.ok("restart", name="web", waiting=True)
     wait_until(lambda: daemon.log_text().count("hello\n") == 4, what=daemon.log_text)
     assert tail(daemon, "web") == ["hello"]

@@ -25,20 +25,19 @@ UNSURE: Final = (
 
 
 class Answered:
-    """The last replies.
+    """The last replies. `serve` comes before everything else but `take_over`."""
 
-    Args:
-        now: nothing was answered before.
-    """
-
-    def __init__(self, now: float) -> None:
+    def __init__(self) -> None:
         self._replies: OrderedDict[tuple[str, bytes], tuple[float, bytes]] = OrderedDict()
         self._bytes = 0
-        self._reaches = self._serving = now
+        self._reaches: float | None = None
+        self._serving = 0.0
 
     def serve(self, now: float) -> None:
         """From now on connections are accepted, and those of before are lost."""
         self._serving = now
+        if self._reaches is None:  # nothing was answered before
+            self._reaches = now
 
     def keep(self, job: Job, body: bytes, now: float) -> None:
         """A reply was given."""
@@ -50,7 +49,7 @@ class Answered:
         while len(self._replies) > MOST_REPLIES or self._bytes > MOST_BYTES:
             _, (given, gone) = self._replies.popitem(last=False)
             self._bytes -= len(gone)
-            self._reaches = max(self._reaches, given)
+            self._reaches = given if self._reaches is None else max(self._reaches, given)
 
     def settled(self, job: Job, under_way: Iterable[Job]) -> bytes | None:
         """What to send to who repeats a request, at once; nothing when the answer is under way to him from now on. None
@@ -74,12 +73,12 @@ class Answered:
         `seconds` were counted when the connection was there, so not before this program began to serve: the request was
         sent first no earlier than that many seconds before that moment.
         """
-        return self._serving - seconds > self._reaches
+        return self._reaches is not None and self._serving - seconds > self._reaches
 
     def handed(self) -> AnsweredRecord:
         """All of it, to be handed over."""
         replies = [(name, request_id, given, body) for (name, request_id), (given, body) in self._replies.items()]
-        return AnsweredRecord(replies=replies, reaches=self._reaches)
+        return AnsweredRecord(replies=replies, reaches=self._serving if self._reaches is None else self._reaches)
 
     def take_over(self, record: AnsweredRecord | None) -> None:
         """Go on from there; a program that kept nothing hands over None."""

@@ -102,7 +102,7 @@ class Controller:
         self._socket: AnsweringSocket | None = None
         self._local = self.endpoint.startswith("ipc://")
         self._jobs: set[Job] = set()
-        self._answered = Answered(loop.time())
+        self._answered = Answered()
         self._refusals = Allowance(_REFUSALS_A_SECOND, _REFUSALS_AT_ONCE, loop.time)
 
     @property

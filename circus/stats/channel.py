@@ -344,7 +344,5 @@ class StatsChannel:
 
     def _make_queue(self, socket: zmq.Socket[bytes], messages: int) -> None:
         """Let a subscriber fall some passes behind and no further: old samples are worth nothing and can be large."""
-        queue = max(64, 1 << (messages * _QUEUED_PASSES).bit_length())
-        if queue != self._queue:
-            self._queue = queue
-            socket.setsockopt(zmq.SNDHWM, queue)
+        self._queue = max(64, 1 << (messages * _QUEUED_PASSES).bit_length())
+        socket.setsockopt(zmq.SNDHWM, self._queue)  # each time: who has come since began with that of the first

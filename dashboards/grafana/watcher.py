@@ -134,6 +134,10 @@ def _life() -> list[PanelBuilder]:
             unit="short", bars=True, stacked=True,
         ),
         graph(
+            "Left behind", "Descendants that lived on when their process had ended; with kill_scope = tree they are ended too.",
+            Query(by(NAME, increase(select(c.LEFTOVERS, W))), NAME_LEGEND), unit="short", bars=True, stacked=True,
+        ),
+        graph(
             "Failures in a row and pauses",
             "Failures in a row of the worst slot, and the seconds that it waits before the next attempt.",
             Query(by(NAME, select(c.CONSECUTIVE_FAILURES, W), "max"), f"failures {NAME_LEGEND}"),

@@ -270,7 +270,8 @@ def below(pid: int) -> collections.Counter[tuple[Any, ...]]:
             what = seen(child)
         except OSError:
             continue
-        if what[0] and what[0][0] in {b"sleep", sys.executable.encode()}:
+        # Its environment can be read a moment later than its words.
+        if what[0] and what[0][0] in {b"sleep", sys.executable.encode()} and what[-1]:
             found[what] += 1
     return found
 

@@ -295,6 +295,30 @@ async def test_all_messages_of_one_pass_fit_into_the_queue(make):
     assert pids >= {str(pid) for pid in range(1, 1001)}
 
 
+async def test_who_comes_later_has_as_long_a_queue(make):
+    desk = make(interval=0.2, readers=FakeReaders(FakeClock()))
+    for wid in range(1, 1001):
+        desk.sampler.add(f"w{wid % 10}", wid, wid, wid, 0.0)
+    await one(await desk.listen_to("stat."), "stat.circus")
+    later = desk.context.socket(zmq.SUB)
+    try:
+        later.setsockopt(zmq.RCVHWM, 1)  # what it does not read waits at the daemon
+        later.setsockopt(zmq.SUBSCRIBE, b"stat.")
+        later.connect(desk.endpoint)
+        await desk.until(lambda: later.poll(0))
+        passes = desk.channel.passes
+        await desk.until(lambda: desk.channel.passes > passes + 1)
+        assert desk.channel.drops == 0
+        topics = set()
+        while later.poll(1000) and len(topics) < 1000:
+            topic = later.recv_multipart()[0]
+            if topic.startswith(b"stat.w") and topic.count(b".") == 2:
+                topics.add(topic)
+        assert len(topics) == 1000
+    finally:
+        later.close(0)
+
+
 # -- sample.
 
 

@@ -36,7 +36,10 @@ logger = logging.getLogger(__name__)
 
 # A timer that is due at once: whatever is readable and every timer that was due earlier comes before it.
 PAUSE_SECONDS: Final = 0.0
-_QUEUED_PASSES: Final = 8
+QUEUE: Final = 16_384
+"""Messages that a subscriber may be behind: three passes over 5,000 processes, one message for each. It is set before
+anybody can connect and never again: libzmq tells a new limit also to connections that have just been closed, which it has
+freed by then, and that ended circusd. Who does not read at all is let go by the heartbeats."""
 _LAST_SAMPLES_MS: Final = 20
 _DAEMON: Final = "circusd"
 _OWN_STEM: Final = b"stat.circus"
@@ -101,10 +104,8 @@ class StatsChannel:
 
     def serve(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
         """Publish by sockets of this context; again after `suspend`."""
-        self._queue = 0
-        raw = publishing_socket(context)
+        raw = publishing_socket(context, queue=QUEUE)
         try:
-            self._make_queue(raw, 0)
             self._listener.attach(raw)
         except BaseException:
             raw.close(0)
@@ -226,7 +227,6 @@ class StatsChannel:
         names = sampler.watchers()
         wanted = [(name, what) for name in names if (what := self._of(name))]
         members = [member for name, _ in wanted for member in sampler.members(name)]
-        self._make_queue(self._socket.socket, len(members) + 2 * len(wanted))
         yield from sampler.sweep(members, slow=sampler.slow_share(self._interval))
         for name, what in wanted:
             yield from self._publish(name, what, now)
@@ -326,7 +326,7 @@ class StatsChannel:
             subscribers=self.subscriptions.counts(),
             drops={"stats": self.drops, **self._drops()},
             machine_memory_bytes=self.service.machine_memory,
-            send_hwm=self._queue,
+            send_hwm=QUEUE,
         )
 
     def _publish_sockets(self) -> None:
@@ -341,8 +341,3 @@ class StatsChannel:
     def _seq(self, topic: bytes) -> int:
         seq = self._seqs[topic] = self._seqs.get(topic, 0) + 1
         return seq
-
-    def _make_queue(self, socket: zmq.Socket[bytes], messages: int) -> None:
-        """Let a subscriber fall some passes behind and no further: old samples are worth nothing and can be large."""
-        self._queue = max(64, 1 << (messages * _QUEUED_PASSES).bit_length())
-        socket.setsockopt(zmq.SNDHWM, self._queue)  # each time: who has come since began with that of the first

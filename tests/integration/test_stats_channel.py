@@ -21,7 +21,7 @@ import zmq
 from circus.runtime.clock import SystemClock
 from circus.runtime.listener import listen
 from circus.stats import backlog
-from circus.stats.channel import StatsChannel
+from circus.stats.channel import QUEUE, StatsChannel
 from circus.stats.readers import choose_readers
 from circus.stats.sampler import Sampler
 from circus.wire import samples
@@ -308,6 +308,8 @@ async def test_who_comes_later_has_as_long_a_queue(make):
         await desk.until(lambda: later.poll(0))
         passes = desk.channel.passes
         await desk.until(lambda: desk.channel.passes > passes + 1)
+        # Set anew it would be told to connections that libzmq has freed: that ended circusd.
+        assert desk.channel._socket.socket.getsockopt(zmq.SNDHWM) == QUEUE
         assert desk.channel.drops == 0
         topics = set()
         while later.poll(1000) and len(topics) < 1000:

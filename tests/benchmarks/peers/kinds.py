@@ -113,6 +113,7 @@ class Circus(Supervisor):
 
 class OldCircus(Circus):
     name = "circus 0.19"
+    stats_prefixes = ("stat.",)
 
     def _about_stats(self, job: Job) -> list[str]:
         # Its stats are a program of its own, which samples whether somebody is subscribed or not.

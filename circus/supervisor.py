@@ -175,6 +175,7 @@ class Supervisor(Reconfiguration):
 
     def telemetry(self, watchers: str | None = None, detail: bool = True) -> Telemetry:
         """Everything cumulative, and how things stand."""
+        fleet = self._settled()
         return telemetry(
             bus=self.bus,
             spec=self.spec,
@@ -183,7 +184,7 @@ class Supervisor(Reconfiguration):
             arbiter=arbiter_snapshot(self, self._controller, self._publisher, self._services, self._reaper),
             alerts=self.alerting.snapshot(),
             sockets=self.sockets,
-            watchers=self.fleet,
+            watchers=fleet,
             pattern=watchers,
             detail=detail,
         )

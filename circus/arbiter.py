@@ -161,8 +161,8 @@ class Arbiter(Upgrading):
 
     def start(self, cb: Callable[[Any], object] | None = None) -> Any:
         """Start everything. Without a loop (given or running) it blocks until the end, and what it returns is done; SIGTERM
-        and the like then work as they do for circusd. In a loop it returns at once, and what it returns can be awaited: the start of all
-        watchers. `cb` is called after that, with its future.
+        and the like then work as they do for circusd. In a loop it returns at once, and what it returns can be awaited:
+        the start of all watchers. `cb` is called after that, with its future.
 
         Raises:
             EndpointError: a channel cannot be bound; also from what is awaited.

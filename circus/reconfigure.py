@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from circus.commands.values import shortfalls
 from circus.core.origin import Origin
 from circus.events.cause import cause_of, current_origin
 from circus.exc import AlreadyExist, CircusError, ConfigError, Mistake, Overtaken
@@ -209,7 +210,7 @@ class Reconfiguration(Returning):
                 raise Overtaken("cancelled: quit overtook reloadconfig")
             if errors:
                 raise CircusError("\n".join(errors))
-            return _told_plan(found) | _not_up(concerned)
+            return _told_plan(found) | shortfalls(*concerned)
 
     def _made_ready(self, found: Plan) -> tuple[list[Watcher], Plan]:
         """The watchers to come, made; those that were left out before and cannot be had yet are left out again."""
@@ -323,13 +324,7 @@ class Reconfiguration(Returning):
 
 
 async def _started(watcher: Watcher, *, start: bool) -> dict[str, Any] | None:
-    return {**await watcher.start(), **_not_up([watcher])} if start else None
-
-
-def _not_up(watchers: Iterable[Watcher]) -> dict[str, dict[str, str]]:
-    """What an answer says of watchers that were to run and do not."""
-    failed = {watcher.name: watcher.shortfall for watcher in watchers if watcher.shortfall is not None}
-    return {"failed": failed} if failed else {}
+    return {**await watcher.start(), **shortfalls(watcher)} if start else None
 
 
 async def _outcome(work: Awaitable[Any], errors: list[str]) -> None:

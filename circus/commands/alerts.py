@@ -18,9 +18,10 @@ class Alerts(Command):
 
     What an alert is stands in the configuration, in `[alert:NAME]`; the watcher `circus-exporter` watches for it.
     `since` is when the condition began, `fired` when it became an alert, `seq` the record of that; `deliveries` tells
-    how the last delivery to each notifier went (while one is being tried, `next` is when it will be again), `silence` which silence keeps it from being told. `refused` counts alerts
-    that there was no room for (10,000 are kept), `configured` names those that are watched for. A notifier that does not
-    take what it is told has `attempts` and `last_error`, and `next_time`, when the next is made.
+    how the last delivery to each notifier went (while one is being tried, `next` is when it will be again), `silence` which
+    silence keeps it from being told. `refused` counts alerts that there was no room for (10,000 are kept), `configured`
+    names those that are watched for. A notifier that does not take what it is told has `attempts` and `last_error`, and
+    `next_time`, when the next is made.
 
     Request:
 
@@ -35,7 +36,8 @@ class Alerts(Command):
          "deliveries": {"ops": {"ok": true, "time": 1795465238.0, "attempts": 1, "error": null,
          "next": null}}, "silence": null}],
          "silences": [], "notifiers": [{"name": "ops", "type": "webhook", "delivered": 1, "failed": 0, "waiting": 0,
-         "last_time": 1795465238.0, "last_error": null, "attempts": 0, "next_time": null}], "refused": 0, "configured": ["leak"]}
+         "last_time": 1795465238.0, "last_error": null, "attempts": 0, "next_time": null}], "refused": 0,
+         "configured": ["leak"]}
 
     Command line:
 

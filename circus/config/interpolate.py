@@ -17,6 +17,8 @@ _OLD_SPELLINGS = (
     (r"\$\(ENV\.(\w+)\)", r"$(circus.env.\1)"),
 )
 _VARIABLE = re.compile(r"\$\(circus\.([\w.\-]+)\)|\(\(circus\.([\w.\-]+)\)\)", re.IGNORECASE)
+LONGEST = 131_072
+"""Characters of a command: one word can have no more on Linux, and splitting takes time that grows with their square."""
 _PLAIN = re.compile(r"[\w@%+=:,./ -]*", re.ASCII)
 
 

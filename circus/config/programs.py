@@ -10,10 +10,8 @@ import os
 import stat
 from collections.abc import Mapping
 
-from circus.config.interpolate import Variables, expand, has_variables, split_words
+from circus.config.interpolate import LONGEST, Variables, expand, has_variables, split_words
 from circus.spec.watcher import WatcherSpec
-
-_LONGEST = 131_072  # splitting takes time that grows with the square
 
 
 def missing_program(spec: WatcherSpec, inherited: Mapping[str, str]) -> tuple[str, str] | None:
@@ -27,7 +25,7 @@ def missing_program(spec: WatcherSpec, inherited: Mapping[str, str]) -> tuple[st
     option, program = "executable", spec.executable
     if program is None:
         option, text = "cmd", expand(spec.cmd, Variables(env, prefix="env."))
-        if spec.shell or len(text) > _LONGEST:
+        if spec.shell or len(text) > LONGEST:
             return None
         try:
             words = split_words(text)

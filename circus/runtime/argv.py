@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from circus import logger
-from circus.config.interpolate import Variables, expand, names_in, old_spelling, split_words
+from circus.config.interpolate import LONGEST, Variables, expand, names_in, old_spelling, split_words
 from circus.exc import CircusError, SpawnError
 from circus.runtime.virtualenv import activate
 from circus.spec.fields import WATCHER, stream_conf
@@ -24,10 +24,6 @@ from circus.spec.watcher import WatcherSpec
 
 DEFAULT_SHELL = "/bin/sh"
 _SOCKETS = "sockets."
-# One word can have no more on Linux, and splitting takes time that grows with the square of the longest.
-_LONGEST = 131_072
-
-
 _NO_NAMES: Final[frozenset[str]] = frozenset()
 """One for all: each call makes another."""
 
@@ -161,7 +157,7 @@ class CommandBuilder:
         return [expand(word, known) for word in args]
 
     def _split(self, text: str) -> list[str]:
-        if len(text) > _LONGEST:
+        if len(text) > LONGEST:
             raise SpawnError("exec", f"watcher {self._spec.name!r}: a command of {len(text)} characters is too long")
         try:
             return split_words(text)

@@ -103,12 +103,11 @@ class Reaper:
         # Runs before the loop hears of the pidfd, so most deaths must cost next to nothing here.
         if self._told or self._expected:
             return
-        if self._pidfd_tells():
-            self._expected = True  # who else has died is looked for after it
-            return
-        self._told = True
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(self._child_ended)
+        self._expected = self._pidfd_tells()  # then who else has died is looked for after it
+        self._told = not self._expected
+        if self._told:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._child_ended)
 
     def _pidfd_tells(self) -> bool:
         try:
@@ -254,6 +253,7 @@ class Reaper:
 
     def sweep(self) -> None:
         """Look for deaths that no notification told; cheap when there are none."""
+        self._expected = False  # whose pidfd was to tell may be collected here
         if self._own_strangers:
             self._reap_by_peeking()
             return

@@ -49,8 +49,8 @@ async def insist(
     lasting: float = math.inf,
 ) -> Outcome:
     """Attempts until one was taken or a later one would not help, each outcome told, with the pause that follows as its
-    `wait`; pauses in seconds double, with jitter, and are never shorter than what the other side asked for. Without patience no pause is long. None is made
-    that would begin more than `lasting` seconds after the first.
+    `wait`; pauses in seconds double, with jitter, and are never shorter than what the other side asked for. Without
+    patience no pause is long. None is made that would begin more than `lasting` seconds after the first.
     """
     loop = asyncio.get_running_loop()
     pause, until = first_pause, loop.time() + lasting

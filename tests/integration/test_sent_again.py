@@ -8,7 +8,7 @@ import pathlib
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -58,32 +58,35 @@ def times_done(daemon: Daemon, command: str = "incr") -> Counter[str]:
     return Counter(each["cause"]["id"] for each in records if each["data"]["command"] == command)
 
 
+@contextlib.contextmanager
+def asking_through_relay(daemon: Daemon, tmp_path: pathlib.Path, client: Client) -> Iterator[tuple[Relay, Any]]:
+    """The relay between them, and the client."""
+    with Relay(tmp_path / "relay", daemon.endpoint) as relay:
+        asking = client(relay.endpoint, DEADLINE)
+        try:
+            yield relay, asking
+        finally:
+            asking.stop()
+
+
 @each_client
 @pytest.mark.parametrize("lost", ["request", "reply"])
 def test_what_only_reads_is_asked_again(circusd: CircusD, tmp_path: pathlib.Path, client: Client, lost: str) -> None:
     daemon = circusd(INI)
-    with Relay(tmp_path / "relay", daemon.endpoint) as relay:
-        asking = client(relay.endpoint, DEADLINE)
-        try:
-            assert asking.send_message("list")["watchers"] == ["w"]
-            relay.lose = lost
-            assert asking.send_message("list", name="w")["status"] == "ok"
-            assert asking.send_message("list")["watchers"] == ["w"]
-        finally:
-            asking.stop()
+    with asking_through_relay(daemon, tmp_path, client) as (relay, asking):
+        assert asking.send_message("list")["watchers"] == ["w"]
+        relay.lose = lost
+        assert asking.send_message("list", name="w")["status"] == "ok"
+        assert asking.send_message("list")["watchers"] == ["w"]
     assert relay.lost == 1
 
 
 @each_client
 def test_what_was_done_is_answered_from_memory(circusd: CircusD, tmp_path: pathlib.Path, client: Client) -> None:
     daemon = circusd(INI)
-    with Relay(tmp_path / "relay", daemon.endpoint) as relay:
-        asking = client(relay.endpoint, DEADLINE)
-        try:
-            relay.lose = "reply"
-            assert asking.send_message("incr", name="w", nb=2, waiting=True)["numprocesses"] == 3
-        finally:
-            asking.stop()
+    with asking_through_relay(daemon, tmp_path, client) as (relay, asking):
+        relay.lose = "reply"
+        assert asking.send_message("incr", name="w", nb=2, waiting=True)["numprocesses"] == 3
     assert relay.lost == 1
     assert daemon.ok("numprocesses", name="w")["numprocesses"] == 3
     assert list(times_done(daemon).values()) == [1]
@@ -107,13 +110,9 @@ def test_what_is_under_way_is_answered_where_it_is_asked_again(
 @each_client
 def test_what_may_have_been_done_is_not_done_again(circusd: CircusD, tmp_path: pathlib.Path, client: Client) -> None:
     daemon = circusd(INI)
-    with Relay(tmp_path / "relay", daemon.endpoint) as relay:
-        asking = client(relay.endpoint, DEADLINE)
-        try:
-            relay.lose = "request"
-            reply = asking.send_message("incr", name="w", waiting=True)
-        finally:
-            asking.stop()
+    with asking_through_relay(daemon, tmp_path, client) as (relay, asking):
+        relay.lose = "request"
+        reply = asking.send_message("incr", name="w", waiting=True)
     assert (reply["status"], reply["reason"]) == ("error", UNSURE)
     assert daemon.ok("numprocesses", name="w")["numprocesses"] == 1
 

@@ -354,7 +354,8 @@ def test_signals_of_operators_and_reloads_are_for_the_process_alone():
     assert w.signals == [(100, USR1), (100, 1)]
 
 
-def test_what_not_even_sigkill_ends_is_given_up():
+def stopped_without_the_kids():
+    """(a watcher whose process SIGKILL has ended, and whose kids no signal reaches; the stop that waits for them)."""
     w = with_kids(graceful_timeout=0.0)
     send = w._SendSignal
 
@@ -366,6 +367,11 @@ def test_what_not_even_sigkill_ends_is_given_up():
     w._SendSignal = spare_the_kids
     stop = w.submit("stop")
     w._SendSignal = lambda effect: w.tell(told.Signalled(effect.order, ()))
+    return w, stop
+
+
+def test_what_not_even_sigkill_ends_is_given_up():
+    w, stop = stopped_without_the_kids()
     w.run(29)
     assert stop not in w.refusals
     w.run(2)
@@ -376,17 +382,7 @@ def test_what_not_even_sigkill_ends_is_given_up():
 
 
 def test_who_has_ended_meanwhile_is_not_said_to_live_on():
-    w = with_kids(graceful_timeout=0.0)
-    send = w._SendSignal
-
-    def spare_the_kids(effect):
-        kids, w.alive[100].kids = w.alive[100].kids, {}
-        send(effect)
-        w.alive[100].kids = kids
-
-    w._SendSignal = spare_the_kids
-    stop = w.submit("stop")
-    w._SendSignal = lambda effect: w.tell(told.Signalled(effect.order, ()))
+    w, stop = stopped_without_the_kids()
     w.run(1)
     w.tell(told.Swept(1, w.life.crew.slots[1].generation, (Leftover(100001, "kid"),)))
     w.run(31)

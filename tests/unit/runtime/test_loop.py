@@ -97,8 +97,8 @@ async def test_of_many_spawns_each_is_told_before_the_next_is_made() -> None:
     assert done == ["spawned 0", "told 0", "spawned 1", "told 1", "spawned 2", "told 2"]
 
 
-def test_what_is_put_back_waits_with_all_after_it() -> None:
-    performed: list[int] = []
+def putting_back(performed: list[int]) -> Pending[int]:
+    """Effects that are noted; 1 is put back when nothing was performed before it, which is noted as 0."""
 
     def perform(_: object, effect: int) -> None:
         if effect == 1 and not performed:
@@ -108,6 +108,12 @@ def test_what_is_put_back_waits_with_all_after_it() -> None:
             performed.append(effect)
 
     pending: Pending[int] = Pending({int: perform}, None)
+    return pending
+
+
+def test_what_is_put_back_waits_with_all_after_it() -> None:
+    performed: list[int] = []
+    pending = putting_back(performed)
     pending.perform([1, 2])
     assert performed == [0]
     pending.resume()
@@ -118,15 +124,7 @@ def test_what_is_put_back_waits_with_all_after_it() -> None:
 
 def test_more_to_perform_ends_the_wait_of_what_was_put_back() -> None:
     performed: list[int] = []
-
-    def perform(_: object, effect: int) -> None:
-        if effect == 1 and not performed:
-            performed.append(0)
-            pending.put_back(effect)
-        else:
-            performed.append(effect)
-
-    pending: Pending[int] = Pending({int: perform}, None)
+    pending = putting_back(performed)
     pending.perform([1])
     pending.perform([2])
     assert performed == [0, 1, 2]

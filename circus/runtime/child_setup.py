@@ -143,6 +143,7 @@ _AS_THEY_ARE: Final = nullcontext()
 @contextmanager
 def _in_force(wanted: Sequence[tuple[int, int]]) -> Iterator[None]:
     before: list[tuple[int, tuple[int, int]]] = []
+    ROOM.turns += 1
     try:
         for number, value in wanted:
             held = resource.getrlimit(number)
@@ -152,6 +153,7 @@ def _in_force(wanted: Sequence[tuple[int, int]]) -> Iterator[None]:
     finally:
         for number, held in reversed(before):
             resource.setrlimit(number, held)
+        ROOM.turns += 1
 
 
 def set_on_child(pid: int, limits: Limits) -> None:

@@ -30,6 +30,8 @@ class FdRoom:
 
     inherited_soft: int
     base: int | None = None
+    turns: int = 0
+    """How often the soft limit of a worker was put in force for its spawn, and taken back: odd in between."""
 
     def raise_soft_limit(self, needed: int, *, generous: bool = False) -> str | None:
         """Make room for `needed` descriptors, and for more to come when `generous`.

@@ -1,7 +1,6 @@
 """Learn of deaths at once, and collect each status exactly once.
 
-A pidfd per process, all of them in one epoll that the loop watches (the loop's own handle and key for each would cost
-more memory than the rest of a watched process); without pidfds SIGCHLD tells that somebody died. Waits only for pids
+A pidfd per process tells of its end (`ends`); without pidfds SIGCHLD tells that somebody died. Waits only for pids
 that it was given; where this program is the main one (circusd), orphans of its processes become its own children, and
 are reaped by their pid. Invariant: a process is reported exactly once, and never one that was not watched.
 """
@@ -10,21 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
-import select
 import signal
 from collections.abc import Callable
 
 from circus.core.exit_status import LOST, ExitStatus
 from circus.runtime import identity, tree
-from circus.runtime.fds import ROOM
+from circus.runtime.ends import Ends
 from circus.runtime.wait_status import exit_status
 
 Report = Callable[[int, ExitStatus], None]
 """Told the pid and how it ended."""
-
-_DEATHS_PER_TURN = 64
-"""At most so many are collected before the loop gets its turn; each leads to records, and perhaps to a fork."""
 
 _TURN_SECONDS = 0.002
 """Nor are more begun after this time: requests wait meanwhile."""
@@ -66,11 +62,11 @@ class Reaper:
     def __init__(self, loop: asyncio.AbstractEventLoop, *, own_strangers: bool = False) -> None:
         self._loop = loop
         self._own_strangers = own_strangers
-        self._pidfds = pidfd_usable()
-        self._epoll: select.epoll | None = None
-        self._by_pidfd: dict[int, int] = {}
-        self._watched: dict[int, tuple[int | None, Report]] = {}
-        self._sigchld = self._told = self._expected = False
+        self._ends = Ends(loop, self._has_ended, self._is_unheld) if pidfd_usable() else None
+        self._watched: dict[int, Report] = {}
+        self._unheld: set[int] = set()
+        """Those of whose ends no pidfd tells."""
+        self._sigchld = self._told = False
         self._timer: asyncio.TimerHandle | None = None
         self._sweeping: asyncio.TimerHandle | None = None
         self._lingering: asyncio.TimerHandle | None = None
@@ -83,7 +79,7 @@ class Reaper:
         self._orphans_good = float("-inf")
         self.adopts = own_strangers and (os.getpid() == 1 or tree.become_subreaper())
         """Whether orphans of our processes become children of this program."""
-        if not self._pidfds or own_strangers:
+        if self._ends is None or own_strangers:
             self._listen_to_sigchld()
 
     def _listen_to_sigchld(self) -> None:
@@ -101,27 +97,18 @@ class Reaper:
 
     def _caught(self, *_: object) -> None:
         # Runs before the loop hears of the pidfd, so most deaths must cost next to nothing here.
-        if self._told or self._expected:
-            return
-        self._expected = self._pidfd_tells()  # then who else has died is looked for after it
-        self._told = not self._expected
-        if self._told:
+        if not self._told and (self._ends is None or not self._ends.are_coming()):
+            self._told = True
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._child_ended)
 
-    def _pidfd_tells(self) -> bool:
-        try:
-            peeked = _peeked()
-        except (ChildProcessError, AttributeError):
-            return False
-        watched = None if peeked is None else self._watched.get(peeked.si_pid)
-        return watched is not None and watched[0] is not None
-
     def _child_ended(self) -> None:
         self._told = False
-        if len(self._by_pidfd) < len(self._watched) or not self._pidfds:
+        if self._unheld:
             self.sweep()  # of some this is the only word
         else:
+            if self._ends is not None:
+                self._ends.look()
             self._sweep_soon(_STRANGERS_SECONDS)
 
     def _sweep_soon(self, delay: float) -> None:
@@ -134,48 +121,41 @@ class Reaper:
 
     def watch(self, pid: int, report: Report) -> None:
         """Report the end of a child of ours; it must not have been waited for."""
-        pidfd: int | None = None
-        if self._pidfds:
-            try:
-                pidfd = ROOM.move_up(os.pidfd_open(pid))
-            except OSError:
-                # No descriptor left: this one is found by SIGCHLD and the sweep.
-                self._listen_to_sigchld()
-        self._keep(pid, pidfd, report)
-
-    def _keep(self, pid: int, pidfd: int | None, report: Report) -> None:
-        self._watched[pid] = (pidfd, report)
-        if pidfd is not None:
-            self._by_pidfd[pidfd] = pid
-            self._deaths_told().register(pidfd, select.EPOLLIN)
+        self._watched[pid] = report
+        if self._ends is None:
+            self._is_unheld(pid)
         else:
+            self._ends.open(pid)
+
+    def _is_unheld(self, pid: int) -> None:
+        """No descriptor left, or no pidfds at all: this one is found by SIGCHLD and the sweep."""
+        if pid in self._watched:
+            self._unheld.add(pid)
+            self._listen_to_sigchld()
+            self._sweep_soon(0)  # it may have ended before SIGCHLD was listened to
             self._look_again()
 
     def adopt(self, pid: int, pidfd: int, start: int, report: Report) -> None:
         """Report the end of a process that is not our child, started at that tick; the handle is ours from now on."""
         self._adopted[pid] = start
-        self._keep(pid, ROOM.move_up(pidfd), report)
+        self._watched[pid] = report
+        assert self._ends is not None
+        self._ends.take(pid, pidfd)
 
     def adopted(self, pid: int) -> tuple[int, int] | None:
         """(handle, tick of its start) of a process that is not our child, None for one that is or is not watched."""
         start = self._adopted.get(pid)
-        pidfd = self._watched[pid][0] if start is not None else None
+        pidfd = None if start is None or self._ends is None else self._ends.handle(pid)
         return None if start is None or pidfd is None else (pidfd, start)
 
     def report_to(self, pid: int, report: Report) -> None:
         """Report the end of a process that is watched already to somebody else."""
         if pid in self._watched:
-            self._watched[pid] = (self._watched[pid][0], report)
-
-    def _deaths_told(self) -> select.epoll:
-        if self._epoll is None:
-            self._epoll = select.epoll()
-            self._loop.add_reader(self._epoll.fileno(), self._readable)
-        return self._epoll
+            self._watched[pid] = report
 
     def _look_again(self) -> None:
         """Sweep every second as long as something is watched of whose end nothing would tell."""
-        if self._sigchld or self._timer is not None or all(fd is not None for fd, _ in self._watched.values()):
+        if self._sigchld or self._timer is not None or not self._unheld:
             return
 
         def look() -> None:
@@ -185,18 +165,12 @@ class Reaper:
 
         self._timer = self._loop.call_later(_BLIND_SECONDS, look)
 
-    def _readable(self) -> None:
-        # Level-triggered, as the epoll of the loop is: what is left over is told again at its next turn.
-        if self._expected:
-            self._expected = False
+    def _has_ended(self, pid: int) -> None:
+        if self._own_strangers or self._unheld:
+            self._sweep_soon(_STRANGERS_SECONDS)  # who else has ended was not looked for at SIGCHLD
+        # A report before this one may have led to its end being collected. Who is traced has ended for his tracer first.
+        if pid in self._watched and not self._collect(pid):
             self._sweep_soon(_STRANGERS_SECONDS)
-        over = self._loop.time() + _TURN_SECONDS
-        for pidfd, _ in self._deaths_told().poll(0, _DEATHS_PER_TURN):
-            pid = self._by_pidfd.get(pidfd)
-            if pid is not None:  # or a report before this one has led to its end being collected
-                self._collect(pid)
-                if self._loop.time() >= over:
-                    return
 
     def _collect(self, pid: int) -> bool:
         if pid in self._adopted:
@@ -213,7 +187,7 @@ class Reaper:
         return True
 
     def _collect_adopted(self, pid: int) -> bool:
-        pidfd = self._watched[pid][0]
+        pidfd = None if self._ends is None else self._ends.handle(pid)
         assert pidfd is not None
         if not identity.has_ended(pidfd):
             return False
@@ -222,18 +196,13 @@ class Reaper:
         return True
 
     def _report(self, pid: int, status: ExitStatus) -> None:
-        pidfd, report = self._watched.pop(pid)
+        report = self._watched.pop(pid)
         try:
             report(pid, status)  # a successor is started in there, and waits for nothing
         finally:
-            if pidfd is not None:
-                self._forget(pidfd)
-
-    def _forget(self, pidfd: int) -> None:
-        if self._epoll is not None:  # the report may have led to the end of all
-            self._epoll.unregister(pidfd)
-        del self._by_pidfd[pidfd]
-        os.close(pidfd)
+            self._unheld.discard(pid)
+            if self._ends is not None:
+                self._ends.forget(pid)
 
     def send_signal(self, pid: int, signum: int) -> None:
         """Signal a watched process; a pid that was reused in the meantime is never hit.
@@ -244,16 +213,15 @@ class Reaper:
         """
         if pid not in self._watched:
             raise ProcessLookupError(pid)
-        pidfd = self._watched[pid][0]
+        pidfd = None if self._ends is None else self._ends.handle(pid)
         if pidfd is not None:
             signal.pidfd_send_signal(pidfd, signum)
-        else:
+        elif self._ends is None or not _signal_child(pid, signum):
             # Not reaped yet, so the kernel cannot have given the pid to another.
             os.kill(pid, signum)
 
     def sweep(self) -> None:
         """Look for deaths that no notification told; cheap when there are none."""
-        self._expected = False  # whose pidfd was to tell may be collected here
         if self._own_strangers:
             self._reap_by_peeking()
             return
@@ -329,14 +297,10 @@ class Reaper:
 
     def close(self) -> None:
         """Stop watching; the processes stay as they are."""
-        for pidfd, _ in self._watched.values():
-            if pidfd is not None:
-                self._forget(pidfd)
         self._watched.clear()
-        if self._epoll is not None:
-            self._loop.remove_reader(self._epoll.fileno())
-            self._epoll.close()
-            self._epoll = None
+        self._unheld.clear()
+        if self._ends is not None:
+            self._ends.close()
         for timer in (self._timer, self._sweeping, self._lingering):
             if timer is not None:
                 timer.cancel()
@@ -348,3 +312,25 @@ class Reaper:
 def _peeked() -> os.waitid_result | None:
     """The first of our children that have ended and were not waited for; its status is left where it is."""
     return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+
+
+def _signal_child(pid: int, signum: int) -> bool:
+    """Signal a child through a handle that is taken now; False when there is no descriptor for one.
+
+    Raises:
+        ProcessLookupError: somebody else has waited for it, and the pid may be that of another by now.
+    """
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except OSError:
+        return False
+    try:
+        os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        signal.pidfd_send_signal(pidfd, signum)
+    except ChildProcessError:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from None
+    finally:
+        os.close(pidfd)
+    return True

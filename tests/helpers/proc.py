@@ -113,11 +113,19 @@ def end(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def open_fds(pid: int | None = None) -> dict[int, str]:
-    """The open file descriptors of a process (of this one without an argument) and where they lead."""
-    directory = f"/proc/{'self' if pid is None else pid}/fd"
+def open_fds(pid: int | None = None, *, thread: int | None = None) -> dict[int, str]:
+    """The open file descriptors of a process (of this one without an argument) and where they lead; those of a thread
+    where it has a table of its own.
+    """
+    directory = f"/proc/{'self' if pid is None else pid}{'' if thread is None else f'/task/{thread}'}/fd"
     found = {}
     for name in os.listdir(directory):
         with contextlib.suppress(OSError):
             found[int(name)] = os.readlink(f"{directory}/{name}")
     return found
+
+
+def pidfds(pid: int) -> int:
+    """How many handles on processes a process holds, in whichever table of descriptors."""
+    threads = [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    return max(sum("pidfd" in to for to in open_fds(pid, thread=thread).values()) for thread in threads)

@@ -234,7 +234,8 @@ def test_a_low_limit_of_descriptors_is_given_while_the_daemon_holds_many(report:
 
 def test_too_low_a_limit_of_descriptors_is_told_and_the_daemon_lives(circusd: Start) -> None:
     daemon = circusd(
-        "[watcher:many]\ncmd = sleep 1000\nnumprocesses = 200\nbackoff = 0.1\n[watcher:a]\ncmd = sleep 1000\n",
+        "[watcher:many]\ncmd = sleep 1000\nnumprocesses = 200\nbackoff = 0.1\nstdout_stream.class = QueueStream\n"
+        "[watcher:a]\ncmd = sleep 1000\n",
         through=["prlimit", "--nofile=200:200"],
     )
     assert "file descriptors are needed for the configured processes, but the hard limit is 200" in daemon.log_text()
@@ -246,7 +247,10 @@ def test_too_low_a_limit_of_descriptors_is_told_and_the_daemon_lives(circusd: St
 
 def test_workers_never_take_the_last_descriptors_from_clients(circusd: Start) -> None:
     # libzmq ends the program that has no descriptor for somebody who connects to a unix socket.
-    daemon = circusd("[watcher:many]\ncmd = sleep 1000\nnumprocesses = 200\n", through=["prlimit", "--nofile=100:100"])
+    daemon = circusd(
+        "[watcher:many]\ncmd = sleep 1000\nnumprocesses = 200\nstdout_stream.class = QueueStream\n",
+        through=["prlimit", "--nofile=100:100"],
+    )
     wait_until(lambda: daemon.telemetry("many")["counters"]["spawn_failures"]["fork"], what=daemon.log_text)
     with contextlib.ExitStack() as stack:
         callers = [stack.enter_context(daemon.caller()) for _ in range(8)]

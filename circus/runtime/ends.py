@@ -7,14 +7,16 @@ the table of this program. Invariant: an end is told once, and never of a proces
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from circus.runtime.fds import ROOM
 from circus.runtime.loop import HEAD_START_SECONDS
 from circus.runtime.pidfds import Pidfds, PidfdThread
+
+_Some = TypeVar("_Some", bound=Pidfds)
 
 _TURN_SECONDS = 0.002
 """After this time the loop gets its turn: each end leads to records, and perhaps to a fork."""
@@ -90,21 +92,28 @@ class Ends:
             self._timer.cancel()
             self._timer = None
         self._ended.clear()
-        for each in (self._far, self._near):
+        both = self._far, self._near
+        self._far = self._near = None  # a signal handler may ask at any moment
+        for each in both:
             if each is not None:
                 self._loop.remove_reader(each.epoll.fileno())
                 each.close()
-        self._far = self._near = None
 
     def _begin(self) -> None:
+        soon: Callable[..., object] = self._loop.call_soon
+        here = partial(soon, self._told), partial(soon, self._missed), partial(soon, self._be_alone)
         try:
-            self._far = PidfdThread(
-                *(partial(self._there, here) for here in (self._told, self._missed, self._be_alone))
-            )
+            self._far = self._heard(PidfdThread(*here))
         except (OSError, RuntimeError):  # no descriptor, or no thread
             self._alone = True
-        else:
-            self._loop.add_reader(self._far.epoll.fileno(), self._readable, self._far)
+
+    def _heard(self, pidfds: _Some) -> _Some:
+        try:
+            self._loop.add_reader(pidfds.epoll.fileno(), self._readable, pidfds)
+        except OSError:  # a user may have only so many in epolls
+            pidfds.close()
+            raise
+        return pidfds
 
     def _be_alone(self) -> None:
         far, self._far, self._alone = self._far, None, True
@@ -115,15 +124,9 @@ class Ends:
             for pid in pids:
                 self.open(pid)
 
-    def _there(self, here: Callable[..., object], *args: int) -> None:
-        """From the thread: call that in the loop."""
-        with contextlib.suppress(RuntimeError):  # the loop is closed
-            self._loop.call_soon_threadsafe(here, *args)
-
     def _by_hand(self) -> Pidfds:
         if self._near is None:
-            self._near = Pidfds()
-            self._loop.add_reader(self._near.epoll.fileno(), self._readable, self._near)
+            self._near = self._heard(Pidfds())
         return self._near
 
     def _soon(self) -> None:
@@ -143,8 +146,9 @@ class Ends:
 
     def _go_on(self) -> None:
         over = self._loop.time() + _TURN_SECONDS
-        while self._ended:
-            self._told(self._ended.popleft())
-            if self._ended and self._loop.time() >= over:
+        try:
+            while self._ended and self._loop.time() < over:
+                self._told(self._ended.popleft())
+        finally:
+            if self._ended:
                 self._loop.call_soon(self._go_on)
-                return

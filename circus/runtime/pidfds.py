@@ -8,6 +8,7 @@ learns of ends from the epoll alone, and no spawn sees the pidfds.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -15,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 from circus.runtime.fds import ROOM
@@ -103,19 +105,34 @@ class PidfdThread(Pidfds):
     """In the table of a thread; what is asked for is done when `hurry` is called.
 
     Args:
-        gone: told from that thread the pid of a process that somebody has waited for.
-        missed: told from that thread the pid of a process on which no handle can be had.
-        failed: called from that thread when it cannot have a table of its own here, and nothing will be done.
+        gone: told by `ended` the pid of a process that somebody has waited for.
+        missed: told by `ended` the pid of a process on which no handle can be had.
+        failed: called by `ended` when the thread cannot have a table of its own here, and nothing will be done.
+
+    Raises:
+        OSError: there is no descriptor left.
+        RuntimeError: no thread can be had.
     """
 
-    def __init__(self, gone: Callable[[int], None], missed: Callable[[int], None], failed: Callable[[], None]) -> None:
+    def __init__(
+        self, gone: Callable[[int], object], missed: Callable[[int], object], failed: Callable[[], object]
+    ) -> None:
         super().__init__()
         self._gone, self._missed, self._failed = gone, missed, failed
         self._wanted: deque[tuple[int, bool]] = deque()
+        self._words: deque[Callable[[], object]] = deque()
         self._ends = self._hurries = False
-        self._bell, self._begun = os.eventfd(0), os.eventfd(0)
-        # Not waited for: it has its table long before anything is to be told.
-        threading.Thread(target=self._run, name="circus-pidfds", daemon=True).start()
+        self._opened: list[int] = []
+        try:
+            for flags in (0, 0, os.EFD_NONBLOCK):
+                self._opened.append(os.eventfd(0, flags | os.EFD_CLOEXEC))
+            self._bell, self._begun, self._word = self._opened
+            self.epoll.register(self._word, select.EPOLLIN)
+            # Not waited for: it has its table long before anything is to be told.
+            threading.Thread(target=self._run, name="circus-pidfds", daemon=True).start()
+        except (OSError, RuntimeError):
+            self._give_up()
+            raise
 
     @property
     def waits(self) -> bool:
@@ -137,28 +154,46 @@ class PidfdThread(Pidfds):
         """Whom `open` was called for in vain."""
         return list(dict.fromkeys(pid for pid, wanted in self._wanted if wanted and (pid, False) not in self._wanted))
 
+    def ended(self) -> list[int]:
+        found = super().ended()
+        if 0 in found:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._word)
+            while self._words:
+                self._words.popleft()()
+        return found
+
     def close(self) -> None:
         self._ends = True
         self.hurry()
         _readable(self._begun).poll()  # until then its table is ours, and the numbers are what it keeps
+        self._give_up()
+
+    def _give_up(self) -> None:
         self.epoll.close()
-        os.close(self._bell)
-        os.close(self._begun)
+        for fd in self._opened:
+            os.close(fd)
+
+    def _say(self, word: Callable[[], object]) -> None:
+        # What wakes the loop otherwise is a descriptor that is not in the table of the thread.
+        self._words.append(word)
+        os.eventfd_write(self._word, 1)
 
     def _run(self) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are the main thread's
-        epoll, bell, begun = self.epoll.fileno(), self._bell, self._begun
+        bell, begun = self._bell, self._begun
         try:
-            _have_own_table(epoll, bell, begun)
-        except OSError:
+            _have_own_table(self.epoll.fileno(), *self._opened)
+        except (OSError, ImportError, AttributeError):  # forbidden, or no ctypes here
             self._ends = True
-            self._failed()
+            self._say(self._failed)
         os.eventfd_write(begun, 1)
         while not self._ends:
             os.eventfd_read(bell)
             self._hurries = False
-            while self._wanted and not self._ends:
-                self._do(*self._wanted.popleft())
+            with contextlib.suppress(ValueError):  # the epoll was closed meanwhile
+                while self._wanted and not self._ends:
+                    self._do(*self._wanted.popleft())
 
     def _do(self, pid: int, wanted: bool) -> None:
         if not wanted:
@@ -168,9 +203,9 @@ class PidfdThread(Pidfds):
         try:
             self.take(pid, _open_in_time(pid))
         except ProcessLookupError:
-            self._gone(pid)
+            self._say(partial(self._gone, pid))
         except OSError:
-            self._missed(pid)
+            self._say(partial(self._missed, pid))
 
 
 def _open_in_time(pid: int) -> int:

@@ -168,9 +168,10 @@ class Reaper:
     def _has_ended(self, pid: int) -> None:
         if self._own_strangers or self._unheld:
             self._sweep_soon(_STRANGERS_SECONDS)  # who else has ended was not looked for at SIGCHLD
-        # A report before this one may have led to its end being collected. Who is traced has ended for his tracer first.
+        # A report before this one may have led to its end being collected. Who is traced has ended for his tracer first,
+        # and when that lets go no pidfd tells it.
         if pid in self._watched and not self._collect(pid):
-            self._sweep_soon(_STRANGERS_SECONDS)
+            self._is_unheld(pid)
 
     def _collect(self, pid: int) -> bool:
         if pid in self._adopted:
@@ -199,6 +200,9 @@ class Reaper:
         report = self._watched.pop(pid)
         try:
             report(pid, status)  # a successor is started in there, and waits for nothing
+        except Exception as error:  # the others that have ended are to be reported all the same
+            said = f"the report of the end of process {pid} failed"
+            self._loop.call_exception_handler({"message": said, "exception": error})
         finally:
             self._unheld.discard(pid)
             if self._ends is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
 import pathlib
 import resource
@@ -228,6 +229,114 @@ async def test_the_limit_of_a_worker_around_its_spawn_keeps_no_handle_away(ends:
         await asyncio.sleep(0.1)
     ROOM.turns += 1
     await come(lambda: held(thread) == 2)
+
+
+@pytest.mark.parametrize("way", ["thread", "here"], indirect=True)
+async def test_what_is_found_when_a_handle_is_taken_wakes_the_loop(ends: Ends) -> None:
+    """Nothing else goes on in the loop: what the thread finds must not wait for that."""
+    pid = ends.start_unwatched("true")
+    wait_for(pid)
+    told = asyncio.Event()
+    ends.reaper.watch(pid, lambda *_: told.set())
+    async with asyncio.timeout(SECONDS):
+        await told.wait()
+
+
+async def test_a_report_that_fails_keeps_no_other_end_away(ends: Ends) -> None:
+    loop, told = asyncio.get_running_loop(), []
+    failures: list[object] = []
+    loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+
+    def fail(pid: int, _: ExitStatus) -> None:
+        told.append(pid)
+        raise RuntimeError(pid)
+
+    pids = [ends.start_unwatched("sleep", "0.2") for _ in range(3)]
+    for pid in pids:
+        ends.reaper.watch(pid, fail)
+    await asyncio.sleep(0.05)
+    for pid in pids:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222  the loop hears of all of them at once
+    await come(lambda: len(told) == 3)
+    await ends.end(ends.start())
+    assert (sorted(told), len(failures)) == (pids, 3)
+
+
+@pytest.mark.parametrize("way", ["thread", "here"], indirect=True)
+async def test_who_ends_under_a_tracer_is_told_when_that_lets_go(ends: Ends) -> None:
+    """It has ended for its tracer first, and its handle tells of that alone."""
+    pid = ends.start()
+    script = (
+        "import ctypes, sys; ok = ctypes.CDLL(None).ptrace(0x4206, int(sys.argv[1]), 0, 0) == 0; "
+        "print(ok, flush=True); sys.stdin.read()"
+    )
+    words = [sys.executable, "-c", script, str(pid)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as tracer:  # noqa: ASYNC220
+        assert tracer.stdin is not None
+        assert tracer.stdout is not None
+        seized = tracer.stdout.readline()
+        if seized != b"True\n":
+            pytest.skip("tracing is not permitted here")
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.5)
+        assert not ends.told
+        tracer.stdin.close()
+        await come(lambda: bool(ends.told))
+    assert [(each, status.signal) for each, status in ends.told] == [(pid, "SIGKILL")]
+
+
+@pytest.mark.parametrize("way", ["thread", "here"], indirect=True)
+async def test_sigchld_while_handles_are_given_up_disturbs_nothing(main: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = pidfds.Pidfds.close, pidfds.PidfdThread.close
+
+    def closed(self: pidfds.Pidfds) -> None:
+        close[isinstance(self, pidfds.PidfdThread)](self)
+        signal.raise_signal(signal.SIGCHLD)
+
+    main.start()
+    await asyncio.sleep(0.1)
+    monkeypatch.setattr(pidfds.Pidfds, "close", closed)
+    monkeypatch.setattr(pidfds.PidfdThread, "close", closed)
+    main.reaper.close()
+
+
+@pytest.mark.parametrize("way", ["thread"], indirect=True)
+async def test_where_the_table_cannot_even_be_tried_ends_are_told(ends: Ends, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ctypes", None)  # a Python that was built without it
+    await ends.end(ends.start())
+    assert not pidfd_threads()
+
+
+@pytest.mark.parametrize("way", ["thread", "here"], indirect=True)
+async def test_where_the_loop_can_wait_for_nothing_more_ends_are_told(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when all of the user's programs together have as much in epolls as he may have; it is over later."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = proc.open_fds()
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio.get_running_loop(), "add_reader", full)
+        first = ends.start()
+    assert proc.open_fds() == before
+    await ends.end(first, ends.start())
+
+
+@pytest.mark.parametrize("way", ["thread"], indirect=True)
+async def test_a_thread_that_is_busy_can_be_closed(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", failures.append)
+    for _ in range(30):
+        thread = pidfds.PidfdThread(print, print, print)
+        for _ in range(100):
+            thread.open(os.getpid())
+        thread.hurry()
+        await asyncio.sleep(0.001)
+        thread.close()
+    await come(lambda: not pidfd_threads())
+    assert not failures
 
 
 async def test_strangers_are_reaped_also_when_one_of_ours_ends_with_them(main: Ends) -> None:

@@ -394,8 +394,8 @@ def test_quit_overtakes_it(circusd: Start) -> None:
         first.send("reloadconfig", waiting=True)
         daemon.wait_state("web", "reloading")
         second.send("quit", waiting=True)
-        os.kill(stubborn, signal.SIGKILL)
         assert first.receive()["reason"].startswith("cancelled: quit overtook reloadconfig")
+        os.kill(stubborn, signal.SIGKILL)
         assert second.receive()["status"] == "ok"
     daemon.wait()
 

@@ -9,6 +9,7 @@ learns of ends from the epoll alone, and no spawn sees the pidfds.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -61,7 +62,7 @@ class Pidfds:
             ProcessLookupError: somebody has waited for it.
             OSError: there is no descriptor left.
         """
-        self.take(pid, ROOM.move_up(os.pidfd_open(pid)))
+        self.take(pid, ROOM.move_up(handle_on(pid)))
 
     def take(self, pid: int, pidfd: int) -> None:
         """A handle that was opened elsewhere is ours from now on.
@@ -208,12 +209,27 @@ class PidfdThread(Pidfds):
             self._say(partial(self._missed, pid))
 
 
+def handle_on(pid: int) -> int:
+    """A new handle on a process.
+
+    Raises:
+        ProcessLookupError: there is none with that pid; it may be the number of somebody's thread.
+        OSError: there is no descriptor left.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EINVAL):  # a thread, say newer and older kernels
+            raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from None
+        raise
+
+
 def _open_in_time(pid: int) -> int:
     """A handle on a process, as soon as no limit of a worker is in force here."""
     while True:
         turns = ROOM.turns
         try:
-            return os.pidfd_open(pid)
+            return handle_on(pid)
         except OSError as error:
             if isinstance(error, ProcessLookupError) or (turns == ROOM.turns and turns % 2 == 0):
                 raise

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from circus.core.exit_status import LOST, ExitStatus
 from circus.runtime import identity, tree
 from circus.runtime.ends import Ends
+from circus.runtime.pidfds import handle_on
 from circus.runtime.wait_status import exit_status
 
 Report = Callable[[int, ExitStatus], None]
@@ -325,7 +326,7 @@ def _signal_child(pid: int, signum: int) -> bool:
         ProcessLookupError: somebody else has waited for it, and the pid may be that of another by now.
     """
     try:
-        pidfd = os.pidfd_open(pid)
+        pidfd = handle_on(pid)
     except ProcessLookupError:
         raise
     except OSError:

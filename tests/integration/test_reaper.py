@@ -165,6 +165,26 @@ async def test_who_was_waited_for_by_somebody_else_is_lost_and_not_signalled(end
     assert ends.told == [(pid, LOST)]
 
 
+@pytest.mark.parametrize("way", ["thread", "here"], indirect=True)
+async def test_a_pid_that_is_a_thread_of_somebody_by_now_is_lost_and_not_signalled(ends: Ends) -> None:
+    """What was waited for by somebody else leaves its number to others, also to their threads."""
+    over, hits = threading.Event(), []
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    before = signal.signal(signal.SIGUSR1, lambda *_: hits.append(1))
+    try:
+        assert thread.native_id is not None
+        ends.watch(thread.native_id)
+        with pytest.raises(ProcessLookupError):
+            ends.reaper.send_signal(thread.native_id, signal.SIGUSR1)
+        await come(lambda: bool(ends.told))
+    finally:
+        over.set()
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert (ends.told, hits) == ([(thread.native_id, LOST)], [])
+
+
 async def test_a_report_may_end_everything(ends: Ends) -> None:
     for _ in range(3):
         ends.start()

@@ -7,7 +7,6 @@ stranger who has its pid now is never touched.
 
 from __future__ import annotations
 
-import errno
 import os
 import select
 import struct
@@ -15,6 +14,7 @@ import time
 from typing import Any, Final
 
 from circus.runtime import child_setup, tree
+from circus.runtime.pidfds import handle_on
 
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _CAP_SYS_PTRACE: Final = 19
@@ -75,13 +75,9 @@ def handle(pid: int, first: int, last: int) -> tuple[int, int] | None:
     if pid == os.getpid():
         return None
     try:
-        pidfd = os.pidfd_open(pid)
+        pidfd = handle_on(pid)
     except ProcessLookupError:
         return None
-    except OSError as error:
-        if error.errno == errno.EINVAL:  # of a thread by now, or no pid at all
-            return None
-        raise
     # Only now: whoever has the pid at this moment, and is the one, was it when the handle was made.
     start = started(pid)
     if start is not None and first <= start <= last:

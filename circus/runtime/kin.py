@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import msgspec
 
 from circus.runtime import tree
+from circus.runtime.pidfds import handle_on
 
 if TYPE_CHECKING:
     from circus.runtime.cgroup import Group
@@ -203,7 +204,7 @@ class Kin:
         pidfd: int | None = None
         if hasattr(os, "pidfd_open"):
             try:
-                pidfd = os.pidfd_open(pid)
+                pidfd = handle_on(pid)
             except ProcessLookupError:
                 self._missed = True
                 return False

@@ -219,7 +219,7 @@ def handle_on(pid: int) -> int:
     try:
         return os.pidfd_open(pid)
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.EINVAL):  # a thread, say newer and older kernels
+        if error.errno in (errno.ENOENT, errno.EINVAL):  # a thread, say newer and older kernels; or no pid at all
             raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH)) from None
         raise
 

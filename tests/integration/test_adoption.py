@@ -148,6 +148,26 @@ def test_sigterm_stops_them_with_everything_else(scene: Scene) -> None:
     assert scene.state_files() == []
 
 
+def test_a_number_that_is_a_thread_of_somebody_by_now_keeps_no_other_from_being_adopted(scene: Scene) -> None:
+    daemon = scene.circusd(ADOPT + SLEEPERS)
+    pids = daemon.wait_pids("web", 3)
+    (file,) = scene.state_files()
+    scene.kill(daemon)
+    os.kill(pids[0], signal.SIGKILL)
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    thread.start()
+    try:
+        text = file.read_text()
+        assert f'"pid":{pids[0]},' in text
+        file.write_text(text.replace(f'"pid":{pids[0]},', f'"pid":{thread.native_id},'))
+        daemon.start()
+        assert set(pids[1:]) < set(daemon.wait_pids("web", 3))
+    finally:
+        over.set()
+        thread.join()
+
+
 @pytest.mark.parametrize("number", [1, 5])
 def test_as_many_run_as_shall_and_nothing_is_started_twice(scene: Scene, number: int) -> None:
     daemon = scene.circusd(ADOPT + SLEEPERS)

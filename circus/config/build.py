@@ -39,7 +39,8 @@ def load(
     look_around: bool = True,
     anew: bool = False,
 ) -> ArbiterSpec:
-    """Read a configuration and all that it includes; ConfigError carries all mistakes at once.
+    """Read a configuration and all that it includes; ConfigError carries all mistakes at once, and what would be left out
+    if there were none, for nothing of it can be had before both are mended.
 
     `environ` is what `$NAME` and `$(circus.env.NAME)` see, os.environ unless given. Without `look_around` nothing is
     asked of this machine: no hook is imported, no user looked up. That is for programs that are not the daemon.
@@ -48,16 +49,20 @@ def load(
     known = os.environ if environ is None else environ
     spec, report = _read(os.fspath(path), known, look_around=look_around, anew=anew)
     if report.mistakes:
-        raise ConfigError(_in_order(report.mistakes))
+        raise ConfigError(_all_wrong(report))
     return spec
 
 
 def check(
     path: str | os.PathLike[str], *, environ: Mapping[str, str] | None = None
 ) -> tuple[list[Mistake], list[Mistake]]:
-    """What is wrong with a configuration (mistakes, then sections that would be left out), and the warnings."""
+    """What is wrong with a configuration (mistakes, and sections that would be left out), and the warnings."""
     _, report = _read(os.fspath(path), os.environ if environ is None else environ, look_around=True)
-    return _in_order(report.mistakes) + _in_order(report.omitted), _in_order(report.warnings)
+    return _all_wrong(report), _in_order(report.warnings)
+
+
+def _all_wrong(report: Report) -> list[Mistake]:
+    return _in_order(report.mistakes + report.omitted)
 
 
 def _in_order(findings: list[Mistake]) -> list[Mistake]:

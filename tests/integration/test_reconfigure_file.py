@@ -138,14 +138,18 @@ def test_nothing_changed_is_nothing_done(circusd: Start) -> None:
 def test_a_file_with_mistakes_changes_nothing_and_is_answered_at_once(circusd: Start, waiting: bool) -> None:
     daemon = circusd(WEB)
     before = daemon.wait_pids("web", 1)
-    rewrite(daemon, f"{WEB}numprocesses = many\n[watcher:other]\ncmd = sleep 1\nsend_hup = perhaps\n")
+    rewrite(
+        daemon,
+        f"{WEB}numprocesses = many\n[watcher:other]\ncmd = sleep 1\nsend_hup = perhaps\n[exporter:prometheus]\nprt = 1\n",
+    )
     with daemon.events("lifecycle.-.") as events:
         reply = daemon.call("reloadconfig", waiting=waiting)
         (refused,) = events.wait_for_topic("lifecycle.-.config.refused")
     assert (reply["status"], reply["errno"], reply["tb"]) == ("error", 6, None)
     assert "numprocesses = 'many'" in reply["reason"]
     assert "send_hup = 'perhaps'" in reply["reason"]
-    assert len(refused.body["data"]["errors"]) == 2
+    assert "did you mean port?" in reply["reason"]
+    assert len(refused.body["data"]["errors"]) == 3
     assert daemon.call("plan")["reason"] == reply["reason"]
     assert daemon.pids("web") == before
     daemon.ini.unlink()

@@ -21,6 +21,31 @@ def refused(ini: Ini, text: str) -> list[str]:
     return [f"{mistake.line} {mistake.option}: {mistake.expected}" for mistake in error.value.mistakes]
 
 
+def test_mistakes_and_what_would_be_left_out_are_told_at_once_and_as_by_check(ini: Ini) -> None:
+    text = """
+        [circus]
+        check_delay = soon
+        [watcher:a]
+        cmd = sleep 1
+        numprocesses = many
+        [watcher:b]
+        cmd = sleep 1
+        uid = no-such-user
+        [alert:flapping]
+        window = 20q
+        [notify:hook]
+        type = webhok
+        [exporter:prometheus]
+        prt = 1
+    """
+    with pytest.raises(ConfigError) as error:
+        ini.load(text)
+    assert sorted(str(mistake.option) for mistake in error.value.mistakes) == [
+        "check_delay", "numprocesses", "prt", "type", "uid", "window",
+    ]  # fmt: skip
+    assert list(error.value.mistakes) == check(ini.main)[0]
+
+
 def test_an_empty_file_is_a_daemon_of_defaults(ini: Ini) -> None:
     spec = ini.load("")
     assert (spec.endpoint, spec.check_delay, spec.multicast_endpoint, spec.statsd) == (
@@ -87,6 +112,7 @@ def test_all_mistakes_are_reported_together_from_top_to_bottom(ini: Ini) -> None
         (3, "circus", "check_delay"),
         (4, "circus", None),
         (5, "circus", "umask"),
+        (6, "watcher:x", None),  # it has no cmd
         (7, "watcher:x", "numprocesses"),
         (8, "watcher:x", "stop_signal"),
         (9, "watcher:x", "rlimit_foo"),

@@ -80,7 +80,7 @@ def test_a_directory_as_main_file_is_a_mistake(tmp_path: Path) -> None:
 
 
 def test_mistakes_name_the_file_they_are_in(ini: Ini) -> None:
-    path = ini.write("[watcher:b]\nnumprocesses = x", "b.inc")
+    path = ini.write("[watcher:b]\nnumprocesses = x\ncmd = b", "b.inc")
     with pytest.raises(ConfigError) as refused:
         ini.load("[circus]\ncheck_delay = x\ninclude = b.inc")
     assert [(mistake.file, mistake.line) for mistake in refused.value.mistakes] == [(str(ini.main), 2), (str(path), 2)]

@@ -164,7 +164,9 @@ class App:
         if sections.alerts is not None:
             from circus_exporters.alerts.setup import AlertExport
 
-            self.alerts = AlertExport(self._state, *sections.alerts, ask=self._feed.ask, refresh=self._feed.refresh)
+            self.alerts = AlertExport(
+                self._state, *sections.alerts, ask=self._feed.ask, refresh=self._feed.refresh, killed=self._replaced
+            )
         if sections.prometheus is not None:
             self.site = PrometheusSite(self._state, sections.prometheus, self._feed.refresh)
         self._exports: list[Export] = [export for export in (self.otlp, self.alerts) if export is not None]
@@ -177,6 +179,7 @@ class App:
         self._linger = linger
         self._deadline: asyncio.TimerHandle | None = None
         self._leave = asyncio.Event()
+        self._gave_up = False
         self._status = 0
 
     async def run(self) -> int:
@@ -240,6 +243,13 @@ class App:
         """True when the daemon that started this process is not its parent any more, that is, has ended."""
         return self._child and os.getppid() != self._parent
 
+    def _replaced(self) -> bool:
+        """True when the daemon that started this process has ended, and somebody ends what is left of it.
+
+        Nobody looks after what it ran when we only gave up waiting: an all-clear would be a lie then.
+        """
+        return self._orphan() and not self._gave_up
+
     def _attached(self, other: bool) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
@@ -256,7 +266,7 @@ class App:
     def _give_up(self) -> None:
         logger.warning("no daemon has answered at %s for %g seconds; leaving", self._state.address, self._linger)
         # By hand it is a failure that whoever started it may want to know of; an orphan has nobody to tell.
-        self._status = 0 if self._child else 1
+        self._gave_up, self._status = True, 0 if self._child else 1
         self._leave.set()
 
 

@@ -7,6 +7,7 @@ import os
 import pathlib
 import pwd
 import re
+import signal
 from typing import Any
 
 import pytest
@@ -327,6 +328,9 @@ def test_an_alert_from_a_script_is_told_like_others_and_left_alone(circusd: Circ
     daemon.ok("record", record="alert.resolved", data={"alert": "backup", "reason": "recovered"})
     wait_until(lambda: ("resolved", "backup", "backup") in told(file))
     assert sum(each[:2] == ("firing", "disk") for each in told(file)) == 1
+    daemon.signal(signal.SIGTERM)
+    daemon.wait()
+    assert ("resolved", "disk", "a full disk") in told(file), "it ends with circusd, as the others do"
 
 
 # Roles.

@@ -16,10 +16,13 @@ from tests.conftest import CircusD
 from tests.helpers import proc
 from tests.helpers.daemon import Daemon
 from tests.helpers.metrics import scrape
+from tests.helpers.orphans import Scene, scene
 from tests.helpers.ports import reserved_port, wait_listening
 from tests.helpers.waiting import wait_until
 from tests.helpers.webhooks import Webhooks
 from tests.workers import python
+
+__all__ = ["scene"]
 
 HOOK = """
 [notify:ops]
@@ -311,6 +314,40 @@ def test_a_circusd_that_is_killed_is_told_of(circusd: CircusD, hooks: Webhooks, 
     finally:
         for pid in survivors:
             proc.end(pid)
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="there are no handles on processes here")
+@pytest.mark.parametrize("policy", ["ignore", "kill", "adopt"])
+def test_whoever_was_told_before_circusd_was_killed_is_told_by_the_next_one(
+    scene: Scene, hooks: Webhooks, file: pathlib.Path, policy: str
+) -> None:
+    daemon = scene.circusd(hoarding(hooks.url, file).replace("[circus]\n", f"[circus]\norphans = {policy}\n", 1))
+    file.touch()
+    assert hooks.wait_alerts(1) == [GROWS]
+    wait_until(lambda: records(daemon, "alert.delivered"))
+    file.unlink()
+    scene.kill(daemon)
+    daemon.start()
+    assert hooks.wait_alerts(2) == [GROWS, SHRINKS]
+    wait_until(lambda: page(daemon).value("circus_up") == 1)
+    assert firing(daemon) == []
+    file.touch()
+    assert hooks.wait_alerts(3) == [GROWS, SHRINKS, GROWS]
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="there are no handles on processes here")
+def test_what_still_holds_after_circusd_was_killed_is_over_before_it_is_told_again(
+    scene: Scene, hooks: Webhooks, file: pathlib.Path
+) -> None:
+    daemon = scene.circusd(hoarding(hooks.url, file).replace("[circus]\n", "[circus]\norphans = adopt\n", 1))
+    file.touch()
+    assert hooks.wait_alerts(1) == [GROWS]
+    wait_until(lambda: records(daemon, "alert.delivered"))
+    for number in (3, 5):
+        scene.kill(daemon)
+        daemon.start()
+        assert hooks.wait_alerts(number) == [GROWS, SHRINKS] * (number // 2) + [GROWS]
+        wait_until(lambda: records(daemon, "alert.delivered"))
 
 
 def test_one_that_cannot_be_told_is_said_at_once_and_the_others_are_told(

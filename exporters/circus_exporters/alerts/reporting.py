@@ -24,6 +24,7 @@ from circus_exporters.alerts.messages import Alert
 logger = logging.getLogger("circus_exporters.alerts")
 
 PAUSE: Final = 0.5
+ENDING_SECONDS: Final = 1.0
 MOST_WAITING: Final = 20_000
 _MOST_SEQS: Final = 1_000
 
@@ -119,6 +120,15 @@ class Reporter:
                 await self._tell_next()
             self._some.clear()
             await self._some.wait()
+
+    async def daemon_ends(self) -> bool:
+        """Whether the daemon is ending: our own end may be asked for before the record of that is read."""
+        try:
+            async with asyncio.timeout(ENDING_SECONDS):
+                told = await self._ask("telemetry", watchers="-", detail=False)
+        except (TimeoutError, CircusError):
+            return False
+        return told["arbiter"]["state"] in ("stopping", "stopped")
 
     async def close(self, limit: float) -> None:
         """Tell what waits, for a moment."""

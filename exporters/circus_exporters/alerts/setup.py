@@ -41,13 +41,13 @@ logger = logging.getLogger("circus_exporters.alerts")
 TICK_SECONDS: Final = 1.0
 SNAPSHOT_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 3.0
-ENDING_SECONDS: Final = 1.0
 HEARD: Final = 1_000
 
 
 class AlertExport(Listener):
     """What `[alert:…]` and `[notify:…]` ask for. `ask` sends a command to the daemon, `refresh` brings the state up to
-    date and says whether it could. `instance` tells alerts of several machines apart.
+    date and says whether it could. `instance` tells alerts of several machines apart. `killed` says whether the daemon whose
+    alerts these are is gone without an end of its own.
     """
 
     def __init__(
@@ -60,12 +60,14 @@ class AlertExport(Listener):
         *,
         instance: str | None = None,
         tick: float = TICK_SECONDS,
+        killed: Callable[[], bool] = lambda: False,
     ) -> None:
         rules = list(rules)
         self._state = state
         self._ask = ask
         self._refresh = refresh
         self._tick = tick
+        self._killed = killed
         self._instance = instance or socket.gethostname()
         self.counts = state.alerting = Alerting()
         self.counts.suppressed = dict.fromkeys(catalogue_alerts.SUPPRESSIONS, 0)
@@ -161,22 +163,18 @@ class AlertExport(Listener):
             group.create_task(self._watch())
 
     async def close(self) -> None:
-        """Deliver what waits, for a moment. What goes on firing is for the successor; when the daemon ends there is none."""
-        if self.evaluation.fleet.stopping or await self._daemon_ends():
+        """Deliver what waits, for a moment. What goes on firing is for the successor; when the daemon ends, or was killed
+        and we are ended by the next one, there is none that knows of it.
+        """
+        killed = self._killed()
+        if killed or self.evaluation.fleet.stopping or await self.reporter.daemon_ends():
             self.evaluation.fleet.stopping = True
             self._handle(self.evaluation.tick(time.monotonic(), attached=True))
+            for alert in self._active.values():  # others had told the daemon of these
+                self._tell_end(alert, time.monotonic())
         await asyncio.gather(*(delivery.close(CLOSE_SECONDS) for delivery in self.deliveries.values()))
-        if self._state.attached():
+        if self._state.attached() and not killed:
             await self.reporter.close(CLOSE_SECONDS / 3)
-
-    async def _daemon_ends(self) -> bool:
-        """Whether it is ending: our own end may be asked for before the record of that is read."""
-        try:
-            async with asyncio.timeout(ENDING_SECONDS):
-                told = await self._ask("telemetry", watchers="-", detail=False)
-        except (TimeoutError, CircusError):
-            return False
-        return told["arbiter"]["state"] in ("stopping", "stopped")
 
     async def _watch(self) -> None:
         asked = 0.0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from circus.commands.base import Command
 from circus.commands.values import to_flag, to_pid, to_signal, words
 from circus.exc import ArgumentError, CircusError
+from circus.runtime.pidfds import handle_on
 
 if TYPE_CHECKING:
     from circus.ports import ArbiterLike, ProcessLike
@@ -96,7 +97,7 @@ def _hold(process: ProcessLike, pids: list[int]) -> list[tuple[int, int | None]]
     """
     if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
         return [(pid, None) for pid in pids]
-    held = [(pid, _ignoring_gone(os.pidfd_open, pid)) for pid in pids]
+    held = [(pid, _ignoring_gone(handle_on, pid)) for pid in pids]
     still = set(process.children(recursive=True))
     for pid, handle in held:
         if handle is not None and pid not in still:

@@ -97,11 +97,11 @@ def become_subreaper() -> bool:
     """Let orphans of our processes become our children; False where the system knows no such thing."""
     if not sys.platform.startswith("linux"):
         return False
-    import ctypes
-
     try:
+        import ctypes
+
         return bool(ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0)  # PR_SET_CHILD_SUBREAPER
-    except (OSError, AttributeError):
+    except (ImportError, OSError, AttributeError):
         return False
 
 

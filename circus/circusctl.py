@@ -219,7 +219,10 @@ class ControllerApp:
         refused, failed = reply.get("status") == "error", reply.get("failed") or {}
         if self.options.json:
             say(prettify(reply, self.options.prettify))
-        elif refused:
+            return OK if command.succeeded(reply) else REFUSED
+        for warning in reply.get("warnings") or ():
+            complain(f"warning: {warning}")
+        if refused:
             complain(command.console_msg(reply))
         else:
             text = command.console_msg(reply)

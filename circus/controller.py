@@ -27,7 +27,7 @@ from circus.events.cause import TRACEPARENT
 from circus.events.counters import COMMAND_BOUNDS, new_histogram, observe, trace_of
 from circus.exc import BAD_MSG_DATA_ERROR, COMMAND_ERROR, CircusError, NotPermitted, Overtaken
 from circus.handover import ControlRecord
-from circus.jobs import CommandObserver, Job, cause_of, errno_of, text_of
+from circus.jobs import Begun, CommandObserver, Job, cause_of, errno_of, text_of
 from circus.runtime.answering import AnsweringSocket
 from circus.runtime.listener import Listener, listen
 from circus.runtime.peers import access as made_access
@@ -266,7 +266,7 @@ class Controller:
             self._succeed(job, result)
             return
         if not job.waits:
-            self._reply(job, None)
+            self._reply(job, result.told if isinstance(result, Begun) else None)
         job.task = self.loop.create_task(self._finish(job, result), context=job.context)
 
     async def _finish(self, job: Job, work: Awaitable[Any]) -> None:

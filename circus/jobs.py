@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextvars import Context, copy_context
 from typing import Any
 
@@ -19,6 +19,20 @@ from circus.events.cause import CURRENT, TRACEPARENT, WAITS
 from circus.exc import COMMAND_ERROR, OS_ERROR, CircusError
 from circus.wire.events import Cause
 from circus.wire.messages import Request, masked, shortened
+
+
+class Begun:
+    """Work that goes on; `told` is the reply to who does not wait for its end."""
+
+    __slots__ = ("_work", "told")
+
+    def __init__(self, work: Coroutine[Any, Any, dict[str, Any]], told: dict[str, Any]) -> None:
+        self._work = work
+        self.told = told
+
+    def __await__(self) -> Generator[Any, None, dict[str, Any]]:
+        return self._work.__await__()
+
 
 CommandObserver = Callable[[str, Mapping[str, Any]], None]
 """Told `command.started` and `command.finished`, and their data."""

@@ -18,6 +18,7 @@ from circus.spec.arbiter import ArbiterSpec
 from circus.spec.diff import Action, Change, OptionChange, Subject, changes, watcher_changes
 from circus.spec.fields import CIRCUS, Effect
 from circus.spec.watcher import WatcherSpec
+from circus.wire.changes import told_sections
 
 _EXPORTED = ("exporter", "alert", "notify")
 _SUBJECTS: Mapping[str, Subject] = {"plugin": "plugin", "exporter": "exporter"}
@@ -86,6 +87,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
             and not (step.subject == "exporter" and self.exporters)
         ]
         return [*told, *self.exporters, *self.access]
+
+    def warnings(self) -> list[str]:
+        """What works, but perhaps not as it was meant, and what is left out as before."""
+        left_out = [str(mistake) for mistake in self.spec.omitted]
+        return [
+            *map(str, self.spec.warnings),
+            *(f"left out: {each}" for each in left_out if each not in self.refusals),
+        ]
+
+    def told(self) -> dict[str, Any]:
+        """What replies say of it."""
+        return {
+            "changes": told_sections(self.sections()),
+            "restart": list(self.pending),
+            "warnings": self.warnings(),
+        }
 
 
 def plan(

@@ -20,6 +20,7 @@ from circus.core.origin import Origin
 from circus.events.cause import cause_of, current_origin
 from circus.exc import AlreadyExist, CircusError, ConfigError, Mistake, Overtaken
 from circus.fleet import Forgotten
+from circus.jobs import Begun
 from circus.logs import LOG_LEVELS
 from circus.returning import Returning
 from circus.rules import configured_by
@@ -118,14 +119,14 @@ class Reconfiguration(Returning):
             ConfigError: the file has mistakes.
         """
         found = self._planned(self._load())
-        return {**_told_plan(found), "refused": list(found.refusals)}
+        return {**found.told(), "refused": list(found.refusals)}
 
     def reload_from_config(
         self,
         config_file: str | None = None,
         inside_circusd: bool = False,  # noqa: ARG002 - 0.19's signature
     ) -> Awaitable[dict[str, Any]]:
-        """Read the configuration file again and change what differs; answers with the changes.
+        """Read the configuration file again and change what differs; answers with the changes and warnings.
 
         Raises:
             ConfigError: at once, for a file with mistakes; nothing has changed then.
@@ -134,8 +135,9 @@ class Reconfiguration(Returning):
         """
         began = self.clock.monotonic()
         spec = self._read(began, config_file)
-        self._check(self._planned(spec), began)
-        return self._reconfigure(spec, began)
+        found = self._planned(spec)
+        self._check(found, began)
+        return Begun(self._reconfigure(spec, began), {"warnings": found.warnings()})
 
     def _read(self, began: float, config_file: str | None = None) -> ArbiterSpec:
         """The configuration as it is in the file now; a refusal is recorded."""
@@ -210,7 +212,7 @@ class Reconfiguration(Returning):
                 raise Overtaken("cancelled: quit overtook reloadconfig")
             if errors:
                 raise CircusError("\n".join(errors))
-            return _told_plan(found) | shortfalls(*concerned)
+            return found.told() | shortfalls(*concerned)
 
     def _made_ready(self, found: Plan) -> tuple[list[Watcher], Plan]:
         """The watchers to come, made; those that were left out before and cannot be had yet are left out again."""
@@ -339,7 +341,3 @@ async def _outcome(work: Awaitable[Any], errors: list[str]) -> None:
 def _hooks_of(step: Step) -> list[str]:
     """The hooks of a watcher that change."""
     return [option.name.removeprefix("hooks.") for option in step.options if option.name.startswith("hooks.")]
-
-
-def _told_plan(found: Plan) -> dict[str, Any]:
-    return {"changes": told_sections(found.sections()), "restart": list(found.pending)}

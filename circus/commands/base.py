@@ -79,8 +79,8 @@ class Command:
         return msg.get("status") != "error" and not msg.get("failed")
 
     def console_error(self, msg: Mapping[str, Any]) -> str:
-        """What to print for a reply that is an error."""
-        return f"error: {msg.get('reason')}"
+        """What to print for a reply that is an error; of several mistakes each has a line."""
+        return "\n".join(f"error: {line}" for line in str(msg.get("reason")).split("\n"))
 
     def role_for(self, props: Mapping[str, Any]) -> Role:  # noqa: ARG002 - most need the same for everything
         """Which role it takes to ask for this."""

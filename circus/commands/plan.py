@@ -18,7 +18,9 @@ class ShowPlan(Command):
 
     The file is compared with what runs. `effect` says what would happen to processes: `nothing`, `resize`, `reopen`,
     `signal` or `reload`; `restart` are options of [circus] that need a restart of circusd; `refused` says why
-    `reloadconfig` would not do it. A file with mistakes is an error, with all of them.
+    `reloadconfig` would do nothing at all, and then a section that is refused is among the `changes` as removed.
+    `warnings` are of what works, but perhaps not as it was meant; on the command line they go to standard error. A file
+    with mistakes is an error, with all of them.
 
     Request:
 
@@ -28,7 +30,7 @@ class ShowPlan(Command):
 
         {"status": "ok", "time": 1795465307.73, "changes": [{"subject": "watcher", "name": "web", "action": "changed",
          "effect": "reload", "options": [{"name": "cmd", "old": "a", "new": "b", "effect": "reload"}]}],
-         "restart": [], "refused": []}
+         "restart": [], "warnings": [], "refused": []}
 
     Command line; it ends with 3, as `reloadconfig` would, when that would refuse the file or a change:
 
@@ -48,6 +50,9 @@ class ShowPlan(Command):
     def console_msg(self, msg: Mapping[str, Any]) -> str:
         if msg.get("status") != "ok":
             return self.console_error(msg)
+        if msg["refused"]:  # what it would do otherwise would be taken for what it does
+            told = (f"refused: {reason}" for reason in msg["refused"])
+            return "\n".join(["nothing would be changed, because reloadconfig would refuse it all", *told])
         lines: list[str] = []
         for change in msg["changes"]:
             lines.append(section_text(change))
@@ -55,7 +60,6 @@ class ShowPlan(Command):
                 lines += [f"    {change_text(option)}" for option in change["options"]]
         if msg["restart"]:
             lines.append(f"in force after a restart of circusd: {', '.join(msg['restart'])}")
-        lines += [f"refused: {reason}" for reason in msg["refused"]]
         return "\n".join(lines) or "nothing would change"
 
     def succeeded(self, msg: Mapping[str, Any]) -> bool:

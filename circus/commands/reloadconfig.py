@@ -27,15 +27,17 @@ class ReloadConfig(Command):
 
         {"command": "reloadconfig", "properties": {"waiting": false}}
 
-    Reply, at once:
+    Reply, at once; `warnings` are of what works, but perhaps not as it was meant, and go to standard error on the command
+    line:
 
-        {"status": "ok", "time": 1795465307.73}
+        {"status": "ok", "time": 1795465307.73, "warnings": []}
 
     Reply with `waiting`, when it is done:
 
         {"status": "ok", "time": 1795465307.73, "changes": [{"subject": "watcher", "name": "web", "action": "changed",
          "effect": "reload", "options": [{"name": "cmd", "old": "a", "new": "b", "effect": "reload"}]}],
-         "restart": ["endpoint"]}
+         "restart": ["endpoint"], "warnings": ["circus.ini:4: [watcher:web] numproceses = '3': is kept as a free-form option;
+         did you mean numprocesses?"]}
 
     Where something did not come up, the reply with `waiting` has `"failed"` too: by watcher why, in a sentence.
 

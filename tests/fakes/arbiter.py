@@ -264,11 +264,11 @@ class FakeArbiter:
         return self._all(f"remove stop={stop}", [watcher])
 
     def plan(self) -> dict[str, Any]:
-        return {"changes": [], "restart": [], "refused": []}
+        return {"changes": [], "restart": [], "warnings": [], "refused": []}
 
     async def reload_from_config(self) -> dict[str, Any]:
         self.done.append("reloadconfig")
-        return {"changes": [], "restart": []}
+        return {"changes": [], "restart": [], "warnings": []}
 
     def quit(self) -> Awaitable[None]:
         return self._all("quit", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import signal
@@ -129,7 +130,7 @@ def test_nothing_changed_is_nothing_done(circusd: Start) -> None:
     daemon = circusd(f"{SOCKET}{ECHO}[plugin:p]\nuse = circus.plugins.flapping.Flapping\n")
     before = daemon.wait_pids("web", 1)
     reply = daemon.ok("reloadconfig", waiting=True)
-    assert list(reply) == ["status", "time", "changes", "restart", "id"]
+    assert list(reply) == ["status", "time", "changes", "restart", "warnings", "id"]
     assert (reply["changes"], reply["restart"]) == ([], [])
     assert daemon.pids("web") == before
 
@@ -439,10 +440,41 @@ def test_circusctl_plans_and_changes_nothing(circusd: Start) -> None:
     rewrite(daemon, f"{WEB}stop_signal = TERM\n[watcher:new]\ncmd = sleep 2\nuid = nobody_at_all\n")
     refused = daemon.circusctl("plan")
     assert refused.returncode == daemon.circusctl("reloadconfig", "--waiting").returncode == 3
-    assert refused.stdout.splitlines()[-1].startswith("refused: ")
+    first, *why = refused.stdout.splitlines()
+    assert first == "nothing would be changed, because reloadconfig would refuse it all"
+    assert len(why) == 1
+    assert why[0].startswith("refused: ")
     assert daemon.circusctl("--json", "plan").returncode == 3
-    rewrite(daemon, f"{WEB}numprocesses = many\n")
-    wrong = daemon.circusctl("plan")
-    assert wrong.returncode == 3
-    assert "numprocesses = 'many'" in wrong.stderr
-    assert daemon.circusctl("reloadconfig").returncode == 3
+    rewrite(daemon, f"{WEB}numprocesses = many\nmax_age = never\n")
+    for command in ("plan", "reloadconfig"):
+        wrong = daemon.circusctl(command)
+        assert wrong.returncode == 3
+        assert "numprocesses = 'many'" in wrong.stderr
+        assert [line.partition(": ")[0] for line in wrong.stderr.splitlines()] == ["error", "error"]
+
+
+def test_a_section_that_is_refused_does_not_look_as_if_it_went(circusd: Start) -> None:
+    daemon = circusd(f"{WEB}[watcher:extra]\ncmd = sleep 5\n")
+    rewrite(daemon, f"{WEB}[watcher:extra]\ncmd = sleep 5\nuid = no-such-user\n")
+    told = daemon.circusctl("plan").stdout.splitlines()
+    assert told[0] == "nothing would be changed, because reloadconfig would refuse it all"
+    assert not [line for line in told if line.startswith("-")]
+
+
+def test_warnings_reach_who_reloads(circusd: Start) -> None:
+    left_out = "[watcher:other]\ncmd = sleep 1\nuid = no-such-user\n"
+    daemon = circusd(f"{WEB}{left_out}")
+    assert daemon.circusctl("plan").stderr.startswith("warning: left out: ")
+    rewrite(daemon, f"{WEB}numproceses = 3\n[wathcer:typo]\ncmd = sleep 1\n")
+    warnings = daemon.ok("plan")["warnings"]
+    assert [warning.rpartition("; ")[2] for warning in warnings] == [
+        "did you mean numprocesses?", "did you mean [watcher:typo]?",
+    ]  # fmt: skip
+    shown = "".join(f"warning: {warning}\n" for warning in warnings)
+    for words in (["plan"], ["reloadconfig"], ["reloadconfig", "--waiting"]):
+        done = daemon.circusctl(*words)
+        assert (done.returncode, done.stderr) == (0, shown)
+        assert "warning" not in done.stdout
+        done = daemon.circusctl("--json", *words)
+        assert (json.loads(done.stdout)["warnings"], done.stderr) == (warnings, "")
+    assert set(daemon.ok("reloadconfig")) == {"status", "time", "warnings", "id"}

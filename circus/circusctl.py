@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from circus import __version__
-from circus.client import CircusClient, find_endpoint, own_keys, running_daemons, use_keys
+from circus.client import CircusClient, own_keys, running_daemons, use_keys
 from circus.commands import get_command, get_commands
 from circus.console import (
     CONVERSATIONS,
@@ -32,6 +32,7 @@ from circus.console import (
 )  # fmt: skip
 from circus.direct import DirectClient, possible
 from circus.exc import ArgumentError, CallError, CircusError, KeyFileError
+from circus.guessing import control_endpoint
 from circus.keys import given
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class ControllerApp:
     def client(self) -> CircusClient | DirectClient:
         if self._client is None:
             options = self.options
-            endpoint = options.endpoint or find_endpoint(here=options.ssh is None)
+            endpoint = options.endpoint or control_endpoint(here=options.ssh is None)
             if options.words and options.ssh is None and possible(endpoint):
                 self._client = DirectClient(endpoint, options.timeout)
             else:

@@ -14,9 +14,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from circus.client import CircusClient, find_endpoint
+from circus.client import CircusClient
 from circus.direct import DirectClient
 from circus.exc import ArgumentError, CallError, EndpointError, MessageError
+from circus.guessing import control_endpoint
 from circus.wire.endpoints import DEFAULT_EVENTS, ENV_ENDPOINT, EVENTS_SOCKET, parse, reachable, sibling
 
 if TYPE_CHECKING:
@@ -130,7 +131,7 @@ def _listened(app: Caller) -> str:
     given = app.options.endpoint
     if given:
         return sibling(given, EVENTS_SOCKET) or str(given)
-    control = find_endpoint(here=app.options.ssh is None)
+    control = control_endpoint(here=app.options.ssh is None, patient=True)
     if ENV_ENDPOINT not in os.environ:  # a daemon that is not there yet may have the addresses that were not named
         return sibling(control, EVENTS_SOCKET) or DEFAULT_EVENTS
     options = app.ask("globaloptions", option="pubsub_endpoint").get("options")

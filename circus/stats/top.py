@@ -50,17 +50,17 @@ class Options:
 def run(options: Options) -> int:
     """Do it; the exit status."""
     try:
-        endpoint = options.endpoint
+        endpoint, live = options.endpoint, not (options.once or options.json)
         if endpoint is not None:
             parse(endpoint)
         else:
             # Through a tunnel, what runs on this machine is not what was meant.
-            endpoint = DEFAULT_STATS if options.ssh_server else addresses.find_stats()
-        if options.once or options.json:
+            endpoint = DEFAULT_STATS if options.ssh_server else addresses.find_stats(patient=live)
+        if not live:
             return _once(options, endpoint)
-        from circus.stats.viewer.live import live
+        from circus.stats.viewer.live import live as watch
 
-        return live(options, endpoint)
+        return watch(options, endpoint)
     except CircusError as error:
         sys.stderr.write(f"circus-top: {error}\n")
         return NO_DATA

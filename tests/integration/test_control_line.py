@@ -10,9 +10,11 @@ import sys
 import pytest
 
 from circus import __version__
+from circus.guessing import refuses
 from circus.publisher import EventPublisher
 from circus.runtime.listener import listen
 from circus.runtime.private_directory import private_directory
+from circus.wire.endpoints import DEFAULT_CONTROL
 from tests.fakes.arbiter import FakeProcess, FakeWatcher
 from tests.helpers.control import served, short_directory, until
 from tests.helpers.waiting import DEADLINE
@@ -177,6 +179,40 @@ async def test_the_only_daemon_needs_no_endpoint():
         private_directory(f"{directory}/circus/web-1")
         async with served(watchers(), f"ipc://{directory}/circus/web-1/control.sock"):
             assert (await ctl("list", env={"CIRCUS_RUNTIME_DIR": str(directory)}))[1] == "manual,web\n"
+
+
+default_is_free = pytest.mark.skipif(not refuses(DEFAULT_CONTROL), reason="a circusd runs at the default address")
+
+
+@default_is_free
+async def test_one_of_several_daemons_has_to_be_chosen_and_that_is_told_at_once():
+    with short_directory() as directory:
+        private_directory(f"{directory}/circus/web-1")
+        private_directory(f"{directory}/circus/web-2")
+        others = [listen(f"ipc://{directory}/circus/web-{number}/control.sock") for number in (1, 2)]
+        names = "".join(f"  {other.endpoint}\n" for other in others)
+        env = {"CIRCUS_RUNTIME_DIR": str(directory)}
+        for words in (["status"], ["events"], ["listen"]):  # --timeout is for ever, and this ends
+            told = await ctl("--timeout", "-1", *words, env=env)
+            assert told == (1, "", f"2 circusd run; choose one with --endpoint or CIRCUSCTL_ENDPOINT:\n{names}")
+        for other in others:
+            other.close()
+
+
+@default_is_free
+async def test_where_nobody_listens_is_told_at_once_with_what_is_left_of_one_that_did():
+    with short_directory() as directory:
+        private_directory(f"{directory}/circus/web-1")
+        env = {"CIRCUS_RUNTIME_DIR": str(directory)}
+        left = f"{directory}/circus/web-1/control.sock"
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(left)
+        status, out, err = await ctl("--timeout", "-1", "status", env=env)
+    assert (status, out) == (1, "")
+    first, second, third = err.splitlines()
+    assert first == f"no circusd runs here: nobody listens at tcp://127.0.0.1:5555, nor below {directory}/circus"
+    assert second == f"{left} is left of one that has ended without an end of its own"
+    assert "--endpoint" in third
 
 
 async def test_no_answer_ends_with_one_and_says_what_may_be_wrong():

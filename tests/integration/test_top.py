@@ -21,18 +21,26 @@ import pytest
 import zmq
 
 from circus.exc import CallError
+from circus.guessing import refuses
+from circus.runtime.listener import Listener, listen
+from circus.runtime.private_directory import private_directory
 from circus.stats.client import StatsClient
 from circus.stats.viewer.addresses import find_stats
 from circus.stats.viewer.following import Following
 from circus.stats.viewer.subscription import Subscription
 from circus.stats.viewer.view import View
 from circus.tunnel import tunnel
+from circus.wire.endpoints import DEFAULT_CONTROL, DEFAULT_STATS
 from circus.wire.snapshot import Telemetry
 from tests.conftest import CircusD
 from tests.fakes.stats_publisher import Fleet, Message, StatsPublisher
 from tests.helpers import proc
 from tests.helpers.daemon import script
 from tests.helpers.waiting import DEADLINE, wait_until
+
+default_is_free = pytest.mark.skipif(
+    not (refuses(DEFAULT_CONTROL) and refuses(DEFAULT_STATS)), reason="a circusd runs at the default addresses"
+)
 
 
 @pytest.fixture
@@ -275,6 +283,32 @@ def test_ssh_without_its_library_or_its_server_is_one_clear_line() -> None:
 def test_unix_sockets_are_refused_through_ssh() -> None:
     with pytest.raises(CallError, match="only tcp"):
         tunnel("ipc:///run/stats.sock", "somebody@somewhere")
+
+
+def listening(directory: pathlib.Path, name: str) -> list[Listener]:
+    """The channels of a daemon that was started with automatic endpoints, at which nobody answers."""
+    private_directory(f"{directory}/circus/{name}")
+    return [listen(f"ipc://{directory}/circus/{name}/{channel}") for channel in ("control.sock", "stats.sock")]
+
+
+@default_is_free
+def test_one_of_several_daemons_has_to_be_chosen_and_that_is_told_at_once(directory: pathlib.Path) -> None:
+    listeners = listening(directory, "a-1") + listening(directory, "b-1")
+    done = top("--once", "--timeout", "1e9", env={"CIRCUS_RUNTIME_DIR": str(directory)})
+    for listener in listeners:
+        listener.close()
+    assert (done.returncode, done.stdout) == (1, "")
+    names = [f"  ipc://{directory}/circus/{name}/stats.sock" for name in ("a-1", "b-1")]
+    assert done.stderr.splitlines() == ["circus-top: 2 circusd run; choose one with --endpoint:", *names]
+
+
+@default_is_free
+def test_where_nobody_listens_is_told_at_once(directory: pathlib.Path) -> None:
+    done = top("--once", "--timeout", "1e9", env={"CIRCUS_RUNTIME_DIR": str(directory)})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        "circus-top: no circusd runs here: nobody listens at tcp://127.0.0.1:5557, nor below "
+    )
 
 
 # -- the search ---------------------------------------------------------------------------------------------------------

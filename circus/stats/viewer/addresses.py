@@ -12,15 +12,34 @@ from collections.abc import Mapping
 from typing import Final
 
 from circus.client import CircusClient, find_endpoint, running_daemons
-from circus.exc import CircusError
+from circus.exc import CallError, CircusError
+from circus.guessing import is_guess, nobody, refuses, several
 from circus.wire.endpoints import DEFAULT_STATS, STATS_SOCKET, Endpoint, parse, reachable, sibling
 
 ASK_SECONDS: Final = 1.0
 _PROBE_SECONDS: Final = 0.3
 
 
-def find_stats(environ: Mapping[str, str] = os.environ, uid: int | None = None) -> str:
-    """The stats endpoint beside the control endpoint that circusctl would use, else tcp 5557."""
+def find_stats(environ: Mapping[str, str] = os.environ, uid: int | None = None, *, patient: bool = False) -> str:
+    """The stats endpoint beside the control endpoint that circusctl would use, else tcp 5557.
+
+    Raises:
+        CallError: nobody listens there, and either several run elsewhere, or none does and we are not `patient`.
+    """
+    endpoint = _found(environ, uid)
+    if is_guess(endpoint, environ, DEFAULT_STATS) and refuses(endpoint):
+        others = running_stats(environ, uid)
+        if others:
+            raise CallError(several(others, "--endpoint"))
+        if not patient and not running_daemons(environ, uid):
+            raise CallError(
+                f"{nobody(endpoint, environ, uid)}\nName the endpoint of yours with --endpoint: it is `stats_endpoint` in "
+                "[circus]."
+            )
+    return endpoint
+
+
+def _found(environ: Mapping[str, str], uid: int | None) -> str:
     control = find_endpoint(environ, uid)
     beside = sibling(control, STATS_SOCKET)
     if beside is not None and listens(beside):

@@ -25,7 +25,7 @@ from circus.spec.fields import Effect
 from circus.spec.kinds import MOST_PROCESSES
 from circus.spec.typed import updated
 from circus.spec.watcher import WatcherSpec
-from circus.wire.changes import told_changes
+from circus.wire.changes import told_changes, told_to_stay
 from circus.wire.logs import TailAnswer
 from circus.wire.snapshot import WhyAnswer
 
@@ -239,15 +239,9 @@ class Operations(Adopting):
         effect = max((option.effect for option in options), default=Effect.NOTHING)
         if replacing or before.stdin_data != spec.stdin_data:
             effect = max(effect, Effect.RELOAD)
-        change = told.Change(
-            spec=spec,
-            effect=effect,
-            target=target,
-            replacing=replacing,
-            keys=keys,
-            told=told_changes(options),
-            made=made,
-        )
+        stays = told_to_stay(self.name, options) if keys else ""
+        change = told.Change(spec=spec, effect=effect, target=target, replacing=replacing, keys=keys,
+                             told=told_changes(options), stays=stays, made=made)  # fmt: skip
         return self.submit("change", name=name, change=change, start_cause="reload")
 
     def assign(self, spec: WatcherSpec, keys: tuple[str, ...] = ()) -> None:

@@ -7,7 +7,7 @@ are done every watcher of the file runs as the file says, but for options that s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any, cast
 
@@ -63,7 +63,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """All of it. `spec` is in force afterwards; `pending` names the options of [circus] that are in force only after a
-    restart of circusd, and `spec` has their old values; `refusals` say why none of it can be done.
+    restart of circusd, and `spec` has their old values; `refusals` say why none of it can be done. `by_hand` is not
+    changed: options that somebody set, from what the new file says (`old`) to what is in force and stays (`new`).
     """
 
     spec: ArbiterSpec
@@ -74,6 +75,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     exporters: tuple[Change, ...] = ()
     access: tuple[Change, ...] = ()
     refusals: tuple[str, ...] = ()
+    by_hand: tuple[Change, ...] = ()
 
     def sections(self) -> list[Change]:
         """The changes as they are told."""
@@ -126,7 +128,8 @@ def plan(
     sections = {change.name: change.options for change in found if change.subject == "plugin"}
     runs = {each.name.lower(): each for each in running}
     moved = {change.name for change in sockets if change.effect is not Effect.NOTHING}
-    steps = _steps(runs, population(old), population(spec), moved, sections)
+    before, wanted = ({each.name.lower(): each for each in population(file)} for file in (old, spec))
+    steps = _steps(runs, before, wanted, moved, sections)
     ends = {step.name.lower(): step.after for step in steps}
     after = [spec for spec in ({**runs, **ends}).values() if spec is not None]
     return Plan(
@@ -138,6 +141,7 @@ def plan(
         exporters=tuple(change for change in found if change.subject in _EXPORTED),
         access=tuple(change for change in found if change.subject == "access"),
         refusals=(*_left_out(old, new), *_missed(sockets, after), *_stuck(sockets)),
+        by_hand=tuple(_by_hand(runs, before, wanted)),
     )
 
 
@@ -156,13 +160,11 @@ def standing(old: ArbiterSpec, new: ArbiterSpec) -> tuple[ArbiterSpec, tuple[str
 
 def _steps(
     runs: Mapping[str, WatcherSpec],
-    old: Sequence[WatcherSpec],
-    new: Sequence[WatcherSpec],
+    before: Mapping[str, WatcherSpec],
+    wanted: Mapping[str, WatcherSpec],
     moved: set[str],
     sections: Mapping[str, tuple[OptionChange, ...]],
 ) -> list[Step]:
-    before = {spec.name.lower(): spec for spec in old}
-    wanted = {spec.name.lower(): spec for spec in new}
     steps = []
     for name, spec in runs.items():
         goal = wanted.get(name)
@@ -185,6 +187,19 @@ def _steps(
             options = watcher_changes(WatcherSpec(name=spec.name), spec)
             steps.append(_step("added", spec, after=spec, options=options))
     return steps
+
+
+def _by_hand(
+    runs: Mapping[str, WatcherSpec], before: Mapping[str, WatcherSpec], wanted: Mapping[str, WatcherSpec]
+) -> Iterator[Change]:
+    """What somebody changed and the file does not."""
+    for name, spec in runs.items():
+        goal = wanted.get(name)
+        if goal is None or goal.name != spec.name or spec.origin != "ini" or name not in before:
+            continue
+        stays = merged(spec, before[name], goal)
+        if stays != goal and (options := watcher_changes(goal, stays)):
+            yield Change(subject=_SUBJECTS.get(spec.role, "watcher"), name=spec.name, action="changed", options=options)
 
 
 def _step(action: Action, spec: WatcherSpec, **details: Any) -> Step:

@@ -119,7 +119,7 @@ class Reconfiguration(Returning):
             ConfigError: the file has mistakes.
         """
         found = self._planned(self._load())
-        return {**found.told(), "refused": list(found.refusals)}
+        return {**found.told(), "refused": list(found.refusals), "by_hand": told_sections(found.by_hand)}
 
     def reload_from_config(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from circus.commands.base import Command, Result
-from circus.commands.values import change_text, section_text, words
+from circus.commands.values import change_text, section_text, set_text, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,7 +19,8 @@ class ShowPlan(Command):
     The file is compared with what runs. `effect` says what would happen to processes: `nothing`, `resize`, `reopen`,
     `signal` or `reload`; `restart` are options of [circus] that need a restart of circusd; `refused` says why
     `reloadconfig` would do nothing at all, and then a section that is refused is among the `changes` as removed.
-    `warnings` are of what works, but perhaps not as it was meant; on the command line they go to standard error. A file
+    `by_hand` are options that `set` or `incr` changed and that `reloadconfig` would leave as they are, from what the file
+    says (`old`) to what is in force (`new`). `warnings` are of what works, but perhaps not as it was meant; on the command line they go to standard error. A file
     with mistakes is an error, with all of them.
 
     Request:
@@ -30,7 +31,7 @@ class ShowPlan(Command):
 
         {"status": "ok", "time": 1795465307.73, "changes": [{"subject": "watcher", "name": "web", "action": "changed",
          "effect": "reload", "options": [{"name": "cmd", "old": "a", "new": "b", "effect": "reload"}]}],
-         "restart": [], "warnings": [], "refused": []}
+         "restart": [], "warnings": [], "refused": [], "by_hand": []}
 
     Command line; it ends with 3, as `reloadconfig` would, when that would refuse the file or a change:
 
@@ -60,7 +61,10 @@ class ShowPlan(Command):
                 lines += [f"    {change_text(option)}" for option in change["options"]]
         if msg["restart"]:
             lines.append(f"in force after a restart of circusd: {', '.join(msg['restart'])}")
-        return "\n".join(lines) or "nothing would change"
+        lines = lines or ["nothing would change"]
+        for change in msg.get("by_hand", ()):
+            lines += [f"note: {change['name']}: {set_text(option)}" for option in change["options"]]
+        return "\n".join(lines)
 
     def succeeded(self, msg: Mapping[str, Any]) -> bool:
         return super().succeeded(msg) and not msg["refused"]

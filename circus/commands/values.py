@@ -99,6 +99,14 @@ def change_text(option: Mapping[str, Any]) -> str:
     return f"{option['name']}: {_shown(option['old'])} -> {_shown(option['new'])}"
 
 
+def set_text(option: Mapping[str, Any]) -> str:
+    """What stays of an option that was set by hand: `cmd was set to sleep 2 and is not that of the file (sleep 1)`."""
+    how = "was taken away" if option["new"] is None else f"was set to {_shown(option['new'])}"
+    if option["old"] is None:
+        return f"{option['name']} {how} and is not set in the file"
+    return f"{option['name']} {how} and is not that of the file ({_shown(option['old'])})"
+
+
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 

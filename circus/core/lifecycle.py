@@ -127,7 +127,8 @@ class Lifecycle(Resuming):
         op = reloading.operation
         self._reconcile("reload", op.origin, replaces=True)
         if self.current is op:
-            self._fail(f"reload of '{self.spec.name}' failed: {reloading.failure}")
+            stays = "" if op.change is None else op.change.stays
+            self._fail(f"reload of '{self.spec.name}' failed: {reloading.failure}{stays}")
 
     def _conclude_stopping(self) -> None:
         if not (self.crew.alive or self.crew.parting):

@@ -24,6 +24,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     `effect` is what the options ask for of a running watcher; `target` the new number of processes, None when the
     options do not speak of it; `replacing` wants the processes replaced even where `send_hup` would do with a signal.
     `keys` are the options that somebody set, one event `updated` each; `told` what really differs, for the record.
+    `stays` is what a failure is told with: that the options are in force nevertheless, and how to get the old ones back.
     `made` is what the driver made ready for it, not looked at here.
     """
 
@@ -33,6 +34,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     replacing: bool = False
     keys: tuple[str, ...] = ()
     told: tuple[Mapping[str, Any], ...] = ()
+    stays: str = ""
     made: object = None
 
 

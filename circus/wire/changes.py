@@ -6,6 +6,7 @@ in JSON.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -37,6 +38,20 @@ def told_changes(options: Iterable[OptionChange], most: int | None = MOST_TOLD) 
         effect = max(option.effect for option in known).name.lower()
         told.append({"name": f"… and {len(known) - len(told)} more", "old": None, "new": None, "effect": effect})
     return tuple(told)
+
+
+def told_to_stay(watcher: str, options: Iterable[OptionChange]) -> str:
+    """The end of the sentence about a `set` that failed: its values are in force nevertheless, and what brings the old
+    ones back.
+    """
+    known = told_changes(options)
+    if not known:
+        return ""
+    words = [shlex.quote(word) for each in known for word in (each["name"], str(each["old"]))]
+    shown = all(isinstance(each["old"], str | int | float) and each["old"] != MASK for each in known)
+    back = f"`set {shlex.quote(watcher)} {' '.join(words)}`" if shown else "another `set`"
+    names = ", ".join(each["name"] for each in known)
+    return f"; what was set ({names}) stays in force for all new processes, and {back} brings back what was"
 
 
 def told_sections(changes: Iterable[Change], *, options: bool = True) -> list[dict[str, Any]]:

@@ -264,7 +264,7 @@ class FakeArbiter:
         return self._all(f"remove stop={stop}", [watcher])
 
     def plan(self) -> dict[str, Any]:
-        return {"changes": [], "restart": [], "warnings": [], "refused": []}
+        return {"changes": [], "restart": [], "warnings": [], "refused": [], "by_hand": []}
 
     async def reload_from_config(self) -> dict[str, Any]:
         self.done.append("reloadconfig")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import shlex
 import signal
 import socket
 import threading
@@ -132,6 +133,7 @@ def test_nothing_changed_is_nothing_done(circusd: Start) -> None:
     reply = daemon.ok("reloadconfig", waiting=True)
     assert list(reply) == ["status", "time", "changes", "restart", "warnings", "id"]
     assert (reply["changes"], reply["restart"]) == ([], [])
+    assert daemon.ok("plan")["by_hand"] == []
     assert daemon.pids("web") == before
 
 
@@ -206,6 +208,39 @@ def test_what_set_changed_stays_until_the_file_changes_that_option(circusd: Star
     }  # fmt: skip
     reloaded(daemon, f"{WEB}stop_signal = KILL\nnumprocesses = 2\n[env:web]\nA = one\n")
     assert len(daemon.pids("web")) == 2
+
+
+def test_a_value_that_was_set_and_does_not_start_stays_in_force_and_is_told_so(circusd: Start) -> None:
+    daemon = circusd(WEB)
+    before = daemon.wait_pids("web", 1)
+    failed = daemon.circusctl("set", "web", "cmd", "/nope", "--waiting")
+    assert failed.returncode == 3
+    again = failed.stderr.partition("stays in force")[2].partition("`")[2].partition("`")[0]
+    assert again == "set web cmd 'sleep 1000'"
+    assert daemon.pids("web") == before
+    note = "note: web: cmd was set to /nope and is not that of the file (sleep 1000)\n"
+    assert daemon.circusctl("plan").stdout == f"nothing would change\n{note}"
+    assert daemon.circusctl("reloadconfig", "--waiting").stdout == "ok\n"
+    assert daemon.ok("get", name="web", keys=["cmd"])["options"] == {"cmd": "/nope"}
+    assert daemon.circusctl(*shlex.split(again), "--waiting").returncode == 0
+    assert daemon.circusctl("plan").stdout == "nothing would change\n"
+    assert daemon.pids("web") != before
+
+
+def test_the_file_or_a_restart_of_everything_takes_back_what_was_set(circusd: Start) -> None:
+    daemon = circusd(f"{WEB}[watcher:other]\ncmd = sleep 7\n")
+    for name in ("web", "other"):
+        daemon.ok("set", name=name, options={"graceful_timeout": 9.0, "env": {"A": "1"}}, waiting=True)
+    daemon.ok("incr", name="other", waiting=True)
+    told = {each["name"]: [option["name"] for option in each["options"]] for each in daemon.ok("plan")["by_hand"]}
+    assert told == {"other": ["env.A", "graceful_timeout", "numprocesses"], "web": ["env.A", "graceful_timeout"]}
+    assert "env.A was set to *** and is not set in the file" in daemon.circusctl("plan").stdout
+    rewrite(daemon, f"{WEB}graceful_timeout = 8\n[watcher:other]\ncmd = sleep 7\n")
+    told = {each["name"]: [option["name"] for option in each["options"]] for each in daemon.ok("plan")["by_hand"]}
+    assert told == {"other": ["env.A", "graceful_timeout", "numprocesses"], "web": ["env.A"]}
+    daemon.ok("restart", waiting=True)
+    assert daemon.ok("plan")["by_hand"] == []
+    assert daemon.ok("get", name="other", keys=["env", "numprocesses"])["options"] == {"env": {}, "numprocesses": 1}
 
 
 def test_a_watcher_that_was_removed_by_hand_comes_back(circusd: Start) -> None:

@@ -113,6 +113,18 @@ def test_only_what_differs_between_the_files_is_put_upon_what_runs(
     assert merged(replace(WEB, **running), replace(WEB, **was), replace(WEB, **shall)) == replace(WEB, **then)
 
 
+def test_what_somebody_set_is_told_as_long_as_the_file_says_something_else() -> None:
+    running = replace(WEB, graceful_timeout=9.0, env={"A": "1"}, numprocesses=4, stop_signal=2)
+    old, new = replace(WEB, env={"A": "1", "B": "2"}), replace(WEB, env={"A": "1", "B": "2"}, stop_signal=9)
+    (told,) = planned(file(old), file(new), [running, ADDED]).by_hand
+    assert (told.subject, told.name) == ("watcher", "web")
+    assert [(option.name, option.old, option.new) for option in told.options] == [
+        ("env.B", "2", None), ("graceful_timeout", 30.0, 9.0), ("numprocesses", 1, 4),
+    ]  # fmt: skip
+    assert planned(file(WEB), file(replace(WEB, cmd="y"))).by_hand == ()
+    assert planned(file(WEB), file(), [running]).by_hand == ()
+
+
 def test_options_of_circus_are_in_force_or_pending() -> None:
     found = planned(file(WEB), file(WEB, warmup_delay=2.0, loglevel="debug", endpoint="tcp://127.0.0.1:1", pidfile="x"))
     assert [option.name for option in found.circus] == ["loglevel", "warmup_delay"]

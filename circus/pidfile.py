@@ -2,7 +2,7 @@
 
 Owns one file that holds one pid. Knows nothing of the daemon.
 Invariant: the file of a live process is never overwritten, and only our own is ever removed; a reader never sees it half
-written.
+written. Who has ended and was not waited for (a zombie) is not alive.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+
+from circus.runtime.tree import facts
 
 
 class Pidfile:
@@ -24,7 +26,8 @@ class Pidfile:
         other = self.validate()
         if other is not None and other != os.getpid():
             raise RuntimeError(
-                f"pid file '{self.fname}' is stale, current pid {os.getpid()}: it names process {other}, which runs"
+                f"already running as pid {other}, as the pid file '{self.fname}' says: stop that circusd first, or give "
+                f"this one another pidfile; if process {other} is no circusd, remove the file"
             )
         self.pid = pid
         if other is not None and other == pid:
@@ -89,10 +92,12 @@ def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except PermissionError:  # somebody else's, so it is there
-        return True
+        pass
     except (ProcessLookupError, OverflowError):
         return False
-    return True
+    # A pid is taken until somebody has waited for the process, which may have been killed long ago.
+    found = facts(pid)
+    return found is None or not found.dead
 
 
 def _temporary_directory() -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from circus.pidfile import Pidfile
+from circus.runtime.tree import Facts
 
 BEYOND = 1 << 30  # no system gives such a pid
 
@@ -23,13 +24,32 @@ def test_it_holds_the_pid_and_everybody_may_read_it(tmp_path: Path) -> None:
 
 
 def test_the_file_of_a_live_process_stays(tmp_path: Path) -> None:
-    path = tmp_path / "pid"
-    path.write_text(f"{os.getppid()}\n")
+    path, other = tmp_path / "pid", os.getppid()
+    path.write_text(f"{other}\n")
     with pytest.raises(RuntimeError) as caught:
         Pidfile(str(path)).create(os.getpid())
-    expected = f"pid file '{path}' is stale, current pid {os.getpid()}: it names process {os.getppid()}, which runs"
-    assert str(caught.value) == expected
-    assert path.read_text() == f"{os.getppid()}\n"
+    assert str(caught.value) == (
+        f"already running as pid {other}, as the pid file '{path}' says: stop that circusd first, or give this one another "
+        f"pidfile; if process {other} is no circusd, remove the file"
+    )
+    assert path.read_text() == f"{other}\n"
+
+
+@pytest.mark.parametrize("state", ["Z", "X"])
+def test_what_has_ended_and_was_not_waited_for_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    (tmp_path / "pid").write_text(f"{os.getppid()}\n")
+    told = Facts("circusd", state, 1, 1, 1, 0.0)
+    monkeypatch.setattr("circus.pidfile.facts", lambda _: told)
+    Pidfile(str(tmp_path / "pid")).create(os.getpid())
+    assert (tmp_path / "pid").read_text() == f"{os.getpid()}\n"
+
+
+def test_a_process_of_which_nothing_may_be_known_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pid").write_text(f"{os.getppid()}\n")
+    monkeypatch.setattr("circus.pidfile.facts", lambda _: None)
+    assert Pidfile(str(tmp_path / "pid")).validate() == os.getppid()
 
 
 def test_a_process_that_we_may_not_signal_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

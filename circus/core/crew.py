@@ -116,8 +116,12 @@ class Crew(Ending):
         since_fork = self.now - slot.spawned_at + slot.spawn_seconds
         self.tell("process.ready", slot.spawned_by, slot, seconds=since_fork)
 
-    def spawn_failed(self, slot: Slot, stage: str, errno: int | None, message: str) -> None:
-        """No process came; wait and try again, or stay (the lifecycle asks `spent`)."""
+    def spawn_failed(self, slot: Slot, stage: str, errno: int | None, message: str) -> float | None:
+        """No process came; wait and try again, or stay (the lifecycle asks `spent`).
+
+        Returns:
+            The seconds until it is tried again; None where that is not known, or is not done.
+        """
         self._step(slot, ProcessEvent.SPAWN_FAILED)
         slot.spawn_failures, slot.trouble = slot.spawn_failures + 1, message
         self.start_failure = start_failure(errno)
@@ -128,13 +132,13 @@ class Crew(Ending):
         self.tell("process.spawn_failed", origin, slot, follow, stage=stage, errno=errno, message=message,
                   attempt=slot.spawn_failures)  # fmt: skip
         slot.origin = follow
-        self._again(slot, slot.start_cause, follow, replaces=slot.replaces)
+        return self._again(slot, slot.start_cause, follow, replaces=slot.replaces)
 
     def spent(self, slot: Slot) -> bool:
         """Whether a slot has used up its attempts."""
         return slot.spawn_failures > 0 and retry.spent(slot.spawn_failures, self.spec.max_retry)
 
-    def _again(self, slot: Slot, cause: str, origin: Origin, *, replaces: bool) -> None:
+    def _again(self, slot: Slot, cause: str, origin: Origin, *, replaces: bool) -> float | None:
         spec = self.spec
         self._move(slot, None)
         wait = self.pause(slot.failures)
@@ -144,11 +148,13 @@ class Crew(Ending):
         slot.start_cause, slot.origin, slot.replaces = cause, origin, replaces
         slot.backoff_seconds, slot.backoff_until = wait, self.now + wait
         if self.spent(slot) and not (self.alive or self.unsettled or self.parting):
-            return  # the lifecycle gives up now
+            return None  # the lifecycle gives up now
         if wait > 0 or self.spent(slot):
-            self.arm("retry", slot.wid, wait or spec.backoff_max)
-        else:
-            self.launch(slot, cause, origin, replaces=replaces)
+            wait = wait or spec.backoff_max
+            self.arm("retry", slot.wid, wait)
+            return wait
+        self.launch(slot, cause, origin, replaces=replaces)
+        return None if slot.held else 0.0
 
     def pause(self, failures: int) -> float:
         """Seconds to wait after that many failures in a row."""

@@ -186,19 +186,24 @@ class Lifecycle(Resuming):
     def _spawn_failed(self, stimulus: told.SpawnFailed) -> None:
         slot = self.crew.find(stimulus.wid, stimulus.generation)
         if slot is not None:
-            self._complain(stimulus.message)
-            self.crew.spawn_failed(slot, stimulus.stage, stimulus.errno, stimulus.message)
+            wait = self.crew.spawn_failed(slot, stimulus.stage, stimulus.errno, stimulus.message)
+            self._complain(slot, stimulus.message, wait)
 
-    def _complain(self, message: str) -> None:
+    def _complain(self, slot: Slot, message: str, wait: float | None) -> None:
         """Log why no process came: a thousand slots that try every few seconds would else fill a disk."""
         again = message == self._complaint
         if again and self._complaints >= _COMPLAINTS and self.crew.now - self._complained < _QUIET_SECONDS:
             self._unsaid += 1
             return
-        more = f" (and {self._unsaid} more times in between)" if again and self._unsaid else ""
+        said = f"wid {slot.wid}, " if len(self.crew.slots) > 1 else ""
+        said += f"attempt {slot.spawn_failures}"
+        if wait is not None:
+            said += f", the next in {round(wait, 2):g} s" if wait else ", the next at once"
+        if again and self._unsaid:
+            said += f"; {self._unsaid} more in between"
         self._complaints = self._complaints + 1 if again else 1
         self._complaint, self._complained, self._unsaid = message, self.crew.now, 0
-        self.crew.effects.append(do.Log("warning", f"error in '{self.spec.name}': {message}{more}"))
+        self.crew.effects.append(do.Log("warning", f"error in '{self.spec.name}': {message} ({said})"))
 
     def _reaped(self, stimulus: told.Reaped) -> None:
         slot = self.crew.find(stimulus.wid, stimulus.generation)

@@ -1,5 +1,7 @@
 """Histories of one watcher, played against a world without processes."""
 
+import re
+
 import pytest
 
 from circus.core import stimuli as told
@@ -643,14 +645,35 @@ def test_the_same_failure_to_start_is_told_ten_times_and_then_once_a_minute():
     w.failing_spawns = 10**6
     w.submit("start")
     w.run(59)
-    assert w.lines == ["error in 'web': program not found"] * 10
+    assert len(w.lines) == 10
+    assert all(line.startswith(f"error in 'web': {MISSING} (wid ") for line in w.lines)
     w.run(60)
-    first, *_, last = w.lines
     assert len(w.lines) == 11
-    assert last.startswith(f"{first} (and ")
+    assert re.fullmatch(
+        rf"error in 'web': {MISSING} \(wid 1, attempt \d+, the next in 1 s; \d+ more in between\)", w.lines[-1]
+    )
     w.submit("restart")
     w.run(1)
-    assert sum(line.startswith(first) for line in w.lines[11:]) == 10
+    assert sum("error in 'web'" in line for line in w.lines[11:]) == 10
+
+
+def test_a_failure_to_start_says_which_attempt_it_was_and_when_the_next_comes():
+    w = world(max_retry=6, backoff=0.5, backoff_max=60.0, backoff_jitter=0.0)
+    w.failing_spawns = 10
+    w.submit("start")
+    w.run(60)
+    said = ["attempt 1, the next at once", "attempt 2, the next at once", "attempt 3, the next at once",
+            "attempt 4, the next in 0.5 s", "attempt 5, the next in 1 s", "attempt 6"]  # fmt: skip
+    assert w.lines[:6] == [f"error in 'web': {MISSING} ({each})" for each in said]
+    assert w.lines[6] == "'web' gives up after 6 failed attempts to start a process"
+
+
+def test_an_attempt_that_waits_for_the_warm_up_is_not_said_to_come_at_once():
+    w = world(warmup_delay=5.0)
+    w.failing_spawns = 2
+    w.submit("start")
+    w.run(1)
+    assert w.lines == [f"error in 'web': {MISSING} (attempt 1)"]
 
 
 MISSING = "program not found"

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 class Daemontats(Command):
     """Tell what circusd itself uses.
 
+    `ctime` is the processor time of circusd and of all its processes that have ended, as in circus 0.19: where workers
+    come and go it is mostly theirs. `cpu` is of circusd alone, and so is what `sample.-` says.
+
     Request:
 
         {"command": "dstats"}

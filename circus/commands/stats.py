@@ -20,8 +20,8 @@ class Stats(Command):
     """Tell what processes use: all of them, those of a watcher, or one.
 
     The numbers come from the last pass of the sampler; where nothing samples, one pass is made first. `extended` adds
-    what an `extended_stats` hook of the watcher gives. Programs do better with `sample.` messages, whose numbers are
-    numbers.
+    what an `extended_stats` hook of the watcher gives. `ctime` includes the children that a process has waited for.
+    Programs do better with `sample.` messages, whose numbers are numbers.
 
     Request:
 

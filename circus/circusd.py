@@ -58,6 +58,8 @@ def run(argv: Sequence[str]) -> int:
         print(__version__)
         return 0
     if args.config is None:
+        if args.check:
+            command_line().error("--check needs a configuration file")
         command_line().print_usage()
         return 0
     if args.check:
@@ -215,7 +217,8 @@ def _serve(spec: ArbiterSpec, args: Words, handle: DaemonHandle | None, record: 
     if pidfile is not None:
         pidfile.create(os.getpid())
     try:
-        for warning in spec.warnings:
+        # What goes on after an upgrade was told when it was read, and may not be so any more.
+        for warning in spec.warnings if record is None else ():
             logger.warning("%s", warning)
         _set_title(spec.proc_name)
         return asyncio.run(_run(spec, handle, record))

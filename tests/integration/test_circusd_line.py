@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -14,6 +15,7 @@ import yaml
 
 from circus import __version__
 from tests.conftest import CircusD
+from tests.helpers import proc
 from tests.helpers.daemon import script
 from tests.helpers.waiting import DEADLINE, wait_until
 
@@ -71,6 +73,39 @@ def test_what_is_not_understood_ends_with_two(words: list[str]) -> None:
     done = ran(*words)
     assert (done.returncode, done.stdout) == (2, "")
     assert "circusd: error: " in done.stderr
+
+
+@pytest.mark.parametrize("words", [["--check"], ["--check", "--daemon"]])
+def test_a_check_of_no_file_is_a_mistake_and_not_passed(words: list[str]) -> None:
+    done = ran(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "circusd: error: --check needs a configuration file" in done.stderr
+
+
+def test_a_killed_circusd_that_nobody_has_waited_for_does_not_keep_the_next_from_starting(
+    circusd: CircusD, tmp_path: pathlib.Path
+) -> None:
+    pidfile = tmp_path / "circusd.pid"
+    ini = f"[circus]\npidfile = {pidfile}\n"
+    killed = circusd(ini)
+    assert pidfile.read_text() == f"{killed.pid}\n"
+    os.kill(killed.pid, signal.SIGKILL)
+    wait_until(lambda: (found := proc.stat(killed.pid)) is not None and found.state == "Z")
+    following = circusd(ini)
+    assert pidfile.read_text() == f"{following.pid}\n"
+
+
+def test_a_circusd_that_runs_keeps_its_pid_file_and_the_other_one_says_so(
+    circusd: CircusD, tmp_path: pathlib.Path
+) -> None:
+    pidfile, ini = tmp_path / "circusd.pid", tmp_path / "other.ini"
+    running = circusd(f"[circus]\npidfile = {pidfile}\n")
+    ini.write_text(f"[circus]\npidfile = {pidfile}\n")
+    done = ran(str(ini))
+    assert done.returncode == 1
+    assert f"already running as pid {running.pid}, as the pid file '{pidfile}' says: stop that circusd" in done.stderr
+    assert "stale" not in done.stderr
+    assert pidfile.read_text() == f"{running.pid}\n"
 
 
 def test_a_flag_comes_before_the_file(circusd: CircusD, tmp_path: pathlib.Path) -> None:

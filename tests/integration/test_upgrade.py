@@ -123,6 +123,15 @@ def test_sigusr2_does_the_same(circusd: CircusD) -> None:
     assert daemon.pids("w") == pids
 
 
+def test_what_was_wrong_with_the_configuration_at_the_start_is_not_told_again(circusd: CircusD) -> None:
+    daemon = circusd("[watcher:w]\ncmd = sleep 600\nstdout_stream.class = FileStream\n"
+                     "stdout_stream.filename = logs/w.log\n")  # fmt: skip
+    warned = next(line for line in daemon.log_text().splitlines() if "logs" in line and "WARNING" in line)
+    (daemon.directory / "logs").mkdir()
+    upgrade(daemon)
+    assert daemon.log_text().count(warned.partition("[WARNING] ")[2]) == 1, daemon.log_text()
+
+
 def test_circusctl_waits_for_the_new_program_and_tells(circusd: CircusD) -> None:
     daemon = circusd("[watcher:w]\ncmd = sleep 600\nnumprocesses = 2\n")
     daemon.wait_pids("w", 2)

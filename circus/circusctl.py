@@ -25,6 +25,7 @@ from circus.console import (
     OK,
     REFUSED,
     complain,
+    described,
     prettify,
     say,
     seen,
@@ -200,7 +201,7 @@ class ControllerApp:
             return [], {long: default for _, long, default, _ in command.options}
         called = usage(command)
         sub = argparse.ArgumentParser(
-            usage=called, description=f"{command.short}.",
+            usage=called, description=described(command),
             epilog=f"`circusctl --help {command.name}` tells more.",
         )  # fmt: skip
         for short, long, default, told in command.options:

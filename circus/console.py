@@ -94,6 +94,13 @@ def usage(command: Command) -> str:
     return next((line for line in lines if line == begin or line.startswith(f"{begin} ")), begin)
 
 
+def described(command: Command) -> str:
+    """What `COMMAND --help` says of it: the summary, and the paragraph below it where there is one in plain words."""
+    summary, _, rest = command.desc.partition("\n\n")
+    more = rest.partition("\n\n")[0]
+    return summary if more.endswith(":") or more.startswith((" ", "-")) else f"{summary} {more}".rstrip()
+
+
 def seen(endpoint: str) -> str:
     """What somebody who connects to an endpoint meets, in words."""
     import socket

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 class Status(Command):
     """Tell whether watchers run: active, starting, stopping or stopped.
 
+    `active` says, as in circus 0.19, that a watcher is to run; its processes may be waiting for the next attempt to start
+    meanwhile (backoff), which `circusctl why` and circus-top tell.
+
     Request:
 
         {"command": "status", "properties": {"name": "web"}}

@@ -35,6 +35,8 @@ class Note(NamedTuple):
             return self.option or f"[{self.section}]"
         value = " ".join(self.item.value.split())
         where = f" (line {self.item.line})" if self.item.line else ""
+        if self.option and not value:
+            return f"{self.option}{where}"
         return f"{self.option} = {value}{where}" if self.option else f"[{self.section}]{where}"
 
     def __str__(self) -> str:

@@ -52,8 +52,8 @@ _SECTIONS = (
 )
 _RPC_OF_SUPERVISOR = "rpcinterface:supervisor"
 _RESTARTS = (
-    "a program without `autorestart` is started again by Circus also after an expected exit status (0), which supervisor"
-    " would leave as it is; set respawn = False where that is wanted: "
+    "it is not set, so Circus starts the program again also after an expected exit status (0), which supervisor would"
+    " leave as it is; set respawn = False where that is wanted"
 )
 
 
@@ -202,9 +202,9 @@ class _File:
             section.lost(None, next(told, "supervisor has no such section either"))
 
     def _restarts(self) -> None:
-        unsaid = [name for title, name in self.programs.items() if not self.found[title].has("autorestart")]
-        if unsaid:
-            self.report.differs("supervisord", "autorestart", None, _RESTARTS + ", ".join(unsaid))
+        for title in self.programs:
+            if not self.found[title].has("autorestart"):
+                self.found[title].differs("autorestart", _RESTARTS)
 
 
 def _level(text: str) -> str:

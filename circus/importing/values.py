@@ -92,8 +92,8 @@ class Section:
         self.report.lost(self.title, option, self.options.get(option or ""), told)
 
     def differs(self, option: str | None, told: str) -> None:
-        """Tell that an option is converted into something that is not quite the same."""
-        self.report.differs(self.title, option, self.options.get(option or ""), told)
+        """Tell that an option, also one that is not set, is converted into something that is not quite the same."""
+        self.report.differs(self.title, option, self.options.get(option or "", self.options.get("")), told)
 
     def rest(self, reasons: Mapping[str, str], defaults: Mapping[str, str] | None = None) -> None:
         """Tell of the options that nobody asked for; `reasons` says why there is nothing for those that are known.

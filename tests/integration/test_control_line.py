@@ -265,6 +265,9 @@ async def test_version_and_help_need_no_daemon():
 async def test_help_of_a_command_is_its_description():
     assert (await ctl("--help", "quit"))[1].startswith("Stop all watchers and end the daemon.\n")
     assert "--waiting" in (await ctl("quit", "--help"))[1]
+    told = " ".join((await ctl("status", "--help"))[1].split())
+    assert "`active` says, as in circus 0.19, that a watcher is to run" in told
+    assert "Request:" not in told
 
 
 async def test_bash_completion_offers_commands():

@@ -107,10 +107,15 @@ def test_what_supervisor_itself_needs_and_circus_does_not_is_passed_over(conf, t
     assert conf.notes(f"{PROGRAM}{title}\n") == []
 
 
-def test_programs_that_do_not_say_whether_they_restart_are_named_once(conf):
-    notes = conf.notes("[program:a]\ncommand=x\n[program:b]\ncommand=y\n[program:c]\ncommand=z\nautorestart=true\n")
-    (told,) = notes
-    assert told.endswith("set respawn = False where that is wanted: a, b")
+def test_a_program_that_does_not_say_whether_it_restarts_is_told_with_its_section_and_line(conf):
+    text = "[program:a]\ncommand=x\n[program:c]\ncommand=z\nautorestart=true\n\n[program:b]\ncommand=y\n"
+    assert [note.partition(": note: it is not set, so")[0] for note in conf.notes(text)] == [
+        "s.conf:1: [program:a] autorestart",
+        "s.conf:7: [program:b] autorestart",
+    ]
+    written = conf.convert(text).text
+    assert written.count("; NOTE: autorestart (line ") == 2
+    assert written.index("autorestart (line 7)") < written.index("[watcher:b]")
 
 
 def test_a_note_of_many_processes_is_told_once(conf):

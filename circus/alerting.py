@@ -125,6 +125,8 @@ class Alerting:
             return self._fired(told, data, size)
         if isinstance(data, wire.Resolved):
             return self._resolved(told, data)
+        if isinstance(data, wire.Standing):
+            return self._stand(data)
         return self._delivered(told, data)
 
     def _fired(self, told: wire.Told, data: wire.Firing, size: int) -> wire.Recorded:
@@ -176,6 +178,13 @@ class Alerting:
         full = {**wire.as_data(data), **known, "seconds": max(now - alert.fired, 0.0)}
         told = told or wire.Told(record=wire.RESOLVED, wid=alert.wid)
         return self._record(told, alert.watcher, full, trace=fire.trace)[0]
+
+    def _stand(self, data: wire.Standing) -> wire.Recorded:
+        for each in data.alerts:
+            alert = self._by_seq.get(each.seq)
+            if alert is not None:
+                alert.value, alert.ends = each.value, each.ends
+        return self._recorded(None)
 
     def _delivered(self, told: wire.Told, data: wire.Delivery | wire.Retrying) -> wire.Recorded:
         now, seq = self._clock.time(), None

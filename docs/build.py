@@ -132,6 +132,7 @@ MESSAGES: Final[dict[str, tuple[type[msgspec.Struct], str]]] = {
     "alert-resolved": (alerts.Resolved, "`data` of a record alert.resolved."),
     "alert-delivery": (alerts.Delivery, "`data` of a record alert.delivered or alert.failed."),
     "alert-retrying": (alerts.Retrying, "`data` of the command record with retrying."),
+    "alert-standing": (alerts.Standing, "`data` of the command record with standing."),
     "alerts-answer": (alerts.AlertsAnswer, "Answer of the command alerts, beside the keys of every reply."),
     "record-request": (alerts.Told, "Properties of the command record."),
     "record-answer": (alerts.Recorded, "Answer of the command record, beside the keys of every reply."),

@@ -8,15 +8,18 @@ from typing import Any
 from circus.commands.delivery_text import delivery_text, notifier_text, one_line, span, table
 from circus.spec.amounts import Amount
 
-_HEADS = ("SEVERITY", "ALERT", "WHERE", "FOR", "VALUE", "LIMIT", "TOLD")
+_HEADS = ("SEVERITY", "ALERT", "WHERE", "FOR", "VALUE", "LIMIT", "ENDS", "TOLD")
+_ENDS = _HEADS.index("ENDS")
 _WORST_FIRST = ("critical", "warning", "info")
 
 
 def alerts_text(msg: Mapping[str, Any]) -> str:
     """The answer of `alerts`: a table of what fires, the worst first, then silences, then who cannot be reached."""
     now = msg["time"]
-    rows = [_alert(alert, now) for alert in sorted(msg["alerts"], key=_order)]
-    parts = [table([_HEADS, *rows]) if rows else _nothing(msg["configured"])]
+    rows = [_HEADS, *(_alert(alert, now) for alert in sorted(msg["alerts"], key=_order))]
+    if all(row[_ENDS] == "-" for row in rows[1:]):  # most of the time, and the line is long
+        rows = [(*row[:_ENDS], *row[_ENDS + 1 :]) for row in rows]
+    parts = [table(rows) if rows[1:] else _nothing(msg["configured"])]
     if msg["silences"]:
         parts.append("\n".join(silence_text(silence, now) for silence in msg["silences"]))
     unreached = [
@@ -39,7 +42,7 @@ def _order(alert: Mapping[str, Any]) -> tuple[int, float]:
     return _WORST_FIRST.index(alert["severity"]), alert["fired"]
 
 
-def _alert(alert: Mapping[str, Any], now: float) -> Sequence[str]:
+def _alert(alert: Mapping[str, Any], now: float) -> tuple[str, ...]:
     where = alert["watcher"] or "circusd"
     if alert["wid"] is not None:
         where += f":{alert['wid']}"
@@ -48,8 +51,14 @@ def _alert(alert: Mapping[str, Any], now: float) -> Sequence[str]:
         told = f"silence {alert['silence']}" + (f" ({told})" if told else "")
     return (
         alert["severity"], alert["alert"], where, span(now - alert["fired"]),
-        _amount(alert["value"], alert["unit"]), _amount(alert["threshold"], alert["unit"]), told or "-",
+        _amount(alert["value"], alert["unit"]), _amount(alert["threshold"], alert["unit"]),
+        _ends(alert.get("ends"), now), told or "-",
     )  # fmt: skip
+
+
+def _ends(ends: float | None, now: float) -> str:
+    """Of an alert that is only kept."""
+    return "-" if ends is None else f"in {span(max(ends - now, 1.0))} unless it comes again"
 
 
 def _amount(value: float | None, unit: str | None) -> str:

@@ -17,7 +17,8 @@ class Alerts(Command):
     """Tell which alerts fire, what is silenced, and whether those who are told of them can be reached.
 
     What an alert is stands in the configuration, in `[alert:NAME]`; the watcher `circus-exporter` watches for it.
-    `since` is when the condition began, `fired` when it became an alert, `seq` the record of that; `deliveries` tells
+    `since` is when the condition began, `fired` when it became an alert, `seq` the record of that; `value` is the last one
+    seen, and `ends` is there when the condition is over: the alert goes on for its `keep`, unless it comes again. `deliveries` tells
     how the last delivery to each notifier went (while one is being tried, `next` is when it will be again), `silence` which
     silence keeps it from being told. `refused` counts alerts that there was no room for (10,000 are kept), `configured`
     names those that are watched for. A notifier that does not take what it is told has `attempts` and `last_error`, and
@@ -34,7 +35,7 @@ class Alerts(Command):
          "fired": 1795465237.7, "seq": 1180, "value": 612368384.0, "threshold": 536870912.0, "unit": "bytes",
          "labels": {"team": "payments"}, "annotations": {"summary": "web.3 has 584MiB"},
          "deliveries": {"ops": {"ok": true, "time": 1795465238.0, "attempts": 1, "error": null,
-         "next": null}}, "silence": null}],
+         "next": null}}, "silence": null, "ends": null}],
          "silences": [], "notifiers": [{"name": "ops", "type": "webhook", "delivered": 1, "failed": 0, "waiting": 0,
          "last_time": 1795465238.0, "last_error": null, "attempts": 0, "next_time": null}], "refused": 0,
          "configured": ["leak"]}

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 class RecordAlert(Command):
     """Tell the daemon that an alert fires, is over, or was delivered; circus-exporter does, and scripts may.
 
-    `record` is `alert.firing`, `alert.resolved`, `alert.delivered`, `alert.failed` or `retrying`, and `data` has
+    `record` is `alert.firing`, `alert.resolved`, `alert.delivered`, `alert.failed`, `retrying` or `standing`, and `data` has
     [what belongs to it](alerts.md), at most 16 KiB. An alert is known by `alert`, `watcher` and `wid`: it fires once,
     until it is resolved. It becomes a [record](records.md#alertfiring), whose `seq` is in the reply; that of a command
     is not made. `cause` is the seq of a record that led here. `seq` is null where there was nothing to resolve, and for
-    `retrying`, which only changes what `alerts` tells.
+    `retrying` and `standing`, which only change what `alerts` tells.
 
     Request:
 

@@ -17,7 +17,9 @@ DELIVERED: Final = "alert.delivered"
 FAILED: Final = "alert.failed"
 RETRYING: Final = "retrying"
 """No record is made of it: only the state of the notifier and of the alerts changes."""
-TOLD: Final = (FIRING, RESOLVED, DELIVERED, FAILED, RETRYING)
+STANDING: Final = "standing"
+"""No record is made of it: only how alerts stand that fire already changes."""
+TOLD: Final = (FIRING, RESOLVED, DELIVERED, FAILED, RETRYING, STANDING)
 """What the command `record` takes."""
 SILENCED: Final = "alert.silenced"
 UNSILENCED: Final = "alert.unsilenced"
@@ -96,6 +98,20 @@ class Retrying(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     error: str | None = None
 
 
+class Stand(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the alert with this `seq` stands: the last `value`, and when it `ends` unless it comes again, Unix time."""
+
+    seq: int
+    value: float | None = None
+    ends: float | None = None
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Data of `standing`: how some alerts stand that fire; one that does not fire any more is passed over."""
+
+    alerts: list[Stand]
+
+
 class Told(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The properties of the command `record`. `cause` is the seq of the lifecycle record that led here, if one did."""
 
@@ -129,7 +145,9 @@ class DeliveryState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Alert(msgspec.Struct, kw_only=True):
-    """An alert that fires. `seq` is its record `alert.firing`; `silence` the id of a silence that covers it."""
+    """An alert that fires. `seq` is its record `alert.firing`; `silence` the id of a silence that covers it; `value` the
+    last one seen. When the condition is over already `ends` is when the alert is, unless it comes again, Unix time.
+    """
 
     alert: str
     kind: str
@@ -146,6 +164,7 @@ class Alert(msgspec.Struct, kw_only=True):
     annotations: dict[str, str]
     deliveries: dict[str, DeliveryState] = {}
     silence: int | None = None
+    ends: float | None = None
 
 
 class Silence(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,7 +244,7 @@ class AlertsAnswer(msgspec.Struct, kw_only=True):
     configured: list[str]
 
 
-Data = Firing | Resolved | Delivery | Retrying
+Data = Firing | Resolved | Delivery | Retrying | Standing
 
 
 def data_of(record: str) -> type[Data]:
@@ -237,6 +256,8 @@ def data_of(record: str) -> type[Data]:
             return Resolved
         case "retrying":
             return Retrying
+        case "standing":
+            return Standing
         case _:
             return Delivery
 

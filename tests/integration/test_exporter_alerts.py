@@ -129,6 +129,25 @@ def test_a_watcher_that_flaps_and_one_that_hoards_are_told_once_and_once_that_it
     assert told.total("circus_alerts_active") == 0
 
 
+def test_the_last_value_is_told_and_when_an_alert_that_is_only_kept_ends(
+    circusd: CircusD, hooks: Webhooks, file: pathlib.Path
+) -> None:
+    daemon = circusd(HOOK.format(url=hooks.url) + SHAKY.format(file=file).replace("keep = 0", "keep = 1h"))
+    hooks.wait_alerts(1)
+
+    def stands() -> tuple[float | None, float | None]:
+        (alert,) = daemon.ok("alerts")["alerts"]
+        return alert["value"], alert["ends"]
+
+    (fired,) = wait_until(lambda: records(daemon, "alert.firing"))
+    wait_until(lambda: stands()[0] != fired["data"]["value"], what=stands)
+    assert stands()[1] is None
+    file.touch()
+    wait_until(lambda: stands()[1] is not None, what=stands)
+    assert hooks.alerts() == [FLAPS]
+    assert len(records(daemon, "alert.firing")) == 1
+
+
 def test_what_somebody_wishes_for_is_no_alarm(circusd: CircusD, hooks: Webhooks) -> None:
     rules = "".join(
         f"[alert:{kind}]\n{options}\n"

@@ -54,11 +54,12 @@ def _of_alerts(daemon: Daemon) -> dict[str, list[Any]]:
         {"record": "alert.delivered", "data": {"notify": "ops", "type": "exec", "count": 1, "alerts": [1]}},
         {"record": "alert.resolved", "watcher": "web", "wid": 1, "data": {"alert": "leak", "reason": "recovered"}},
         {"record": "retrying", "data": {"notify": "ops", "type": "exec", "count": 1, "attempts": 2, "next": 7.5}},
+        {"record": "standing", "data": {"alerts": [{"seq": 1, "value": 7.0, "ends": 2e9}]}},
     ]
     silence = {"alert": "l*", "seconds": 60.0, "comment": "known"}
     answers = [daemon.ok("record", **told[0]), daemon.ok("record", **told[1])]
     silenced = daemon.ok("silence", **silence)
-    answers.append(daemon.ok("record", **told[3]))
+    answers += [daemon.ok("record", **each) for each in told[3:]]
     alerts = daemon.ok("alerts")
     answers.append(daemon.ok("record", **told[2]))
     kept = {record["record"]: record["data"] for record in daemon.ok("events", record="alert.")["records"]}
@@ -66,6 +67,7 @@ def _of_alerts(daemon: Daemon) -> dict[str, list[Any]]:
         "alert-firing": [kept["alert.firing"]],
         "alert-delivery": [kept["alert.delivered"]],
         "alert-retrying": [told[3]["data"]],
+        "alert-standing": [told[4]["data"]],
         "alert-resolved": [kept["alert.resolved"]],
         "alerts-answer": [alerts],
         "record-request": told,

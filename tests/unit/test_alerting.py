@@ -165,6 +165,17 @@ def test_deliveries_are_kept_with_their_alerts_and_counted(world: World) -> None
     assert world.alerting.snapshot().failed == {"ops": 0, "pager": 1}
 
 
+def test_how_it_stands_is_told_without_a_record_and_of_what_is_over_forgotten(world: World) -> None:
+    first, second = world.fire(), world.fire(wid=2)
+    made = len(world.records())
+    stands = [{"seq": first, "value": 7.0}, {"seq": second, "value": 0.0, "ends": 1060.0}, {"seq": 99, "value": 1.0}]
+    assert world.alerting.told({"record": "standing", "data": {"alerts": stands}}).seq is None
+    assert [(each.value, each.ends) for each in world.answer().alerts] == [(7.0, None), (0.0, 1060.0)]
+    assert len(world.records()) == made
+    with pytest.raises(MessageError):
+        world.alerting.told({"record": "standing", "data": {"alerts": [{"value": 1.0}]}})
+
+
 def test_what_is_being_tried_is_told_without_a_record_until_it_is_over(world: World) -> None:
     first, second = world.fire(), world.fire(wid=2)
     tried = {"record": "retrying", "attempts": 3, "next": 1016.0, "waiting": 2, "reason": "timeout"}

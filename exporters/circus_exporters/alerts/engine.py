@@ -106,6 +106,13 @@ class Engine:
         """Of all that is not inactive."""
         return [key for lives in self._lives.values() for key in lives]
 
+    def left(self, key: Key, now: float) -> float | None:
+        """Seconds until it is resolved unless it is high again; None while it is."""
+        life = self._lives.get(key.watcher, _NOTHING).get(key)
+        if life is None or life.phase != "keeping":
+            return None
+        return max(self._patience[key.rule].after - (now - life.since), 0.0)
+
     def firing(self) -> list[Key]:
         """What fires, the keeping included."""
         return [key for lives in self._lives.values() for key, life in lives.items() if life.phase != "pending"]

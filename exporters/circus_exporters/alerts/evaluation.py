@@ -51,6 +51,7 @@ class Evaluation:
         self.fleet = Fleet()
         self.early = 0
         self._early: set[Key] = set()
+        self._values: dict[Key, float] = {}
         self._processes = Processes()
         self._passes: dict[str, tuple[float, float]] = {}  # when the last sample of a watcher came, and its interval
         self._newest: tuple[float, float] | None = None  # the same of the daemon's own
@@ -169,6 +170,10 @@ class Evaluation:
         limit = BEHIND_PASSES * max(interval, own)
         return now - newest <= limit < newest - came
 
+    def standing(self, key: Key, now: float) -> tuple[float | None, float | None]:
+        """Of an alert that fires: (the last value seen, the seconds left until it is resolved unless it comes again)."""
+        return self._values.get(key), self.engine.left(key, now)
+
     # What follows
 
     def _rules_of(self, name: str) -> tuple[list[AlertSpec], list[AlertSpec]]:
@@ -189,6 +194,10 @@ class Evaluation:
             self._early.discard(key)
         before = self.engine.of(key.watcher).get(key)
         turn = self.engine.see(key, seen.level, now)
+        if key not in self.engine.of(key.watcher):
+            self._values.pop(key, None)
+        elif seen.value is not None:
+            self._values[key] = seen.value
         if turn is None:
             return []
         rule = self._rules[key.rule]

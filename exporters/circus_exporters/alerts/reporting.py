@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import time
 from typing import Any, Final, cast
@@ -27,6 +27,7 @@ PAUSE: Final = 0.5
 ENDING_SECONDS: Final = 1.0
 MOST_WAITING: Final = 20_000
 _MOST_SEQS: Final = 1_000
+_MOST_STANDS: Final = 100
 
 Ask = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -113,6 +114,12 @@ class Reporter:
 
         self._say(_Said(wire.RETRYING, None, None, None, data, lambda _: None))
 
+    def standing(self, stands: Sequence[wire.Stand]) -> None:
+        """How alerts stand that fire already."""
+        for first in range(0, len(stands), _MOST_STANDS):
+            data = wire.as_data(wire.Standing(alerts=list(stands[first : first + _MOST_STANDS])))
+            self._say(_Said(wire.STANDING, None, None, None, lambda data=data: data, lambda _: None))  # type: ignore[misc]
+
     async def run(self) -> None:
         """Tell until cancelled."""
         while True:
@@ -154,7 +161,10 @@ class Reporter:
             await asyncio.sleep(PAUSE)
             return
         except CircusError as error:
-            if said.record != wire.RETRYING:  # an older daemon does not know it, and nothing is lost
+            if said.record not in (
+                wire.RETRYING,
+                wire.STANDING,
+            ):  # an older daemon does not know them, and nothing is lost
                 self.problem = f"the daemon does not take records about alerts: {error}"
                 if self.problem != self._told:
                     logger.warning("%s", self.problem)

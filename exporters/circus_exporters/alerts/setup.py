@@ -33,6 +33,7 @@ from circus_exporters.alerts.messages import Alert, Notice
 from circus_exporters.alerts.notifiers import sink_of
 from circus_exporters.alerts.reporting import Ask, Reporter
 from circus_exporters.alerts.silences import Silences
+from circus_exporters.alerts.standing import Stands
 from circus_exporters.alerts.untold import Untold
 from circus_exporters.state import Alerting, FleetState, Listener
 
@@ -89,6 +90,7 @@ class AlertExport(Listener):
         self._active: dict[Key, Alert] = {}
         self._muted: set[Key] = set()
         self._silences = Silences()
+        self._stands = Stands(self.evaluation.standing)
         self._untold = Untold(self._instance)
         self._heard: deque[Record] = deque(maxlen=HEARD)  # since the daemon was asked what fires
         self._boot: str | None = None
@@ -196,6 +198,7 @@ class AlertExport(Listener):
                 self._handle(self.evaluation.tick(now, attached=self._state.attached()))
                 self._unmute()
                 self._repeat(now)
+                self.reporter.standing(self._stands.news(self._active.values(), now, time.time()))
             self._count()
 
     async def _learn(self) -> None:
@@ -257,12 +260,11 @@ class AlertExport(Listener):
                 delivery.add([Notice(alert, "firing")])
 
     def _tell_end(self, alert: Alert | None, now: float) -> None:
-        if alert is None:
-            return
-        self._muted.discard(alert.key)
-        alert.ended = time.time() - (time.monotonic() - now)
-        for delivery in self.deliveries.values():  # each knows whether it was told of the beginning
-            delivery.add([Notice(alert, "resolved")])
+        if alert is not None:
+            self._muted.discard(alert.key)
+            alert.ended = time.time() - (time.monotonic() - now)
+            for delivery in self.deliveries.values():  # each knows whether it was told of the beginning
+                delivery.add([Notice(alert, "resolved")])
 
     def _unmute(self) -> None:
         """Silences that are over: what they kept back and still fires is told."""

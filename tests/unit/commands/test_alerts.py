@@ -140,6 +140,15 @@ def test_what_fires_is_a_table_with_the_worst_first() -> None:
     ]
 
 
+def test_an_alert_that_is_only_kept_says_when_it_ends() -> None:
+    found = alerts(alerts=[alert(ends=1200.0), alert(alert="calm")])
+    (head, kept, calm) = found.splitlines()
+    at = head.index("ENDS")
+    assert head[at:].split() == ["ENDS", "TOLD"]
+    assert kept[at:].startswith("in 3m 20s unless it comes again  ")
+    assert calm[at:].startswith("-  ")
+
+
 def test_nothing_fires() -> None:
     assert alerts() == "nothing fires of leak, old"
     assert alerts(configured=[]) == "nothing fires, and no alert is configured"

@@ -214,3 +214,26 @@ def test_what_is_not_told_because_a_watcher_just_starts_is_counted_once() -> Non
     assert watch.evaluation.early == 1
     watch.tick(30.0)
     assert watch.told == [("firing", "down", "web", None)]
+
+
+def test_what_is_only_kept_has_an_end_and_the_last_value_is_known() -> None:
+    watch = Watch(exit={"above": "1", "window": "10s", "keep": "60s"})
+    watch.snapshot(fleet.watcher("web", 1))
+    key = Key("exit", "web")
+
+    def crash(times: int) -> None:
+        for _ in range(times):
+            watch.record("process.exited", data={"reason": "crash", "expected": False})
+        watch.tick()
+
+    crash(1)
+    assert watch.evaluation.standing(key, watch.now) == (None, None)
+    crash(2)
+    assert watch.evaluation.standing(key, watch.now) == (3.0, None)
+    crash(1)
+    assert watch.evaluation.standing(key, watch.now) == (4.0, None)
+    watch.tick(11.0)
+    assert watch.evaluation.standing(key, watch.now + 20.0) == (0.0, 40.0)
+    watch.tick(60.0)
+    assert watch.evaluation.standing(key, watch.now) == (None, None)
+    assert watch.told == [("firing", "exit", "web", None), ("resolved", "exit", "web", None)]

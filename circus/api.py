@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from circus.arbiter import Arbiter, ThreadedArbiter
+from circus.config.options import plugin_specs, without_double
 from circus.exc import ConfigError, Mistake
 from circus.sockets import CircusSocket
 from circus.spec.arbiter import DEFAULT_ENDPOINT, DEFAULT_PUBSUB_ENDPOINT
 from circus.watcher import Watcher
+
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 
 
 def get_arbiter(  # noqa: PLR0917 - 0.19's signature
@@ -60,7 +64,8 @@ def get_arbiter(  # noqa: PLR0917 - 0.19's signature
         kw: whatever else `circus.arbiter.Arbiter` takes; sockets may be dicts too.
 
     Raises:
-        ConfigError: a watcher without `cmd`, or with an option that cannot be.
+        ConfigError: watchers without `cmd`, with options that cannot be or with one name, plugins without `use`; all of
+            that at once.
     """
     if stream_backend != "thread":
         warnings.warn(f"there is no stream backend {stream_backend!r} any more", DeprecationWarning, stacklevel=2)
@@ -68,9 +73,16 @@ def get_arbiter(  # noqa: PLR0917 - 0.19's signature
         kw["sockets"] = [
             CircusSocket.load_from_config(socket) if isinstance(socket, Mapping) else socket for socket in kw["sockets"]
         ]
+    plugins = None if plugins is None else list(plugins)
+    mistakes: list[Mistake] = []
+    made = _all_of(_watcher, watchers, mistakes)
+    _all_of(without_double, [made], mistakes)
+    _all_of(plugin_specs, [plugins or ()], mistakes)
+    if mistakes:
+        raise ConfigError(mistakes)
     kind = ThreadedArbiter if background else Arbiter
     return kind(
-        [_watcher(options) for options in watchers],
+        made,
         controller or DEFAULT_ENDPOINT,
         pubsub_endpoint or DEFAULT_PUBSUB_ENDPOINT,
         check_delay=check_delay,
@@ -90,7 +102,16 @@ def get_arbiter(  # noqa: PLR0917 - 0.19's signature
 
 def _watcher(options: Mapping[str, Any]) -> Watcher:
     cmd = options.get("cmd")
-    if not isinstance(cmd, str) or not cmd.strip():
-        raise ConfigError([Mistake(None, None, options.get("name"), "cmd", None, "a watcher needs a command")])
-    name = options.get("name") or os.path.basename(cmd.split()[0])
+    name = options.get("name") or (os.path.basename(cmd.split()[0]) if isinstance(cmd, str) and cmd.strip() else "")
     return Watcher.load_from_config({**options, "name": name})
+
+
+def _all_of(make: Callable[[Given], Made], given: Iterable[Given], mistakes: list[Mistake]) -> list[Made]:
+    """What can be made; the mistakes of all others."""
+    made = []
+    for each in given:
+        try:
+            made.append(make(each))
+        except ConfigError as error:
+            mistakes += error.mistakes
+    return made

@@ -120,7 +120,7 @@ class Watcher(Meddling):
         from circus.config.options import replaced_env
 
         options = dict(config)
-        if options.get("env"):
+        if options.get("env") and isinstance(options["env"], Mapping):
             options["env"] = replaced_env(options["env"], os.environ)
         return cls(name=options.pop("name", ""), cmd=options.pop("cmd", ""), **options)
 

@@ -32,7 +32,9 @@ def from_text(name: str, text: str) -> Any:
     elif name in LEGACY:
         return _number(name, text)
     elif family is None or (family.field == "hooks" and end not in HOOK_NAMES):
-        raise ArgumentError(f"unknown key {name!r}")
+        from circus.spec.near import unknown_key
+
+        raise ArgumentError(unknown_key(name))
     elif family.field == "rlimits":
         try:
             return to_limit(text)

@@ -1,7 +1,7 @@
 """Words for options that are not there: misspelt, in the wrong section, of an older release, or of another program.
 
-Owns the tables of old and foreign names. Invariant: an option that resembles nothing is left in peace, as free-form
-options are meant to be.
+Owns the tables of old names. Invariant: an option that resembles nothing is left in peace, as free-form ones are
+meant to be.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 
-from circus.spec.fields import CIRCUS, FAMILIES, SOCKET, STREAM, WATCHER
+from circus.spec import near
+from circus.spec.fields import CIRCUS, SOCKET, STREAM
 from circus.spec.watcher import HOOK_NAMES
 from circus.spec.web import MODULE
 
@@ -41,26 +42,6 @@ OLD_WATCHER: Mapping[str, str] = MappingProxyType({
 
 OLD_STREAM: Mapping[str, str] = MappingProxyType({
     "refresh_time": "has no effect; output is written as it comes",
-})  # fmt: skip
-
-# What supervisor and others call what Circus has too.
-_FOREIGN: Mapping[str, str] = MappingProxyType({
-    "autorestart": "respawn",
-    "command": "cmd",
-    "directory": "working_dir",
-    "cwd": "working_dir",
-    "user": "uid",
-    "group": "gid",
-    "numprocs": "numprocesses",
-    "processes": "numprocesses",
-    "startsecs": "stable_after",
-    "startretries": "max_retry",
-    "stopsignal": "stop_signal",
-    "stopwaitsecs": "graceful_timeout",
-    "stopasgroup": "kill_scope = group",
-    "killasgroup": "kill_scope = group",
-    "stdout_logfile": "stdout_stream.filename",
-    "stderr_logfile": "stderr_stream.filename",
 })  # fmt: skip
 
 
@@ -94,17 +75,9 @@ def watcher_word(name: str) -> str | None:
         return OLD_WATCHER[name]
     if name in CIRCUS:
         return "belongs in [circus]; here it has no effect"
-    if name in _FOREIGN:
-        return f"has no effect; Circus calls it {_FOREIGN[name]}"
-    beginning, dot, end = name.partition(".")
-    if dot:
-        families = [family.prefix.removesuffix(".") for family in FAMILIES if family.prefix.endswith(".")]
-        meant = _nearest(beginning, families)
-        return f"is kept as a free-form option; did you mean {meant}.{end}?" if meant else None
-    folded = name.lower()
-    if folded.startswith(("rlimit", "ulimit")) and len(folded) > len("rlimit"):
-        return f"is kept as a free-form option; did you mean rlimit_{folded[6:].lstrip('s_-')}?"
-    meant = _nearest(name, tuple(WATCHER))
+    if name in near.FOREIGN:
+        return f"has no effect; Circus calls it {near.FOREIGN[name]}"
+    meant = near.watcher_option(name)
     return f"is kept as a free-form option; did you mean {meant}?" if meant else None
 
 
@@ -113,8 +86,8 @@ def hook_word(name: str) -> str | None:
     """What to say about a hook; None where it is one that is called."""
     if name in HOOK_NAMES:
         return None
-    meant = _nearest(name, HOOK_NAMES)
-    return f"no hook of that name is ever called; did you mean hooks.{meant}?" if meant else "no hook of that name is ever called"  # fmt: skip
+    meant = near.hook(name)
+    return near.told("no hook of that name is ever called", meant and f"hooks.{meant}")
 
 
 @cache
@@ -124,8 +97,7 @@ def stream_word(name: str, known: frozenset[str]) -> str | None:
         return OLD_STREAM[name]
     if name in STREAM:
         return "this class of stream takes no such option; it has no effect"
-    meant = _nearest(name, sorted(known))
-    return f"has no effect; did you mean {meant}?" if meant else "has no effect"
+    return near.told("has no effect", near.nearest(name, sorted(known)))
 
 
 @cache
@@ -136,23 +108,13 @@ def section_word(title: str) -> str | None:
         return f"is not read; since circus 0.4 it is written [watcher:{name}]"
     if title.lower() == "circus":
         return "is not read; it is written [circus]"
-    meant = _nearest(kind.split()[0] if kind.split() else kind, SECTION_KINDS)
+    meant = near.nearest(kind.split()[0] if kind.split() else kind, SECTION_KINDS)
     if meant is not None:
         rest = name if colon else " ".join(kind.split()[1:]) or "NAME"
         return f"is not read; did you mean [{meant}:{rest.strip()}]?"
-    return "is not read; did you mean [circus]?" if _nearest(kind, ("circus", "circusd")) else None
+    return "is not read; did you mean [circus]?" if near.nearest(kind, ("circus", "circusd")) else None
 
 
 def _unknown(name: str, known: tuple[str, ...], where: str) -> str:
-    meant = _nearest(name, known)
+    meant = near.nearest(name, known)
     return f"unknown in {where}; did you mean {meant}?" if meant else f"unknown in {where}; it has no effect"
-
-
-def _nearest(name: str, known: tuple[str, ...] | list[str]) -> str | None:
-    if len(name) > 40:
-        return None  # no option is nearly that long, and comparing costs the square
-    # Only an odd name pays for this import.
-    from difflib import get_close_matches
-
-    folded = name.lower().replace("-", "_").replace(" ", "_")
-    return next(iter(get_close_matches(folded, known, n=1, cutoff=0.8)), None)

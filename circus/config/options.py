@@ -19,8 +19,9 @@ from circus.exc import ConfigError, MessageError, Mistake
 from circus.spec import kinds, typed
 from circus.spec.access import AccessSpec
 from circus.spec.fields import ACCESS, CIRCUS, WATCHER, Option, family_of
-from circus.spec.hooks import parse_hook
+from circus.spec.hooks import HOOK, parse_hook
 from circus.spec.plugins import PluginSpec
+from circus.spec.scalars import LIMIT, to_limit
 from circus.spec.sockets import SocketSpec
 from circus.spec.watcher import WatcherSpec
 from circus.spec.web import web_socket
@@ -54,22 +55,23 @@ def watcher_spec(name: str, cmd: str, options: Mapping[str, Any]) -> WatcherSpec
     """
     mistakes: list[Mistake] = []
     values: dict[str, Any] = {}
+    wrong: set[str | None] = set()
     for key, value in {**options, "cmd": cmd}.items():
         try:
             values[key] = option_value(key, value)
         except (MessageError, TypeError, ValueError) as error:
             mistakes.append(_mistake(name, key, value, error))
+            wrong.add(key)
     if not isinstance(name, str) or not name.strip():
-        mistakes.append(Mistake(None, None, None, "name", None, "a watcher needs a name"))
-    if not mistakes and not values["cmd"].strip():
+        mistakes.append(_mistake(name, "name", None, "a watcher needs a name"))
+    if "cmd" in values and not values["cmd"].strip():
         mistakes.append(_mistake(name, "cmd", None, "a watcher needs a cmd to run"))
-    if not mistakes:
-        try:
-            spec = typed.updated(WatcherSpec(name=name), values, free_form=True)
-        except MessageError as error:
-            mistakes.append(Mistake(None, None, f"watcher:{name}", None, None, str(error)))
-        else:
-            mistakes += contradictions(spec)
+    try:
+        spec = typed.updated(WatcherSpec(name=name), values, free_form=True)
+    except MessageError as error:
+        mistakes.append(Mistake(None, None, f"watcher:{name}", None, None, str(error)))
+    else:  # what is wrong has its default here, and contradicts nothing
+        mistakes += [each for each in contradictions(spec) if not wrong & {"copy_env", each.option}]
     if mistakes:
         raise ConfigError(mistakes)
     return spec
@@ -113,15 +115,16 @@ def replaced_env(env: Mapping[str, str], environ: Mapping[str, str]) -> dict[str
 
 def plugin_specs(plugins: Iterable[Mapping[str, Any]]) -> tuple[PluginSpec, ...]:
     """The specs of plugins, each a mapping with `use` and the plugin's own options, which it gets as text."""
-    found = []
+    found, mistakes = [], []
     for plugin in plugins:
         if not plugin.get("use"):
-            mistake = Mistake(
-                None, None, plugin.get("name"), "use", None, "a plugin needs the dotted name of its class"
-            )
-            raise ConfigError([mistake])
+            word = "a plugin needs the dotted name of its class"
+            mistakes.append(Mistake(None, None, plugin.get("name"), "use", None, word))
+            continue
         options = {key: str(value) for key, value in plugin.items() if key not in ("use", "name")}
         found.append(PluginSpec(name=plugin.get("name") or plugin["use"], use=plugin["use"], options=options))
+    if mistakes:
+        raise ConfigError(mistakes)
     return tuple(found)
 
 
@@ -179,11 +182,14 @@ def without_double(watchers: Iterable[T]) -> tuple[T, ...]:
     """The watchers as they are; ConfigError where two names differ only in case."""
     made = tuple(watchers)
     names: set[str] = set()
+    mistakes = []
     for watcher in made:
         if watcher.name.lower() in names:
             word = "is the name of two watchers; names are compared without case"
-            raise ConfigError([Mistake(None, None, f"watcher:{watcher.name}", "name", None, word)])
+            mistakes.append(_mistake(watcher.name, "name", None, word))
         names.add(watcher.name.lower())
+    if mistakes:
+        raise ConfigError(mistakes)
     return made
 
 
@@ -192,6 +198,8 @@ def option_value(name: str, value: Any) -> Any:
     row, family = WATCHER.get(name), family_of(name)
     if row is not None:
         value = _environment(value) if name == "env" else _converted(row, value)
+        if not row.kind.accepts(value):
+            raise ValueError(f"expected {row.kind.expected}")  # as of a file, where 0.19 says less
         typed.validate(name, value, this_platform())
         return value
     if name == "hooks":
@@ -199,13 +207,21 @@ def option_value(name: str, value: Any) -> Any:
     if name == "rlimits":
         limits = {str(key).lower().removeprefix("rlimit_"): limit for key, limit in (value or {}).items()}
         for key, limit in limits.items():
-            number = int(limit) if isinstance(limit, str) and limit.strip() else limit
+            number = _limit(key, limit) if isinstance(limit, str) and limit.strip() else limit
             typed.validate(f"rlimit_{key}", None if number == "" else number, this_platform())
         return limits
     if name in _WHOLE:
         return value or None
     if family is not None and family.field == "hooks" and isinstance(value, str):
-        return parse_hook(value)
+        try:
+            return parse_hook(value)
+        except ValueError:
+            raise ValueError(f"expected {HOOK}") from None
+    if family is not None and family.field == "rlimits" and isinstance(value, str):
+        try:
+            return to_limit(value)
+        except ValueError:
+            raise ValueError(f"expected {LIMIT}") from None
     if family is None and (word := near.watcher_word(name)) is not None:
         logger.warning("watcher option %r: %s", name, word)
     return value
@@ -219,10 +235,20 @@ def _converted(row: Option, value: Any) -> Any:
     if value is None and not row.kind.accepts(None):
         return row.api
     if isinstance(value, str) and not row.kind.accepts(value):
-        return row.kind.parse(value, this_platform())
+        try:
+            return row.kind.parse(value, this_platform())
+        except (ValueError, OverflowError):
+            raise ValueError(f"expected {row.kind.expected}") from None
     if isinstance(value, float) and value.is_integer() and not row.kind.accepts(value):
         return int(value)
     return value
+
+
+def _limit(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"rlimit_{name}: expected {LIMIT}") from None
 
 
 def _environment(value: Any) -> Any:

@@ -18,9 +18,9 @@ from circus.config.platform import this_platform
 from circus.config.report import Report
 from circus.config.values import expander, fitting, read_one
 from circus.spec.fields import WATCHER, Family, family_of
-from circus.spec.hooks import parse_hook
+from circus.spec.hooks import HOOK, parse_hook
 from circus.spec.kinds import ARGS, OPTIONAL_TEXT, TEXT, USER
-from circus.spec.scalars import is_label, to_limit
+from circus.spec.scalars import LIMIT, is_label, to_limit
 from circus.spec.sockets import SocketSpec
 from circus.spec.streams import StreamSpec
 from circus.spec.watcher import HookSpec, WatcherSpec
@@ -145,7 +145,7 @@ class _Builder:
         try:
             self._rlimits[name] = to_limit(text)
         except ValueError:
-            expected = fitting("a whole number, 0 or more, or nothing for no limit", entry.value, text)
+            expected = fitting(LIMIT, entry.value, text)
             self._report.wrong(self._section, entry, expected)
 
     def _read_hook(self, entry: Entry, name: str, text: str) -> None:
@@ -154,7 +154,7 @@ class _Builder:
         try:
             self._hooks[name] = parse_hook(text)
         except ValueError:
-            expected = fitting("a dotted name, and perhaps a boolean after a comma", entry.value, text)
+            expected = fitting(HOOK, entry.value, text)
             self._report.wrong(self._section, entry, expected)
 
     def _stream(self, field: str) -> StreamSpec | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from circus.spec.scalars import to_bool
 from circus.spec.watcher import HookSpec
 
+HOOK = "a dotted name, and perhaps a boolean after a comma"
+"""What is expected of such a text."""
+
 
 def parse_hook(text: str) -> HookSpec:
     """Read a hook from the text of an option; ValueError when the flag is not a boolean or the name is missing."""

@@ -12,6 +12,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+LIMIT = "a whole number, 0 or more, or nothing for no limit"
+"""What is expected of the text of a resource limit."""
+
 _TRUE = frozenset({"yes", "true", "on", "1"})
 _FALSE = frozenset({"no", "false", "off", "0"})
 _SIZE = re.compile(r"([\d.]+)\s*(\S+)\s*")

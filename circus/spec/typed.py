@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from circus.exc import MessageError
+from circus.spec import near
 from circus.spec.fields import WATCHER, family_of
 from circus.spec.hooks import parse_hook
 from circus.spec.scalars import Platform, is_label, to_bool
@@ -45,21 +46,25 @@ def validate(name: str, value: object, platform: Platform) -> None:
         _require(isinstance(value, Mapping), f"{repr(value)[:80]} isn't a valid hook dict")
         assert isinstance(value, Mapping)
         for key in value:
-            _require(key in HOOK_NAMES, f"Unknown hook {key!r}")
+            if key not in HOOK_NAMES:
+                raise MessageError(near.told(f"Unknown hook {key!r}", near.hook(str(key))))
     elif name in _STREAMS:
         _require(isinstance(value, Mapping), f"{name!r} isn't a valid object")
         assert isinstance(value, Mapping)
         fits = bool({"class", "stream", "filename"} & value.keys())
         _require(fits, f"{name!r} must be an object with a class, a stream or a filename")
     elif family is None:
-        raise MessageError(f"unknown key {name!r}")
+        raise MessageError(near.unknown_key(name))
     elif family.field == "rlimits":
         known = name.removeprefix(family.prefix).lower() in platform.rlimits
         fits = value is None or (isinstance(value, int) and not isinstance(value, bool) and -1 <= value < 2**63)
         _require(known, f"{name!r} isn't a valid rlimit setting")
         _require(fits, f"{value!r} rlimit value isn't a valid int")
     elif family.field == "hooks":
-        _require(name.removeprefix(family.prefix) in HOOK_NAMES, f"Unknown hook {name!r}")
+        hook = name.removeprefix(family.prefix)
+        if hook not in HOOK_NAMES:
+            meant = near.hook(hook)
+            raise MessageError(near.told(f"Unknown hook {name!r}", meant and f"hooks.{meant}"))
     elif family.field == "options":
         _require(is_label(name.removeprefix(family.prefix)), f"{name!r} isn't letters, digits and underscores")
         _require(isinstance(value, str), f"{name!r} isn't a string")
@@ -104,7 +109,7 @@ def updated(spec: WatcherSpec, options: Mapping[str, object], *, free_form: bool
         elif family is not None or free_form or name in LEGACY:
             pieces.setdefault("options", {})[name] = value if family is None else str(value)
         else:
-            raise MessageError(f"unknown key {name!r}")
+            raise MessageError(near.unknown_key(name))
     for field, given in pieces.items():
         values[field] = _extended(values.get(field, getattr(spec, field)), field, given)
     return replace(spec, **values)

@@ -295,8 +295,30 @@ asyncio.run(main())
 
 
 def test_options_that_cannot_be_are_told_all_at_once() -> None:
-    with pytest.raises(ConfigError, match="needs a command"):
+    with pytest.raises(ConfigError, match=r"\[watcher:web\] cmd: a watcher needs a cmd to run"):
         get_arbiter([{"name": "web"}])
     with pytest.raises(ConfigError) as raised:
         get_arbiter([{"cmd": "sleep 1", "numprocesses": "many", "stop_signal": "SIGNOT", "hooks": {"before_run": len}}])
     assert {mistake.option for mistake in raised.value.mistakes} == {"numprocesses", "stop_signal"}
+    with pytest.raises(ConfigError) as raised:
+        get_arbiter(
+            [
+                {"name": "a", "numprocesses": "many", "env": "x"},
+                {"name": "b", "cmd": "sleep 1"},
+                {"name": "c", "cmd": "sleep 1", "stop_signal": "FOO", "singleton": True, "numprocesses": 2},
+                {"name": "B", "cmd": "sleep 1"},
+                {"numprocesses": 1},
+            ],
+            plugins=[{"name": "p"}],
+        )
+    assert sorted((mistake.section or "", mistake.option) for mistake in raised.value.mistakes) == [
+        ("p", "use"),
+        ("watcher:", "cmd"),
+        ("watcher:", "name"),
+        ("watcher:B", "name"),
+        ("watcher:a", "cmd"),
+        ("watcher:a", "env"),
+        ("watcher:a", "numprocesses"),
+        ("watcher:c", "numprocesses"),
+        ("watcher:c", "stop_signal"),
+    ]

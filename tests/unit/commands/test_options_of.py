@@ -48,6 +48,8 @@ def test_a_text_becomes_a_value(name, text, value):
     ("name", "text", "reason"),
     [
         ("foo", "1", "unknown key 'foo'"),
+        ("numproceses", "1", "unknown key 'numproceses'; did you mean numprocesses?"),
+        ("hooks.before_strat", "a.b", "unknown key 'hooks.before_strat'; did you mean hooks.before_start?"),
         ("custom_opt", "x", "unknown key 'custom_opt'"),
         ("hooks.before_lunch", "a.b", "unknown key 'hooks.before_lunch'"),
         ("stdout_stream", "x", "unknown key 'stdout_stream'"),

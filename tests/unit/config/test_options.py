@@ -14,6 +14,7 @@ from circus.exc import ConfigError
 from circus.keys import new_pair
 from circus.spec.access import AccessSpec
 from circus.spec.watcher import HookSpec
+from tests.unit.config.conftest import Ini
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,29 @@ def test_all_mistakes_are_told_and_nothing_given_is_changed() -> None:
         watcher_spec("web", "sleep 1", given)
     assert {mistake.option for mistake in raised.value.mistakes} == set(given)
     assert given == before
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("stop_signal", "FOO"),
+        ("numprocesses", "many"),
+        ("graceful_timeout", "-1"),
+        ("graceful_timeout", -1),
+        ("graceful_timeout", [1]),
+        ("shell", "perhaps"),
+        ("kill_scope", "all"),
+        ("hooks.before_start", "a.b,perhaps"),
+        ("rlimit_core", "much"),
+    ],
+)
+def test_a_mistake_says_what_a_file_with_it_says(ini: Ini, option: str, value: Any) -> None:
+    with pytest.raises(ConfigError) as from_file:
+        ini.load(f"[watcher:web]\ncmd = sleep 1\n{option} = {value}\n")
+    with pytest.raises(ConfigError) as raised:
+        watcher_spec("web", "sleep 1", {option: value})
+    shown = [(each.section, each.option, each.expected) for each in raised.value.mistakes]
+    assert shown == [(each.section, each.option, each.expected) for each in from_file.value.mistakes]
 
 
 @pytest.mark.parametrize(

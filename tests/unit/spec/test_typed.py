@@ -19,6 +19,11 @@ WEB = WatcherSpec(name="web", cmd="x")
     ("name", "value", "reason"),
     [
         ("zz", 1, "unknown key 'zz'"),
+        ("numproceses", 1, "unknown key 'numproceses'; did you mean numprocesses?"),
+        ("autorestart", 1, "unknown key 'autorestart'; did you mean respawn?"),
+        ("rlimits_nofile", 1, "unknown key 'rlimits_nofile'; did you mean rlimit_nofile?"),
+        ("hook.before_start", "a.b", "unknown key 'hook.before_start'; did you mean hooks.before_start?"),
+        ("hooks.before_strat", "a.b", "Unknown hook 'hooks.before_strat'; did you mean hooks.before_start?"),
         ("numprocesses", "3", "'numprocesses' isn't an integer"),
         ("graceful_timeout", "3", "'graceful_timeout' isn't a number"),
         ("send_hup", "yes", "'send_hup' isn't a valid boolean"),

@@ -150,9 +150,8 @@ class Crew(Ending):
         if self.spent(slot) and not (self.alive or self.unsettled or self.parting):
             return None  # the lifecycle gives up now
         if wait > 0 or self.spent(slot):
-            wait = wait or spec.backoff_max
-            self.arm("retry", slot.wid, wait)
-            return wait
+            self.arm("retry", slot.wid, wait or spec.backoff_max)
+            return None if self.spent(slot) else wait  # of a spent one only if another slot gets a process
         self.launch(slot, cause, origin, replaces=replaces)
         return None if slot.held else 0.0
 

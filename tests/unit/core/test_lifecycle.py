@@ -668,6 +668,16 @@ def test_a_failure_to_start_says_which_attempt_it_was_and_when_the_next_comes():
     assert w.lines[6] == "'web' gives up after 6 failed attempts to start a process"
 
 
+def test_no_next_attempt_is_promised_after_the_last_one():
+    w = world(numprocesses=2, max_retry=2)
+    w.failing_spawns = 10
+    w.submit("start")
+    w.run(60)
+    told = ["wid 1, attempt 1, the next at once", "wid 2, attempt 1, the next at once", "wid 1, attempt 2",
+            "wid 2, attempt 2"]  # fmt: skip
+    assert w.lines[:4] == [f"error in 'web': {MISSING} ({each})" for each in told]
+
+
 def test_an_attempt_that_waits_for_the_warm_up_is_not_said_to_come_at_once():
     w = world(warmup_delay=5.0)
     w.failing_spawns = 2

@@ -221,7 +221,7 @@ class Assembly:
         taken = self._survival.take_sockets(spec.sockets)
         ours = CircusSockets(CircusSocket.from_spec(sock) for sock in spec.sockets if sock.name not in taken)
         self.sockets.update(taken | ours)
-        ours.bind_and_listen_all()
+        self._survival.bind(ours)
         wanted = self._population(spec)
         self._make_room(wanted)
         for watcher in wanted:

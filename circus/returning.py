@@ -28,6 +28,7 @@ class Returning(Assembly):
     def _announce(self) -> None:
         self._returned = {}
         super()._announce()
+        self._survival.settle()
         found = self._survival.found
         if not (found.taken or found.ended or found.left):
             return

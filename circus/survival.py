@@ -7,6 +7,7 @@ policy is `ignore`; what was found of the one before is recovered before anythin
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from msgspec.structs import replace
 
 from circus.channels import mode_of
-from circus.exc import CircusError
+from circus.exc import CircusError, SocketError
 from circus.handover import LedgerRecord, SocketRecord
 from circus.ledger import Ledger, policy_of
 from circus.orphans.taking import Found, Taken
@@ -54,6 +55,7 @@ class Survival:
     ) -> None:
         self._spec, self._environ, self._sockets = spec, environ, sockets
         self._directory: str | None = None
+        self._kept: StateFile | None = None
         self.found = Found()
         self.ledger = Ledger(
             boot=boot,
@@ -108,7 +110,29 @@ class Survival:
         if wanted:
             self._hold(file)
         else:
-            file.close(remove=True)
+            self._kept = file
+
+    def bind(self, sockets: CircusSockets) -> None:
+        """Bind them; a SocketError says who is in the way, if it is somebody who was left alone."""
+        for name, sock in sockets.items():
+            try:
+                if not sock.so_reuseport:
+                    sock.bind_and_listen()
+            except SocketError as error:
+                who = self.found.in_the_way.get(name)
+                if who is None or error.os_errno != errno.EADDRINUSE:
+                    raise
+                raise SocketError(f"{error}: {who}", error.os_errno) from error
+
+    def settle(self) -> None:
+        """Everything is open: who was left alone is nobody's business any more, and a file that nobody wants is not kept."""
+        for survivor in self.found.spared:
+            self.ledger.forget(survivor.worker.pid)
+        self.found.spared.clear()
+        self.found.in_the_way.clear()
+        if self._kept is not None:
+            self._kept.close(remove=True)
+            self._kept = None
 
     def take_sockets(self, specs: Iterable[SocketSpec]) -> dict[str, CircusSocket]:
         """The sockets that workers have kept, by name; they are ours from now on."""
@@ -135,13 +159,17 @@ class Survival:
         self.ledger.discard(taken.survivor.worker.pid)
 
     def _hold(self, file: StateFile) -> None:
-        """In one step from the notes of the one before to ours, so that no worker is in neither."""
+        """In one step from the notes of the one before to ours, so that no worker is in neither. Those who were left alone
+        are in them until everything is open: the next one may be told otherwise if this one does not get there.
+        """
         found = self.found
-        taken = [
-            (replace(each.survivor.worker, boot=each.survivor.worker.boot or found.boot), each.survivor.recipe)
-            for each in found.taken
+        noted = [
+            (replace(each.worker, boot=each.worker.boot or found.boot), each.recipe)
+            for each in (*(taken.survivor for taken in found.taken), *found.spared)
         ]
-        self.ledger.hold(file, taken, {name: os.fstat(fd).st_ino for name, fd in found.sockets.items()})
+        theirs = {name for each in found.spared for name in each.recipe.sockets} & found.inodes.keys()
+        inodes = {name: found.inodes[name] for name in theirs}
+        self.ledger.hold(file, noted, inodes | {name: os.fstat(fd).st_ino for name, fd in found.sockets.items()})
 
     def handed(self) -> LedgerRecord | None:
         """What is noted, to be handed over."""
@@ -205,6 +233,9 @@ class Survival:
         """Let go of the file, which stays where processes live on."""
         self.found.close()
         self.ledger.close()
+        if self._kept is not None:
+            self._kept.close(remove=False)
+            self._kept = None
         if self._directory is not None:
             remove_private_directory(self._directory)
             self._directory = None

@@ -17,7 +17,7 @@ from circus.core.survivors import Survivor, Verdict, judge, scope_of
 from circus.ledger import making
 from circus.orphans.ending import end, end_rest
 from circus.orphans.finding import Remains, living
-from circus.orphans.taking import Found, Taken, open_pipes, take_back
+from circus.orphans.taking import Found, Taken, holders, open_pipes, take_back
 from circus.runtime.statefile import StateFile
 from circus.spec.sockets import SocketSpec
 from circus.spec.watcher import Orphans, WatcherSpec
@@ -69,6 +69,10 @@ async def recover(
         _tell(verdicts)
         doomed = [(verdict, pidfds[verdict.survivor.worker.pid]) for verdict in verdicts if verdict.fate == "end"]
         found.ended, found.left = len(doomed), len(verdicts) - len(doomed) - len(found.taken)
+        found.spared = [each.survivor for each in verdicts if each.fate == "leave" and each.survivor.noted]
+        found.inodes = inodes
+        there = holders([(each, pidfds[each.worker.pid]) for each in found.spared], sockets, inodes)
+        found.in_the_way = {name: _claim_of(who) for name, who in there.items()}
         rest = _rest(told.remains, specs, policy)
         await asyncio.gather(*(end(verdict, pidfd) for verdict, pidfd in doomed), *rest)
     except BaseException:
@@ -120,6 +124,22 @@ def _is_wished(survivor: Survivor, specs: Mapping[str, WatcherSpec], policy: Cal
     return spec is not None and survivor.noted and policy(spec) == "adopt"
 
 
+def _claim_of(holders: Iterable[Survivor]) -> str:
+    """Who holds an address, and what would be done about it."""
+    pids: dict[str, list[int]] = {}
+    policies = set()
+    for each in holders:
+        pids.setdefault(each.recipe.watcher, []).append(each.worker.pid)
+        policies.add(each.recipe.policy)
+    whose = ", ".join(f"'{watcher}' (pid {_some(of_it)})" for watcher, of_it in pids.items())
+    taken = "orphans = adopt takes them over, " if policies == {"adopt"} else ""
+    return f"workers that an earlier circusd left have it: {whose}; {taken}orphans = kill ends them"
+
+
+def _some(pids: Sequence[int]) -> str:
+    return ", ".join(map(str, pids[:10])) + (", ..." if len(pids) > 10 else "")
+
+
 def _tell(verdicts: Iterable[Verdict]) -> None:
     """One line for all processes of a watcher that share a fate and its reason."""
     alike: dict[tuple[str, str, str | None], list[int]] = {}
@@ -127,10 +147,9 @@ def _tell(verdicts: Iterable[Verdict]) -> None:
         key = (verdict.survivor.recipe.watcher, verdict.fate, verdict.why)
         alike.setdefault(key, []).append(verdict.survivor.worker.pid)
     for (watcher, fate, why), pids in alike.items():
-        some = ", ".join(map(str, pids[:10])) + (", ..." if len(pids) > 10 else "")
         reason = f" ({why})" if why else ""
         level = logging.WARNING if why else logging.INFO
-        logger.log(level, "orphans: %s of '%s' %s%s: pid %s", len(pids), watcher, _WORDS[fate], reason, some)
+        logger.log(level, "orphans: %s of '%s' %s%s: pid %s", len(pids), watcher, _WORDS[fate], reason, _some(pids))
 
 
 _WORDS: Final = {"leave": "left alone", "end": "to be ended", "take": "taken over"}

@@ -31,12 +31,16 @@ class Taken(msgspec.Struct):
 
 class Found(msgspec.Struct):
     """What came of it. `sockets` are descriptors of listening sockets by name, `regained` says how many there were; `boot`
-    is that of the circusd before.
+    is that of the circusd before. `spared` are those who were left alone, of whom there are notes, and `inodes` those of
+    the sockets that were noted; `in_the_way` says of a socket who of them holds its address.
     """
 
     boot: str = ""
     taken: list[Taken] = msgspec.field(default_factory=list)
     sockets: dict[str, int] = msgspec.field(default_factory=dict)
+    spared: list[Survivor] = msgspec.field(default_factory=list)
+    inodes: dict[str, int] = msgspec.field(default_factory=dict)
+    in_the_way: dict[str, str] = msgspec.field(default_factory=dict)
     ended: int = 0
     left: int = 0
     regained: int = 0
@@ -65,6 +69,33 @@ def take_back(
     # Each process has one of its own, at a port that was free when the first of them was started.
     random = (spec.name for spec in specs if spec.so_reuseport and spec.port == 0)
     return lost | dict.fromkeys(random, "has no port that stays")
+
+
+def holders(
+    living: Iterable[tuple[Survivor, int]], specs: Sequence[SocketSpec], noted: Mapping[str, int]
+) -> dict[str, list[Survivor]]:
+    """Who has which socket open, by its name: one that was noted, and is at the very address that is asked for now."""
+    ours = {spec.name: spec for spec in specs if not spec.so_reuseport and noted.get(spec.name)}
+    found: dict[str, list[Survivor]] = {}
+    for survivor, pidfd in living if ours else ():
+        there = identity.sockets_of(survivor.worker.pid)
+        for name, spec in ours.items():
+            fd = there.get(noted[name])
+            if fd is not None and (name in found or _is_at(pidfd, fd, spec)):
+                found.setdefault(name, []).append(survivor)
+    return found
+
+
+def _is_at(pidfd: int, number: int, spec: SocketSpec) -> bool:
+    """Whether a descriptor of another process is the socket that a configuration asks for; False where we may not look."""
+    try:
+        fd = identity.take(pidfd, number)
+    except OSError:
+        return False
+    try:
+        return _fits(spec, fd)
+    finally:
+        os.close(fd)
 
 
 def _fits(spec: SocketSpec, fd: int) -> bool:

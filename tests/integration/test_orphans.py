@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import time
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from tests import workers
 from tests.helpers import proc
+from tests.helpers.daemon import Daemon
 from tests.helpers.orphans import Scene, scene
 from tests.helpers.waiting import wait_until
 
@@ -56,6 +58,102 @@ def test_one_watcher_may_say_something_else(scene: Scene) -> None:
     daemon.start()
     assert all(map(proc.alive, alone))
     assert not any(map(proc.alive, ended))
+
+
+def serving(circus: str, watcher: str = "", port: int = 0) -> str:
+    return (
+        f"[circus]\n{circus}[socket:http]\nhost = 127.0.0.1\nport = {port}\n"
+        f"[watcher:web]\ncmd = {workers.python('echo', '$(circus.sockets.http)')}\nuse_sockets = true\nnumprocesses = 2\n"
+        f"{watcher}"
+    )
+
+
+def left_serving(scene: Scene, circus: str, watcher: str = "") -> tuple[Daemon, list[int], int]:
+    """A daemon that was killed, the workers that it left, and the port that they hold."""
+    daemon = scene.circusd(serving(circus, watcher))
+    pids = daemon.wait_pids("web", 2)
+    port = daemon.ok("listsockets")["sockets"][0]["port"]
+    scene.kill(daemon)
+    return daemon, pids, port
+
+
+def changed(daemon: Daemon, was: str, now: str) -> None:
+    text = daemon.ini.read_text()
+    assert was in text
+    daemon.ini.write_text(text.replace(was, now))
+
+
+def not_started(daemon: Daemon) -> str:
+    """The line about the socket of a daemon that does not start."""
+    assert daemon.spawn().wait() == 1
+    return next(line for line in reversed(daemon.log_text().splitlines()) if "cannot be bound" in line)
+
+
+def test_with_ignore_orphans_that_hold_an_address_keep_circusd_from_starting(scene: Scene) -> None:
+    daemon, pids, port = left_serving(scene, "")
+    changed(daemon, "port = 0", f"port = {port}")
+    line = not_started(daemon)
+    # Nothing was noted, so nothing is said of whose they are.
+    assert line.endswith(f"[ERROR] socket 'http' at 127.0.0.1:{port} cannot be bound: Address already in use")
+    assert all(map(proc.alive, pids))
+    assert list(scene.directory.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "other", ["", "[watcher:other]\ncmd = sleep 100000\norphans = adopt\n"], ids=["all ignore", "one adopts"]
+)
+def test_orphans_that_were_noted_and_hold_an_address_are_named_and_can_still_be_taken_over(
+    scene: Scene, other: str
+) -> None:
+    daemon, pids, port = left_serving(scene, "orphans = adopt\n", other)
+    others = scene.known - set(pids)
+    changed(daemon, "port = 0", f"port = {port}")
+    changed(daemon, "[circus]\norphans = adopt\n", "[circus]\norphans = ignore\n")
+    for _ in range(2):  # what was noted is not forgotten by a circusd that has not started
+        line = not_started(daemon)
+        assert line.endswith(
+            f"socket 'http' at 127.0.0.1:{port} cannot be bound: Address already in use: workers that an earlier circusd "
+            f"left have it: 'web' (pid {pids[0]}, {pids[1]}); orphans = adopt takes them over, orphans = kill ends them"
+        )
+        assert all(map(proc.alive, [*pids, *others]))
+    changed(daemon, "[circus]\norphans = ignore\n", "[circus]\norphans = adopt\n")
+    daemon.start()
+    assert daemon.pids("web") == pids
+    assert set(daemon.pids("other") if other else []) == others
+
+
+def test_orphans_that_could_not_be_taken_over_are_only_said_to_be_ended_by_kill(scene: Scene) -> None:
+    daemon, pids, port = left_serving(scene, "orphans = kill\n")
+    changed(daemon, "port = 0", f"port = {port}")
+    changed(daemon, "orphans = kill", "orphans = ignore")
+    assert not_started(daemon).endswith(f"'web' (pid {pids[0]}, {pids[1]}); orphans = kill ends them")
+    changed(daemon, "orphans = ignore", "orphans = kill")
+    daemon.start()
+    assert not any(map(proc.alive, pids))
+
+
+def test_an_address_that_a_stranger_holds_is_not_said_to_be_theirs(scene: Scene) -> None:
+    daemon, pids, _ = left_serving(scene, "orphans = adopt\n")
+    changed(daemon, "orphans = adopt", "orphans = ignore")
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        port = stranger.getsockname()[1]
+        changed(daemon, "port = 0", f"port = {port}")
+        assert not_started(daemon).endswith(f"127.0.0.1:{port} cannot be bound: Address already in use")
+    assert all(map(proc.alive, pids))
+
+
+def test_who_was_left_alone_by_a_circusd_that_started_is_nobody_s_business_any_more(scene: Scene) -> None:
+    daemon = scene.circusd(f"{KILL}{SLEEPERS}[watcher:other]\ncmd = sleep 100000\n")
+    left = daemon.wait_pids("web", 3)
+    scene.kill(daemon)
+    changed(daemon, SLEEPERS, f"{SLEEPERS}orphans = ignore\n")
+    daemon.start()
+    daemon.wait_pids("other", 1)
+    daemon.wait_pids("web", 3)
+    scene.kill(daemon)
+    changed(daemon, "orphans = ignore\n", "")
+    daemon.start()
+    assert all(map(proc.alive, left))
 
 
 # -- kill -----------------------------------------------------------------------------------------------------------------

@@ -147,7 +147,8 @@ def _listened(app: Caller) -> str:
 
 def events(app: Caller, command: Command, args: Sequence[str], options: dict[str, Any]) -> int:
     """`circusctl events`: print the journal page by page, and what follows."""
-    from circus.commands.trail import Trail, record_line, rings
+    from circus.commands.record_text import record_line
+    from circus.commands.trail import Trail, rings
 
     limit, following = options.pop("limit"), options.pop("follow")
     if limit is None and following and not int(options["since"]):

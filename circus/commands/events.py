@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from circus.commands.base import Command
-from circus.commands.trail import record_line
+from circus.commands.record_text import record_line
 from circus.commands.values import words
 from circus.exc import MessageError
 

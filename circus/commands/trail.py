@@ -1,4 +1,4 @@
-"""Following the journal of a daemon from outside, and printing its records.
+"""Following the journal of a daemon from outside.
 
 Invariant: no record is told twice, and what was missed is said.
 """
@@ -60,59 +60,3 @@ def rings(consumer: CircusConsumer) -> Iterator[None]:
             while consumer.receive(0.0) is not None:
                 pass
             yield
-
-
-def record_line(record: Mapping[str, Any]) -> str:
-    """One record for people: when, seq, who, what, and the details that are known."""
-    import time
-
-    moment = record["time"]
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment)) + f".{int(moment % 1 * 1000):03d}"
-    who = record["watcher"] or "-"
-    if record.get("wid") is not None:
-        who += f":{record['wid']}"
-    if record.get("pid") is not None:
-        who += f"[{record['pid']}]"
-    details = [
-        f"{key}={detail(value)}"
-        for key, value in record["data"].items()
-        if value not in (None, "", [], {}) and key not in _LONG
-    ]
-    return " ".join([when, f"#{record['seq']}", who, record["record"], *details, f"({_cause(record['cause'])})"])
-
-
-_LONG = frozenset({"tail", "sample"})
-"""What has no place in a line; `why` tells it."""
-
-
-_EXACT = 1e6
-"""From here on six digits would be an exponent; moments and sizes are told in full."""
-
-
-def detail(value: Any) -> str:
-    """One value of a record or of a sample, as it stands in a line."""
-    if isinstance(value, float):
-        return f"{value:.6g}" if abs(value) < _EXACT else f"{value:.15g}"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, str) and value and not set(value) & set(" =()\n\t\"'"):
-        return value
-    if isinstance(value, list) and all(isinstance(each, dict) and "effect" in each for each in value):
-        from circus.commands.values import change_text, section_text
-
-        return "[" + ", ".join(section_text(each) if "subject" in each else change_text(each) for each in value) + "]"
-    import json
-
-    return json.dumps(value)
-
-
-def _cause(cause: Mapping[str, Any]) -> str:
-    match cause:
-        case {"kind": "command", "name": name}:
-            return f"command {name} by {cause.get('actor') or 'somebody'}"
-        case {"kind": "record", "seq": seq}:
-            return f"because of #{seq}"
-        case {"kind": kind, "name": name}:
-            return f"{kind} {name}"
-        case _:
-            return str(cause.get("kind"))

@@ -37,7 +37,7 @@ SIZE: Final = (124, 26)
 WINDOW: Final = (1180, 900)
 LIFE_SECONDS: Final = 25.0
 MOMENTS: Final = 120
-BURNS: Final = re.compile(r"burner 1/1 +(?:[3-9]\d|1\d\d)\.\d")  # four seconds of ten
+BURNS: Final = re.compile(r"burner 1/1 +(?:[3-9]\d|1\d\d)\.\d")  # two fifths of a core
 _FONT: Final = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
 
 

@@ -10,7 +10,7 @@ import time
 
 time.sleep(random.uniform(3.0, 8.0))
 end = random.choice([1, 2, 70, signal.SIGSEGV, signal.SIGABRT])
-print(f"crashing with {end!r}", flush=True)
+print(f"crashing with {end.name if isinstance(end, signal.Signals) else f'status {end}'}", flush=True)
 if isinstance(end, signal.Signals):
     os.kill(os.getpid(), end)
 sys.exit(end)

@@ -115,11 +115,15 @@ def test_its_metrics_are_where_it_says(demo: Demo) -> None:
 
 def test_circusctl_and_circus_top_find_it(demo: Demo) -> None:
     assert {"web: active", "leaker: active", "burner: active"} <= set(demo.circusctl("status").splitlines())
+    log = demo.top / ".demo/burner.log"
+    wait_until(lambda: log.exists() and log.read_text(), what="the burner has told of some work, and goes on")
     done = subprocess.run(
         [script("circus-top"), "--once"], env=demo.env, capture_output=True, text=True, timeout=DEADLINE
     )
     assert done.returncode == 0, done.stderr
     assert [name for name in ("web", "leaker", "burner", "crasher") if name not in done.stdout] == []
+    (cpu,) = re.findall(r"^burner 1/1 +(\S+)", done.stdout, re.MULTILINE)
+    assert float(cpu) > 0.0, "whoever looks sees it burn"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl: apt install curl")

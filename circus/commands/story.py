@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from circus.commands.story_lines import lasting, line, measures, sentence, waiting
+from circus.commands.story_lines import lasting, line, measures, waiting
+from circus.wire.endings import sentence
 
 
 def told(msg: Mapping[str, Any]) -> Iterator[str]:

@@ -11,35 +11,12 @@ from typing import Any, Final
 
 from circus.commands.delivery_text import span
 from circus.commands.record_text import cause_text, detail, details, moment, who
+from circus.wire.endings import sentence
 
-SENTENCES: Final = {
-    "completed": "it ended by itself and said that all was well",
-    "exit_error": "it ended by itself with exit status {exit_code}",
-    "crash": "it crashed with {signal}",
-    "stopped": "it was asked to end",
-    "stop_timeout": "it was asked to end and did not, so SIGKILL was needed",
-    "max_age": "it had reached its max_age and was replaced",
-    "memory_limit": "it had more memory than its memory_limit and was replaced",
-    "watchdog": "its watchdog had it replaced",
-    "oom": "the kernel killed it because memory ran out: {evidence}",
-    "lost": "nobody knows how it ended: {why}",
-}
 _BESIDE_THE_POINT: Final = frozenset({"replacement", "spawn_seconds"})
 _NOTHING_AT_ZERO: Final = frozenset({"backoff_seconds", "consecutive_failures"})
 _CLOCK: Final = 1e9
 """A number of seconds like this is a moment."""
-
-
-def sentence(data: Mapping[str, Any]) -> str:
-    """How a process ended, from the data of its record."""
-    if data["reason"] == "killed":
-        text = "it died of {signal}, which " + (
-            "was sent by the command signal" if data["initiator"] == "supervisor" else "came from outside of circusd"
-        )
-    else:
-        text = SENTENCES.get(data["reason"], "{reason}")
-    core = "; core dumped" if data.get("core") else ""
-    return text.format_map(data) + core
 
 
 def lasting(seconds: float) -> str:

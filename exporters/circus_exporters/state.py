@@ -81,7 +81,7 @@ class Listener:
     def on_pass(self, sample: DaemonSample, now: float) -> None: ...
 
 
-def _alive(watcher: WatcherSnapshot) -> int:
+def alive(watcher: WatcherSnapshot) -> int:
     """The number of slots that a process fills."""
     return sum(watcher.processes.get(state, 0) for state in _ALIVE)
 
@@ -232,7 +232,7 @@ class FleetState:
             return
         for watcher in self.watchers():
             received = self._samples.get(watcher.name)
-            if received is None or not _alive(watcher):
+            if received is None or not alive(watcher):
                 continue
             behind = self._daemon_at - received.at
             if behind <= BEHIND_PASSES * max(received.sample.interval_seconds, self.daemon.interval_seconds):
@@ -248,7 +248,7 @@ class FleetState:
         ended = watcher.counters
         received = self._samples.get(watcher.name)
         if received is None:
-            if _alive(watcher):
+            if alive(watcher):
                 return None
             return ended.cpu_user_seconds, ended.cpu_system_seconds
         totals = received.sample.totals

@@ -10,9 +10,10 @@ import time
 from collections.abc import Iterable
 from html import escape
 
+from circus.wire.endings import sentence
 from circus.wire.events import Record
 from circus.wire.snapshot import LastExit, WatcherSnapshot
-from circus_exporters.state import Alerting, FleetState
+from circus_exporters.state import Alerting, FleetState, alive
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #888; --good: #1a7f37; --bad: #c4342b; --wait: #9a6700; }
@@ -28,6 +29,10 @@ th { font-weight: 600; } .number { text-align: right; font-variant-numeric: tabu
 .good { color: var(--good); } .bad { color: var(--bad); } .wait { color: var(--wait); }
 """
 _STATE_CLASS = {"active": "good", "fatal": "bad", "backoff": "bad", "stopped": "soft", "waiting": "soft"}
+
+_TELLING = ("alert", "severity", "hook", "command", "notify", "signal", "cause", "reason", "error")
+"""What else is worth a word in a record."""
+_LONGEST = 160
 
 
 def landing_page(state: FleetState, now: float) -> str:
@@ -120,7 +125,7 @@ def _watchers(state: FleetState, watchers: Iterable[WatcherSnapshot], now: float
             ("number", f"{watcher.processes.get('running', 0)} of {watcher.desired}"),
             ("number", str(sum(watcher.counters.restarts.values()))),
             ("number", "unknown" if cpu is None else f"{sum(cpu):,.1f} s"),
-            ("number", "unknown" if memory is None else f"{memory / 2**20:,.1f} MiB"),
+            ("number", _memory(memory, alive=bool(alive(watcher)))),
             ("", _last_exit(watcher.last_exit)),
         ]
         rows.append("<tr>" + "".join(f"<td class='{kind}'>{text}</td>" for kind, text in cells) + "</tr>")
@@ -133,11 +138,30 @@ def _watchers(state: FleetState, watchers: Iterable[WatcherSnapshot], now: float
 def _records(records: Iterable[Record]) -> str:
     rows = "".join(
         f"<tr><td>{_clock(record.time)}</td><td>{escape(record.watcher or 'daemon')}</td>"
-        f"<td>{escape(record.record)}</td><td class='number'>{record.pid or ''}</td></tr>"
+        f"<td>{escape(record.record)}</td><td class='number'>{record.pid or ''}</td><td>{escape(_told(record))}</td></tr>"
         for record in reversed(list(records))
     )
-    head = "<tr><th>Time</th><th>Watcher</th><th>Event</th><th class='number'>Process</th></tr>"
+    head = "<tr><th>Time</th><th>Watcher</th><th>Event</th><th class='number'>Process</th><th>What happened</th></tr>"
     return f"<h2>Latest events</h2><div class='table'><table>{head}{rows}</table></div>"
+
+
+def _told(record: Record) -> str:
+    """What a record says, in words; nothing where its name says all."""
+    data = record.data
+    match record.record:
+        case "process.exited":
+            text = sentence(data)
+        case "watcher.state":
+            text = f"{data.get('from')} to {data.get('to')}"
+        case _:
+            text = ", ".join(f"{key} {data[key]}" for key in _TELLING if isinstance(data.get(key), str))
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _memory(resident: int | None, *, alive: bool) -> str:
+    if resident is not None:
+        return f"{resident / 2**20:,.1f} MiB"
+    return "unknown" if alive else "none"
 
 
 def _last_exit(last: LastExit | None) -> str:
@@ -148,7 +172,8 @@ def _last_exit(last: LastExit | None) -> str:
 
 
 def _clock(moment: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(moment))
+    """With the zone: the reader may be in another one than the host."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %Z", time.localtime(moment))
 
 
 def _ago(moment: float, now: float) -> str:

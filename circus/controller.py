@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from circus.events.cause import TRACEPARENT
 from circus.events.counters import COMMAND_BOUNDS, new_histogram, observe, trace_of
 from circus.exc import BAD_MSG_DATA_ERROR, COMMAND_ERROR, CircusError, NotPermitted, Overtaken
 from circus.handover import ControlRecord
-from circus.jobs import Begun, CommandObserver, Job, cause_of, errno_of, text_of
+from circus.jobs import Begun, CommandObserver, Job, cause_of, errno_of, text_of, warnings_of
 from circus.runtime.answering import AnsweringSocket
 from circus.runtime.listener import Listener, listen
 from circus.runtime.peers import access as made_access
@@ -284,18 +284,18 @@ class Controller:
             else:
                 story = None if isinstance(error, CircusError) else error  # the sentence of ours says it all
                 logger.error("command %r failed: %s", job.command.name, text_of(error), exc_info=story)  # noqa: TRY400 - no stack for a sentence
-                self._fail(job, text_of(error), BAD_MSG_DATA_ERROR)
+                self._fail(job, text_of(error), BAD_MSG_DATA_ERROR, warnings_of(error))
         else:
             self._succeed(job, result)
 
     def _fail_with(self, job: Job, error: Exception) -> None:
         if not isinstance(error, OSError | CircusError):
             logger.error("command %r failed", job.command.name, exc_info=error)
-        self._fail(job, text_of(error), errno_of(error))
+        self._fail(job, text_of(error), errno_of(error), warnings_of(error))
 
-    def _fail(self, job: Job, reason: str, errno: int) -> None:
+    def _fail(self, job: Job, reason: str, errno: int, warnings: Sequence[str] = ()) -> None:
         if not job.replied:
-            self._answer(job, messages.error_reply(reason, errno, job.request.id, time.time()))
+            self._answer(job, messages.error_reply(reason, errno, job.request.id, time.time(), warnings))
         self._done(job, errno, reason)
 
     def _succeed(self, job: Job, result: Any) -> None:

@@ -24,6 +24,8 @@ class CircusError(Exception):
     """Base of all errors that Circus raises on purpose."""
 
     errno: int = COMMAND_ERROR
+    warnings: Sequence[str] = ()
+    """What its reader should know besides, of a configuration that was read."""
 
 
 class AlreadyExist(CircusError):
@@ -131,8 +133,9 @@ class ConfigError(CircusError, ValueError):
 
     errno = BAD_MSG_DATA_ERROR
 
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+    def __init__(self, mistakes: Sequence[Mistake], warnings: Sequence[Mistake] = ()) -> None:
         self.mistakes = tuple(mistakes)
+        self.warnings = tuple(map(str, warnings))
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from contextvars import Context, copy_context
 from typing import Any
 
@@ -122,6 +122,11 @@ async def recorded(bus: Bus, name: str, work: Callable[[], Awaitable[object]]) -
 def text_of(error: BaseException) -> str:
     """What an error says, or its kind where it says nothing."""
     return str(error) or type(error).__name__
+
+
+def warnings_of(error: BaseException) -> Sequence[str]:
+    """What its reader should know besides."""
+    return error.warnings if isinstance(error, CircusError) else ()
 
 
 def errno_of(error: BaseException) -> int:

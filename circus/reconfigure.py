@@ -169,7 +169,7 @@ class Reconfiguration(Returning):
     def _check(self, found: Plan, began: float) -> None:
         if found.refusals:
             self._refuse(found.spec.config_hash, began, found.refusals)
-            raise CircusError("\n".join(found.refusals))
+            raise _wrong(found.refusals, found)
 
     def _refuse(self, config_hash: str | None, began: float, errors: Sequence[str]) -> None:
         self.refused = self.clock.time()
@@ -211,7 +211,7 @@ class Reconfiguration(Returning):
             if self.fleet.quitting:
                 raise Overtaken("cancelled: quit overtook reloadconfig")
             if errors:
-                raise CircusError("\n".join(errors))
+                raise _wrong(errors, found)
             return found.told() | shortfalls(*concerned)
 
     def _made_ready(self, found: Plan) -> tuple[list[Watcher], Plan]:
@@ -327,6 +327,12 @@ class Reconfiguration(Returning):
 
 async def _started(watcher: Watcher, *, start: bool) -> dict[str, Any] | None:
     return {**await watcher.start(), **shortfalls(watcher)} if start else None
+
+
+def _wrong(errors: Sequence[str], found: Plan) -> CircusError:
+    error = CircusError("\n".join(errors))
+    error.warnings = found.warnings()
+    return error
 
 
 async def _outcome(work: Awaitable[Any], errors: list[str]) -> None:

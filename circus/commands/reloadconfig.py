@@ -39,7 +39,7 @@ class ReloadConfig(Command):
          "restart": ["endpoint"], "warnings": ["circus.ini:4: [watcher:web] numproceses = '3': is kept as a free-form option;
          did you mean numprocesses?"]}
 
-    Where something did not come up, the reply with `waiting` has `"failed"` too: by watcher why, in a sentence.
+    An error has `"warnings"` too where there are any. Where something did not come up, the reply with `waiting` has `"failed"` too: by watcher why, in a sentence.
 
     Command line:
 

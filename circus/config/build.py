@@ -49,7 +49,7 @@ def load(
     known = os.environ if environ is None else environ
     spec, report = _read(os.fspath(path), known, look_around=look_around, anew=anew)
     if report.mistakes:
-        raise ConfigError(_all_wrong(report))
+        raise ConfigError(_all_wrong(report), _in_order(report.warnings))
     return spec
 
 

@@ -189,14 +189,14 @@ def ok_reply(result: object, request_id: msgspec.Raw, time: float) -> bytes:
     return _with_id(_encode(head), request_id)
 
 
-def error_reply(reason: str, errno: int, request_id: msgspec.Raw, time: float) -> bytes:
+def error_reply(reason: str, errno: int, request_id: msgspec.Raw, time: float, warnings: Sequence[str] = ()) -> bytes:
     """The reply to a command that failed. There is no traceback in it: those belong into the daemon's log.
 
     A reason quotes what was asked, which may have been megabytes; so it is cut where it is much longer than a list of
-    mistakes in a configuration.
+    mistakes in a configuration. `warnings` of such a configuration are a key where there are any.
     """
-    told = shortened(reason, _REASON)
-    return _with_id(_encode({"status": "error", "reason": told, "tb": None, "time": time, "errno": errno}), request_id)
+    told = {"status": "error", "reason": shortened(reason, _REASON), "tb": None, "time": time, "errno": errno}
+    return _with_id(_encode({**told, "warnings": warnings} if warnings else told), request_id)
 
 
 def _with_id(body: bytes, request_id: msgspec.Raw) -> bytes:

@@ -513,3 +513,15 @@ def test_warnings_reach_who_reloads(circusd: Start) -> None:
         done = daemon.circusctl("--json", *words)
         assert (json.loads(done.stdout)["warnings"], done.stderr) == (warnings, "")
     assert set(daemon.ok("reloadconfig")) == {"status", "time", "warnings", "id"}
+    typo = "[wathcer:typo]\ncmd = sleep 1\n"
+    for wrong in (
+        f"{WEB}max_age = never\n",
+        f"{WEB}uid = no-such-user\n",
+        "[watcher:web]\ncmd = /no/such/program\n",  # found out when it is started
+    ):
+        rewrite(daemon, f"{wrong}{typo}")
+        failed = daemon.circusctl("reloadconfig", "--waiting")
+        assert failed.returncode == 3
+        assert "did you mean [watcher:typo]?" in failed.stderr
+        assert "\nerror: " in failed.stderr
+        assert daemon.call("reloadconfig", waiting=True)["warnings"]

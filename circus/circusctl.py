@@ -26,6 +26,8 @@ from circus.console import (
     REFUSED,
     complain,
     described,
+    hint,
+    no_command,
     prettify,
     say,
     seen,
@@ -161,9 +163,16 @@ class ControllerApp:
 
     def run(self, words: Sequence[str]) -> int:
         """Run one command and return the exit status."""
+        before = self.options.json
+        try:
+            return self._run(words)
+        finally:
+            self.options.json = before  # one that stood after a command is for that alone
+
+    def _run(self, words: Sequence[str]) -> int:
         command = get_command(words[0])
         if command is None:
-            self.parser.error(_no_command(words[0]))
+            self.parser.error(no_command(words[0]))
         args, options = self._command_line(command, words[1:])
         try:
             if command.name in CONVERSATIONS:
@@ -212,8 +221,10 @@ class ControllerApp:
                 sub.add_argument(*flags, dest=long, default=default, help=told)
         sub.add_argument("args", nargs="*", help=argparse.SUPPRESS)
         found, unknown = sub.parse_known_intermixed_args(list(words))
-        if unknown:
-            self.parser.error(f"unrecognized arguments: {' '.join(unknown)}{_hint(unknown[0], called)}")
+        if unknown == ["--json"] and "PROGRAM" not in called:  # of a program it could be an option
+            self.options.json = True
+        elif unknown:
+            self.parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint(unknown[0], called)}")
         options = vars(found)
         return options.pop("args"), options
 
@@ -247,21 +258,6 @@ class ControllerApp:
         return text.rstrip()
 
 
-def _hint(word: str, called: str) -> str:
-    """What may have been meant by an option that a command does not have."""
-    if any(word.partition("=")[0] == flag for flag, _, _ in GLOBAL_OPTIONS):
-        return f" ({word} stands before the command)"
-    return " (a program with options is one word in quotes, or stands after --)" if "PROGRAM" in called else ""
-
-
-def _no_command(word: str) -> str:
-    """What to say of a word that is no command, and where to go from there."""
-    from difflib import get_close_matches
-
-    close = get_close_matches(word.lower(), get_commands(), 1)
-    return f"unrecognized arguments: {word} ({f'there is {close[0]}; ' if close else ''}--help lists the commands)"
-
-
 def run(argv: Sequence[str]) -> int:
     """Everything but leaving: returns the exit status."""
     if "AUTO_COMPLETE" in os.environ:
@@ -275,7 +271,7 @@ def run(argv: Sequence[str]) -> int:
     if options.help:
         known = get_command(options.words[0]) if options.words else None
         if options.words and known is None:
-            parser.error(_no_command(options.words[0]))
+            parser.error(no_command(options.words[0]))
         say(known.desc if known is not None else parser.describe().rstrip())
         return OK
     app = ControllerApp(parser, options)

@@ -101,6 +101,23 @@ def described(command: Command) -> str:
     return summary if more.endswith(":") or more.startswith((" ", "-")) else f"{summary} {more}".rstrip()
 
 
+def hint(word: str, called: str) -> str:
+    """What may have been meant by an option that a command does not have."""
+    if any(word.partition("=")[0] == flag for flag, _, _ in GLOBAL_OPTIONS):
+        return f" ({word} stands before the command)"
+    return " (a program with options is one word in quotes, or stands after --)" if "PROGRAM" in called else ""
+
+
+def no_command(word: str) -> str:
+    """What to say of a word that is no command, and where to go from there."""
+    from difflib import get_close_matches
+
+    from circus.commands import get_commands
+
+    close = get_close_matches(word.lower(), get_commands(), 1)
+    return f"unrecognized arguments: {word} ({f'there is {close[0]}; ' if close else ''}--help lists the commands)"
+
+
 def seen(endpoint: str) -> str:
     """What somebody who connects to an endpoint meets, in words."""
     import socket

@@ -157,6 +157,20 @@ async def test_json_is_the_reply_on_one_line():
     assert json.loads(out)["watchers"] == ["manual", "web"]
 
 
+async def test_json_may_stand_after_the_command_too_and_is_for_that_alone():
+    async with served(watchers()) as daemon:
+        for words in (["list", "--json"], ["list", "--json", "web"], ["events", "--json"]):
+            status, out, err = await ctl("--endpoint", daemon.endpoint, *words)
+            assert (status, err) == (0, "")
+            assert all(isinstance(json.loads(line), dict) for line in out.splitlines())
+        _, out, _ = await ctl("--endpoint", daemon.endpoint, typed=b"list --json\nlist\n")
+        assert '["manual", "web"]' in out
+        assert "manual,web\n" in out
+        status, out, err = await ctl("--endpoint", daemon.endpoint, "add", "new", "sleep", "--json")
+        assert (status, out) == (2, "")
+        assert "--json stands before the command" in err
+
+
 async def test_json_of_an_error_ends_with_three():
     async with served(watchers()) as daemon:
         status, out, err = await ctl("--endpoint", daemon.endpoint, "--json", "status", "nope")

@@ -1,12 +1,13 @@
 """Which circusd is meant by who names none, and why none can be meant.
 
 Owns that choice and its words for people. Refuses to know what is asked of the circusd. Invariant: a guess that leads
-nowhere is told at once, and what somebody named is never judged here.
+nowhere is told soon, and what somebody named is never judged here.
 """
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -15,6 +16,10 @@ from circus.exc import CallError
 from circus.wire.endpoints import CONTROL_SOCKET, DEFAULT_CONTROL, ENV_ENDPOINT, instances_dir, parse
 
 _PROBE_SECONDS: Final = 0.5
+
+_COMING_SECONDS: Final = 2.0
+"""A circusd that was started just before, by the same script for one, listens within that time."""
+_PAUSE_SECONDS: Final = 0.05
 
 
 def control_endpoint(
@@ -29,19 +34,24 @@ def control_endpoint(
         patient: a daemon that is not there yet will do.
 
     Raises:
-        CallError: nobody listens there, or several could be meant and none is the default one.
+        CallError: several could be meant and none is the default one, or nobody listens there, nor begins to soon.
     """
-    endpoint = find_endpoint(environ, uid, here=here)
-    if here and is_guess(endpoint, environ, DEFAULT_CONTROL) and refuses(endpoint):
+    until = time.monotonic() + _COMING_SECONDS
+    while True:
+        endpoint = find_endpoint(environ, uid, here=here)
+        if not here or not is_guess(endpoint, environ, DEFAULT_CONTROL) or not refuses(endpoint):
+            return endpoint
         alive = running_daemons(environ, uid)
         if alive:
             raise CallError(several(alive, f"--endpoint or {ENV_ENDPOINT}"))
-        if not patient:
+        if patient:
+            return endpoint
+        if time.monotonic() >= until:
             raise CallError(
                 f"{nobody(endpoint, environ, uid)}\nName the endpoint of yours with --endpoint or {ENV_ENDPOINT}: it is "
                 "`endpoint` in [circus]."
             )
-    return endpoint
+        time.sleep(_PAUSE_SECONDS)
 
 
 def is_guess(endpoint: str, environ: Mapping[str, str], default: str) -> bool:

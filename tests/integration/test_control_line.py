@@ -214,7 +214,7 @@ async def test_one_of_several_daemons_has_to_be_chosen_and_that_is_told_at_once(
 
 
 @default_is_free
-async def test_where_nobody_listens_is_told_at_once_with_what_is_left_of_one_that_did():
+async def test_where_nobody_listens_is_told_soon_with_what_is_left_of_one_that_did():
     with short_directory() as directory:
         private_directory(f"{directory}/circus/web-1")
         env = {"CIRCUS_RUNTIME_DIR": str(directory)}
@@ -227,6 +227,20 @@ async def test_where_nobody_listens_is_told_at_once_with_what_is_left_of_one_tha
     assert first == f"no circusd runs here: nobody listens at tcp://127.0.0.1:5555, nor below {directory}/circus"
     assert second == f"{left} is left of one that has ended without an end of its own"
     assert "--endpoint" in third
+
+
+@default_is_free
+async def test_who_names_no_endpoint_may_be_a_little_early():
+    """As in a script: `circusd circus.ini & circusctl status`."""
+    with short_directory() as directory:
+        private_directory(f"{directory}/circus/web-1")
+        early = asyncio.create_task(ctl("--timeout", "5", "list", env={"CIRCUS_RUNTIME_DIR": str(directory)}))
+        await asyncio.sleep(0.3)
+        other = listen(f"ipc://{directory}/circus/web-1/control.sock")
+        told = await early
+        other.close()
+    assert told[:2] == (1, "")
+    assert told[2].startswith("Timed out.")  # it was found, and is no circusd
 
 
 async def test_no_answer_ends_with_one_and_says_what_may_be_wrong():

@@ -79,12 +79,10 @@ class Ends:
         """Whether something is going to be told already."""
         return bool(self._ended) or any(each is not None and each.tell() for each in (self._far, self._near))
 
-    def look(self) -> bool:
-        """See to it that ends of those that have just been opened are told; whether there were any."""
-        if self._far is None or not self._far.waits:
-            return False
-        self._far.hurry()
-        return True
+    def look(self) -> None:
+        """See to it that ends of those that have just been opened are told."""
+        if self._far is not None and self._far.waits:
+            self._far.hurry()
 
     def close(self) -> None:
         """Tell nothing more, and give all handles up."""

@@ -91,9 +91,8 @@ class Pidfds:
 
     def tell(self) -> bool:
         """Whether `ended` has something to tell; a system call that does not depend on how many there are."""
-        return bool(
-            _readable(self.epoll.fileno()).poll(0)
-        )  # signal handlers ask, also each other's: no object is shared
+        # Signal handlers ask, and interrupt each other: a poll object must not be shared.
+        return bool(_readable(self.epoll.fileno()).poll(0))
 
     def close(self) -> None:
         """Give all handles up."""

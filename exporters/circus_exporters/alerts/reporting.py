@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import time
 from typing import Any, Final, cast
 
@@ -117,8 +118,8 @@ class Reporter:
     def standing(self, stands: Sequence[wire.Stand]) -> None:
         """How alerts stand that fire already."""
         for first in range(0, len(stands), _MOST_STANDS):
-            data = wire.as_data(wire.Standing(alerts=list(stands[first : first + _MOST_STANDS])))
-            self._say(_Said(wire.STANDING, None, None, None, lambda data=data: data, lambda _: None))  # type: ignore[misc]
+            some = wire.Standing(alerts=list(stands[first : first + _MOST_STANDS]))
+            self._say(_Said(wire.STANDING, None, None, None, partial(wire.as_data, some), lambda _: None))
 
     async def run(self) -> None:
         """Tell until cancelled."""
